@@ -1,0 +1,390 @@
+//! Evidence: what a server saw, one [`Event`] at a time. Values only; the store writes them, marking reads them.
+//! An event never holds a password: whoever makes one masks it first ([`masked`]).
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::lab::{Login, MailId, Protocol};
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+/// The number of an event in its server's record: 1, 2, 3 … without gaps. A gap means a damaged record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+/// The number of a connection in its server's record, never used twice; 0 where an event belongs to none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Conn(pub u64);
+
+/// The number of a stored message, never used twice in one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(pub u64);
+
+/// The number of a message in its mailbox, rising, never used twice (RFC 9051 2.3.1.1; POP3's UIDL is made from it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Uid(pub u64);
+
+/// One thing that a server saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number.
+    pub seq: Seq,
+    /// When.
+    pub time: Timestamp,
+    /// The run it belongs to: a reset starts a student's next one; old runs are kept and never counted.
+    pub run: u32,
+    /// The connection.
+    pub conn: Conn,
+    /// Who it was, as far as the server knew then.
+    pub who: Who,
+    /// What it was.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// Who was at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "who")]
+pub enum Who {
+    /// Nobody knows (yet).
+    #[default]
+    Unknown,
+    /// A student.
+    Student {
+        /// Which.
+        login: Login,
+        /// How the server knows.
+        by: By,
+    },
+    /// labctl itself, on the instructor's behalf: injected mail. It never counts as a student's work.
+    Instructor,
+}
+
+/// How a student was recognised, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The connection came from the fixed address of the student's client.
+    ClientAddress,
+    /// The connection came to the student's own endpoint.
+    Endpoint,
+    /// The login that authenticated is the student's own mailbox.
+    Login,
+    /// The reverse-path names the student (RFC 5321 MAIL).
+    Sender,
+}
+
+impl Who {
+    /// The student, if it was one.
+    pub fn student(&self) -> Option<&Login> {
+        match self {
+            Self::Student { login, .. } => Some(login),
+            Self::Unknown | Self::Instructor => None,
+        }
+    }
+}
+
+/// The state of a session, in the RFCs' words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// SMTP: greeted by the server, no HELO or EHLO yet.
+    Connect,
+    /// SMTP: after HELO or EHLO, no transaction open.
+    Ready,
+    /// SMTP: after MAIL.
+    Mail,
+    /// SMTP: after the first accepted RCPT.
+    Rcpt,
+    /// SMTP: after DATA's 354.
+    Data,
+    /// SMTP: inside an AUTH exchange.
+    Auth,
+    /// POP3: before the login is complete (RFC 1939 4).
+    Authorization,
+    /// POP3: the mailbox is open (RFC 1939 5).
+    Transaction,
+    /// POP3: after QUIT (RFC 1939 6).
+    Update,
+    /// The session has ended.
+    Closed,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 10] = [
+        Self::Connect,
+        Self::Ready,
+        Self::Mail,
+        Self::Rcpt,
+        Self::Data,
+        Self::Auth,
+        Self::Authorization,
+        Self::Transaction,
+        Self::Update,
+        Self::Closed,
+    ];
+
+    /// The state's name, lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Ready => "ready",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::Auth => "auth",
+            Self::Authorization => "authorization",
+            Self::Transaction => "transaction",
+            Self::Update => "update",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.as_str())
+    }
+}
+
+/// What a server saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum EventKind {
+    /// A connection was accepted and greeted (or refused: then the reply says so and `Disconnected` follows).
+    Connected {
+        /// The protocol of the endpoint.
+        protocol: Protocol,
+        /// The other end; none for labctl's own connections.
+        peer: Option<SocketAddr>,
+        /// Our end.
+        local: Option<SocketAddr>,
+        /// The greeting, with its CRLF.
+        reply: String,
+    },
+    /// A command was answered.
+    Command {
+        /// The verb in upper case; `<message>` for the end of message data; for an unknown command its first word; for an AUTH response `<response>`.
+        verb: Arc<str>,
+        /// The line as it came without its line end, passwords masked, octets that are no UTF-8 as U+FFFD. For `<message>` empty.
+        line: String,
+        /// How many octets came for it, with line end (for `<message>` everything up to and with CRLF.CRLF).
+        octets: u64,
+        /// The first line of the reply or, if it is short, all of it (see [`REPLY_KEPT`]), with CRLFs.
+        reply: String,
+        /// How many octets the reply had.
+        reply_octets: u64,
+        /// The state before.
+        before: State,
+        /// The state after.
+        after: State,
+    },
+    /// A login succeeded.
+    LoggedIn {
+        /// The mailbox.
+        mailbox: Login,
+        /// `PASS`, `APOP`, `PLAIN` …
+        mechanism: String,
+    },
+    /// A login failed.
+    LoginFailed {
+        /// The name that was tried.
+        mailbox: String,
+        /// `PASS`, `APOP`, `PLAIN` …
+        mechanism: String,
+    },
+    /// A message was accepted and is stored.
+    Accepted {
+        /// Its number.
+        message: MessageId,
+        /// The reverse-path without brackets; empty for the null path.
+        from: String,
+        /// The recipients as given, without brackets.
+        recipients: Vec<String>,
+        /// Where it went.
+        delivered: Vec<Delivered>,
+        /// Octets of the message as sent, after dot-unstuffing, with CRLFs, without what the server put in front.
+        octets: u64,
+        /// SHA-256 of the same, in lower-case hexadecimal.
+        sha256: String,
+        /// Set for mail that labctl injected.
+        injected: Option<Injected>,
+    },
+    /// A message was sent to a client.
+    Retrieved {
+        /// The message.
+        message: MessageId,
+        /// The mailbox.
+        mailbox: Login,
+        /// Its number there.
+        uid: Uid,
+        /// Body lines asked for (POP3 TOP); none for the whole message.
+        top: Option<u64>,
+    },
+    /// A deletion was carried out (POP3: at QUIT).
+    Deleted {
+        /// The message.
+        message: MessageId,
+        /// The mailbox.
+        mailbox: Login,
+        /// Its number there.
+        uid: Uid,
+    },
+    /// A connection ended.
+    Disconnected {
+        /// How.
+        how: Ending,
+    },
+    /// The instructor let a student start again: the events before belong to an old run.
+    Reset {
+        /// Who starts again.
+        student: Login,
+        /// What was taken out of mailboxes.
+        removed: Vec<Delivered>,
+    },
+    /// The server started.
+    Started {
+        /// labctl's version.
+        version: String,
+    },
+    /// A row of the record that could not be read, or a gap before this number.
+    Damaged {
+        /// What is wrong, as a fragment.
+        why: String,
+    },
+}
+
+/// A message in a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// The mailbox.
+    pub mailbox: Login,
+    /// Its number there.
+    pub uid: Uid,
+}
+
+/// Which mail of the lab was injected.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Injected {
+    /// The mail.
+    pub mail: MailId,
+    /// The student whose copy it is; none for one that a group shares.
+    pub student: Option<Login>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The client said QUIT.
+    Quit,
+    /// The client closed or cut the connection.
+    Dropped,
+    /// It was idle too long.
+    Idle,
+    /// The server refused it (too many sessions) or ended it (too many errors).
+    Refused,
+    /// The server was shutting down.
+    Shutdown,
+    /// The server's session failed; a defect of labctl, never the student's fault.
+    Failed,
+}
+
+/// The longest reply that an event keeps whole, in octets; of a longer one it keeps the first line.
+pub const REPLY_KEPT: usize = 1_024;
+
+/// The longest command line that an event keeps, in octets; the rest is cut.
+pub const LINE_KEPT: usize = 1_024;
+
+impl EventKind {
+    /// The kind as `trace` and the store name it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Connected { .. } => "connected",
+            Self::Command { .. } => "command",
+            Self::LoggedIn { .. } => "logged_in",
+            Self::LoginFailed { .. } => "login_failed",
+            Self::Accepted { .. } => "accepted",
+            Self::Retrieved { .. } => "retrieved",
+            Self::Deleted { .. } => "deleted",
+            Self::Disconnected { .. } => "disconnected",
+            Self::Reset { .. } => "reset",
+            Self::Started { .. } => "started",
+            Self::Damaged { .. } => "damaged",
+        }
+    }
+}
+
+/// What of a reply an event keeps: all of a short one, the first line of a long one.
+pub fn kept_reply(reply: &[u8]) -> String {
+    let kept = if reply.len() <= REPLY_KEPT {
+        reply
+    } else {
+        let line = reply.iter().position(|octet| *octet == b'\n').map_or(reply.len(), |at| at + 1);
+        &reply[..line.min(REPLY_KEPT)]
+    };
+    String::from_utf8_lossy(kept).into_owned()
+}
+
+/// What of a command line an event keeps.
+pub fn kept_line(line: &[u8]) -> String {
+    String::from_utf8_lossy(&line[..line.len().min(LINE_KEPT)]).into_owned()
+}
+
+/// A line whose first `keep` words stand and whose rest is a secret.
+pub fn masked(line: &[u8], keep: usize) -> String {
+    let text = kept_line(line);
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    if words.len() <= keep {
+        return text;
+    }
+    format!("{} ***", words[..keep].join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_masked_whatever_stands_round_it() {
+        assert_eq!(masked(b"PASS Usuario2", 1), "PASS ***");
+        assert_eq!(masked(b"pass  two words", 1), "pass ***");
+        assert_eq!(masked(b"APOP ana c4c9334bac560ecc979e58001b3e22fb", 2), "APOP ana ***");
+        assert_eq!(masked(b"PASS", 1), "PASS");
+    }
+
+    #[test]
+    fn a_long_reply_keeps_its_first_line() {
+        let long = [b"+OK 3\r\n".as_slice(), &b"x".repeat(REPLY_KEPT)].concat();
+        assert_eq!(kept_reply(&long), "+OK 3\r\n");
+        let short = b"+OK\r\n1 2\r\n.\r\n";
+        assert_eq!(kept_reply(short).as_bytes(), short);
+        let edge = b"y".repeat(REPLY_KEPT);
+        assert_eq!(kept_reply(&edge).len(), REPLY_KEPT);
+    }
+
+    #[test]
+    fn an_event_is_flat_json() {
+        let event = Event {
+            seq: Seq(1),
+            time: Timestamp(0),
+            run: 1,
+            conn: Conn(2),
+            who: Who::Student { login: "ana".parse().unwrap(), by: By::Endpoint },
+            kind: EventKind::Disconnected { how: Ending::Quit },
+        };
+        let json = serde_json::to_string(&event).unwrap();
+        let flat = r#"{"seq":1,"time":0,"run":1,"conn":2,"who":{"who":"student","login":"ana","by":"endpoint"},"event":"disconnected","how":"quit"}"#;
+        assert_eq!(json, flat);
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+    }
+}

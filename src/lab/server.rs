@@ -1,0 +1,199 @@
+//! What one server is told before it starts: the checked, resolved configuration of one group. It travels as JSON
+//! (state directory, control API), so that the same `labctl serve` runs under every engine.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::names::{Domain, GroupName, LabName, Login};
+
+/// A protocol that a server listens for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// RFC 5321.
+    Smtp,
+    /// RFC 1939.
+    Pop3,
+}
+
+impl Protocol {
+    /// Every protocol.
+    pub const ALL: [Self; 2] = [Self::Smtp, Self::Pop3];
+
+    /// As the lab file writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Pop3 => "pop3",
+        }
+    }
+
+    /// The port without an engine's or lab's own choice on the embedded engine, where low ports belong to root.
+    pub const fn embedded_port(self) -> u16 {
+        match self {
+            Self::Smtp => 2525,
+            Self::Pop3 => 2110,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.as_str())
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|protocol| protocol.as_str() == text).ok_or(())
+    }
+}
+
+/// What a server puts up with from programs that are still being written. Each point is named in the lab reference;
+/// `strict = true` turns all of them off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leniency {
+    /// HELO and EHLO without an argument, or with one that is neither a domain nor an address literal (RFC 5321 4.1.1.1).
+    pub greeting_argument: bool,
+    /// Paths without angle brackets: `MAIL FROM: user1@lib.simulacion` (RFC 5321 4.1.2).
+    pub bare_path: bool,
+    /// White space between the colon and the path, any amount (RFC 5321 3.3 forbids it).
+    pub space_after_colon: bool,
+    /// A local part without its domain: `RCPT TO: user2` (RFC 5321 4.1.2; only `<postmaster>` may).
+    pub local_part: bool,
+    /// MAIL before HELO or EHLO (RFC 5321 4.1.4).
+    pub no_greeting: bool,
+    /// Command lines that end in a lone LF (RFC 5321 2.3.8).
+    pub line_feed: bool,
+}
+
+impl Leniency {
+    /// The default of a lab.
+    pub const LENIENT: Self = Self {
+        greeting_argument: true,
+        bare_path: true,
+        space_after_colon: true,
+        local_part: true,
+        no_greeting: false,
+        line_feed: true,
+    };
+    /// With `strict = true`.
+    pub const STRICT: Self = Self {
+        greeting_argument: false,
+        bare_path: false,
+        space_after_colon: false,
+        local_part: false,
+        no_greeting: false,
+        line_feed: false,
+    };
+}
+
+/// What happens to a CR or LF that stands alone in message data (RFC 5321 2.3.8: neither may be sent).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoneNewline {
+    /// The message is drained and refused: what one server takes for a line end and the next does not is how mail is smuggled.
+    Refuse,
+    /// It becomes CRLF in the stored message; it still never ends the data.
+    Convert,
+    /// It is stored as it came; it still never ends the data.
+    Keep,
+}
+
+/// The limits of one server. Lengths are octets with their CRLF.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// A command line (RFC 5321 4.5.3.1.4: 512; extensions add what they say).
+    pub line: usize,
+    /// A text line of a message (RFC 5321 4.5.3.1.6: 1,000).
+    pub text_line: usize,
+    /// Recipients of one message (RFC 5321 4.5.3.1.8: at least 100).
+    pub recipients: usize,
+    /// A message as sent in DATA.
+    pub message: u64,
+    /// A mailbox: all its messages together.
+    pub mailbox: u64,
+    /// Sessions at once of one student.
+    pub sessions_per_student: usize,
+    /// Sessions at once of one server.
+    pub sessions: usize,
+    /// Received header fields before a message counts as looping (RFC 5321 6.3: at least 100).
+    pub hops: usize,
+    /// Errors in one session before it is closed.
+    pub errors: usize,
+    /// Idle time of an SMTP session in seconds (RFC 5321 4.5.3.2.7: at least 5 minutes).
+    pub smtp_idle_secs: u64,
+    /// Idle time of a POP3 session in seconds (RFC 1939 3: at least 10 minutes).
+    pub pop3_idle_secs: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            line: 512,
+            text_line: 1_000,
+            recipients: 100,
+            message: 10 << 20,
+            mailbox: 100 << 20,
+            sessions_per_student: 20,
+            sessions: 2_000,
+            hops: 100,
+            errors: 100,
+            smtp_idle_secs: 300,
+            pop3_idle_secs: 600,
+        }
+    }
+}
+
+/// A mailbox of a server and who may open it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The password, resolved.
+    pub password: String,
+    /// Whether this is a student's own mailbox (then logging in to it identifies the student).
+    pub student: bool,
+}
+
+/// An address that a server listens on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The protocol spoken there.
+    pub protocol: Protocol,
+    /// Where; port 0 asks the system for a free one.
+    pub address: SocketAddr,
+    /// The student whose endpoint it is: who connects to it is that student.
+    pub student: Option<Login>,
+}
+
+/// The whole configuration of one group's server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerConfig {
+    /// The lab.
+    pub lab: LabName,
+    /// The group.
+    pub group: GroupName,
+    /// The mail domain it is final destination for.
+    pub domain: Domain,
+    /// What it calls itself.
+    pub host: String,
+    /// The dialect's name.
+    pub dialect: String,
+    /// What it puts up with.
+    pub leniency: Leniency,
+    /// What happens to a lone CR or LF in data.
+    pub lone_newline: LoneNewline,
+    /// Whether mail for foreign domains is accepted.
+    pub relay: bool,
+    /// The mailbox for unknown local recipients.
+    pub catch_all: Option<Login>,
+    /// Its limits.
+    pub limits: Limits,
+    /// Its mailboxes by name.
+    pub accounts: BTreeMap<Login, Account>,
+    /// Where it listens.
+    pub endpoints: Vec<Endpoint>,
+    /// Addresses of students' own machines (docker: the client container's fixed address), for identity.
+    pub clients: BTreeMap<std::net::IpAddr, Login>,
+}

@@ -1,0 +1,95 @@
+//! Mail as values: envelopes, stored messages, header fields, line ends and dots. No I/O, no sockets, and no MIME code of
+//! our own: structure comes from mail-parser.
+
+use sha2::{Digest, Sha256};
+
+use crate::evidence::{MessageId, Uid};
+
+/// A message on its way into the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The reverse-path without brackets; empty for the null path.
+    pub from: String,
+    /// The forward-paths as given, without brackets.
+    pub recipients: Vec<String>,
+    /// The mailboxes they stand for, each once.
+    pub mailboxes: Vec<crate::lab::Login>,
+    /// What the server puts in front: Return-Path and Received (RFC 5321 4.4), each line with CRLF.
+    pub trace: Vec<u8>,
+    /// The message as sent, after dot-unstuffing, every line with CRLF.
+    pub content: Vec<u8>,
+}
+
+/// A message in an open mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number in the mailbox.
+    pub uid: Uid,
+    /// The stored message.
+    pub message: MessageId,
+    /// Octets as RETR sends them before dot-stuffing, with CRLFs (RFC 1939 11).
+    pub octets: u64,
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub fn sha256(octets: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for octet in Sha256::digest(octets) {
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
+}
+
+/// Where the body starts: after the first empty line; the end of the message where there is none.
+pub fn body_start(message: &[u8]) -> usize {
+    let mut at = 0;
+    while at < message.len() {
+        let line = message[at..].iter().position(|octet| *octet == b'\n').map_or(message.len(), |end| at + end + 1);
+        if matches!(&message[at..line], b"\r\n" | b"\n") {
+            return line;
+        }
+        at = line;
+    }
+    message.len()
+}
+
+/// Writes `message` as a multi-line reply's content: a dot before each line that starts with one, also the very first
+/// (RFC 1939 3, RFC 5321 4.5.2). The final `.` line is the caller's.
+pub fn dot_stuff(message: &[u8], out: &mut Vec<u8>) {
+    out.reserve(message.len() + 64);
+    if message.first() == Some(&b'.') {
+        out.push(b'.');
+    }
+    let mut rest = 0;
+    for at in memchr::memmem::find_iter(message, b"\n.") {
+        out.extend_from_slice(&message[rest..=at]);
+        out.push(b'.');
+        rest = at + 1;
+    }
+    out.extend_from_slice(&message[rest..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_are_stuffed_on_every_line_and_the_first() {
+        let stuffed = |text: &str| {
+            let mut out = Vec::new();
+            dot_stuff(text.as_bytes(), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(stuffed(".a\r\n.b\r\nc.\r\n..\r\n"), "..a\r\n..b\r\nc.\r\n...\r\n");
+        assert_eq!(stuffed(""), "");
+        assert_eq!(stuffed("\r\n.\r\n.\r\n"), "\r\n..\r\n..\r\n");
+    }
+
+    #[test]
+    fn the_body_starts_after_the_first_empty_line() {
+        assert_eq!(body_start(b"A: b\r\n\r\nbody"), 8);
+        assert_eq!(body_start(b"\r\nbody"), 2);
+        assert_eq!(body_start(b"no blank line\r\n"), 15);
+    }
+}

@@ -1,0 +1,4 @@
+//! dialect
+/// dialect
+#[derive(Debug)]
+pub struct Dialect;

@@ -1,0 +1,174 @@
+//! The mail protocols as machines without I/O: a session takes an [`Input`] and the time and says what to send, what was
+//! seen, what the store must do and what it waits for next. No sockets, no clock, no randomness: the seed comes with [`Peer`].
+//!
+//! ```text
+//!  octets ─ line::Framer ─▶ Input ─ smtp::Session │ pop3::Session ─▶ Output { reply, events, action, next }
+//!                             ▲                                            │
+//!                             └────────── Outcome ◀── store ◀── Action ◀───┘
+//! ```
+
+pub mod dialect;
+pub mod line;
+pub mod pop3;
+pub mod smtp;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use crate::{
+    evidence::{EventKind, Who},
+    lab::{Login, ServerConfig},
+    mail::{Entry, Envelope},
+};
+
+/// The time a session is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub micros: i64,
+    /// Seconds east of UTC, for dates that people read.
+    pub utc_offset_secs: i32,
+}
+
+/// Everything a session knows from the start.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The server's configuration when the connection came.
+    pub config: Arc<ServerConfig>,
+    /// The dialect of that configuration.
+    pub dialect: Arc<dialect::Dialect>,
+    /// The other end; none for labctl's own connections.
+    pub remote: Option<SocketAddr>,
+    /// Our end.
+    pub local: Option<SocketAddr>,
+    /// The other end's name in the DNS, where somebody knows it.
+    pub name: Option<String>,
+    /// Who it is, as far as the address tells.
+    pub who: Who,
+    /// Different for each connection; ids in replies and APOP's timestamp are made from it.
+    pub seed: u64,
+}
+
+impl Peer {
+    /// The other end's address, `127.0.0.1` for labctl's own connections.
+    pub fn address(&self) -> IpAddr {
+        self.remote.map_or(IpAddr::from([127, 0, 0, 1]), |remote| remote.ip())
+    }
+}
+
+/// What a session is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// The connection was accepted: greet.
+    Connected,
+    /// The connection is one too many: say so and close.
+    Refused(Refusal),
+    /// A command line.
+    Line {
+        /// Without its line end.
+        octets: &'a [u8],
+        /// Whether it ended in CRLF; a lone LF otherwise.
+        crlf: bool,
+    },
+    /// A command line over the limit; the framer has thrown away all of it.
+    LineTooLong {
+        /// How many octets it had, with line end.
+        octets: u64,
+    },
+    /// Message data up to its end (`CRLF.CRLF`), after [`Next::Data`].
+    Data(line::Data),
+    /// What became of the action that the last output asked for.
+    Done(Outcome),
+    /// Nothing came for the idle time of the protocol.
+    Idle,
+    /// The server is shutting down.
+    Shutdown,
+}
+
+/// Why a connection is one too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The student has too many sessions.
+    StudentSessions,
+    /// The server has too many sessions.
+    ServerSessions,
+}
+
+/// What a session wants. The driver appends `reply` to what it sends, so one output's reply leaves in one write.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// What to send; empty while an action is under way.
+    pub reply: Vec<u8>,
+    /// What was seen, in order.
+    pub events: Vec<EventKind>,
+    /// What the store must do before anything else is read.
+    pub action: Option<Action>,
+    /// What to read next (after the action, if there is one).
+    pub next: Next,
+    /// Set when the session has learnt who it is.
+    pub who: Option<Who>,
+}
+
+/// What a session waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Next {
+    /// A line of at most this many octets with CRLF.
+    #[default]
+    Line,
+    /// Message data.
+    Data,
+    /// Nothing: send what there is and close.
+    Close,
+}
+
+/// What a session asks of the store. The driver performs it and comes back with [`Input::Done`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Is there room for this many octets in the mailbox? -> [`Outcome::Room`]
+    Room {
+        /// The mailbox.
+        mailbox: Login,
+        /// Octets; 0 where the client did not say.
+        octets: u64,
+    },
+    /// Store the message and commit it together with the output's events -> [`Outcome::Stored`] or [`Outcome::Failed`]
+    Deliver(Envelope),
+    /// Lock and list the mailbox -> [`Outcome::Opened`], [`Outcome::Locked`] or [`Outcome::Failed`]
+    Open {
+        /// The mailbox.
+        mailbox: Login,
+    },
+    /// Fetch the whole message -> [`Outcome::Message`] or [`Outcome::Failed`]
+    Fetch {
+        /// The message.
+        entry: Entry,
+    },
+    /// Delete the messages, commit that together with the output's events, release the lock -> [`Outcome::Expunged`] or [`Outcome::Failed`]
+    Expunge {
+        /// The mailbox.
+        mailbox: Login,
+        /// What to delete; possibly nothing.
+        entries: Vec<Entry>,
+    },
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Whether there is room.
+    Room(bool),
+    /// The message is committed.
+    Stored,
+    /// The mailbox is open, in the order of its UIDs.
+    Opened(Vec<Entry>),
+    /// Another session has the mailbox.
+    Locked,
+    /// The message, trace fields first.
+    Message(Vec<u8>),
+    /// The deletions are committed.
+    Expunged,
+    /// The store could not do it (disk full, damaged file): a temporary failure for the client.
+    Failed,
+}

@@ -1,0 +1,11 @@
+//! The one integration-test binary: a module per subject.
+
+mod cli;
+mod clients;
+mod layers;
+mod marking;
+mod reading;
+mod rehearse;
+mod server;
+mod store;
+mod transcripts;
