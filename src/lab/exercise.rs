@@ -218,6 +218,8 @@ pub enum ScriptLine {
     Server(String),
     /// `X: close`: the client cuts the connection without QUIT.
     Close,
+    /// `X: hold`: the connection stays open, as it is, while the scripts after it run.
+    Hold,
 }
 
 impl Bound {
@@ -403,6 +405,7 @@ mod tests {
     fn a_script_says_which_line_is_wrong() {
         let script = Script::parse(Protocol::Smtp, "C: HELO me\n# why\nS: 250\nX: close\n").unwrap();
         assert_eq!(script.lines.len(), 3);
+        assert!(Script::parse(Protocol::Smtp, "C: a\nX: wait").is_err());
         assert!(Script::parse(Protocol::Smtp, "C: a\nhello").unwrap_err().contains("line 2"));
         assert!(Script::parse(Protocol::Smtp, "S: 220").is_err());
     }
