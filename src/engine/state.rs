@@ -199,6 +199,16 @@ pub struct LabDir {
 }
 
 impl LabDir {
+    /// The folder `root`, for a process that was told nothing else: the lab is called as its folder is.
+    pub fn at(root: &Path) -> Result<Self, StateError> {
+        let name = root.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+        let name = name.ok_or_else(|| StateError::Damaged {
+            path: root.to_owned(),
+            why: "the folder of a lab is called as the lab is".into(),
+        })?;
+        Ok(Self { root: root.to_owned(), name })
+    }
+
     /// The lab.
     pub fn name(&self) -> &LabName {
         &self.name
