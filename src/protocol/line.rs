@@ -402,8 +402,8 @@ mod tests {
     #[test]
     fn text_lines_and_messages_are_limited_on_both_sides() {
         let text = |lines: &[usize]| {
-            let lines: String = lines.iter().map(|length| format!("{}\r\n", "x".repeat(length - 2))).collect();
-            content(LoneNewline::Refuse, format!("{lines}.\r\n").as_bytes()).map(|_| ())
+            let lines: Vec<String> = lines.iter().map(|length| "x".repeat(length - 2)).collect();
+            content(LoneNewline::Refuse, format!("{}\r\n.\r\n", lines.join("\r\n")).as_bytes()).map(|_| ())
         };
         assert_eq!(text(&[12]), Ok(()));
         assert_eq!(text(&[13]), Err(DataFault::LineTooLong));

@@ -44,7 +44,6 @@ impl Session {
             _ => None,
         };
         let Some(exchange) = exchange.filter(|_| refusal.is_none()) else {
-            self.auth_refused = true;
             let words = Words { verb: "AUTH", argument: mechanism, ..Words::default() };
             return self.say(refusal.unwrap_or("missing.mechanism"), &words, now, out);
         };
@@ -61,14 +60,14 @@ impl Session {
     pub(super) fn response(&mut self, octets: &[u8], now: Now, out: &mut Output) {
         let Stage::Auth(exchange) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
         match std::str::from_utf8(octets).map(str::trim_end) {
-            Ok("*") => self.refuse("auth.cancelled", now, out),
+            Ok("*") => self.tell("auth.cancelled", now, out),
             Ok(response) => self.answer(exchange, response, now, out),
-            Err(_) => self.refuse("auth.base64", now, out),
+            Err(_) => self.tell("auth.base64", now, out),
         }
     }
 
     fn challenge(&mut self, exchange: Exchange, now: Now, out: &mut Output) {
-        self.refuse(
+        self.tell(
             match &exchange {
                 Exchange::Plain => "challenge.plain",
                 Exchange::Name => "challenge.name",
@@ -82,7 +81,7 @@ impl Session {
 
     fn answer(&mut self, exchange: Exchange, response: &str, now: Now, out: &mut Output) {
         let Some(text) = STANDARD.decode(response).ok().and_then(|octets| String::from_utf8(octets).ok()) else {
-            return self.refuse("auth.base64", now, out);
+            return self.tell("auth.base64", now, out);
         };
         match exchange {
             Exchange::Name => self.challenge(Exchange::Password(text), now, out),
@@ -92,7 +91,7 @@ impl Session {
                 let (Some(other), Some(name), Some(password), None) =
                     (parts.next(), parts.next(), parts.next(), parts.next())
                 else {
-                    return self.refuse("auth.plain", now, out);
+                    return self.tell("auth.plain", now, out);
                 };
                 // Nobody may act for somebody else.
                 let password = if other.is_empty() || other == name { Some(password) } else { None };
@@ -106,7 +105,7 @@ impl Session {
         let Some(login) = self.account(name).filter(|login| self.right_password(login, password)) else {
             let mailbox = name.chars().take(NAME_KEPT).map(|c| if c.is_control() { '?' } else { c }).collect();
             out.events.push(EventKind::LoginFailed { mailbox, mechanism });
-            return self.refuse("auth.failed", now, out);
+            return self.tell("auth.failed", now, out);
         };
         let student = self.peer.config.accounts[&login].student;
         if student && matches!(self.who, Who::Unknown | Who::Student { by: By::Sender, .. }) {
@@ -114,7 +113,7 @@ impl Session {
         }
         out.events.push(EventKind::LoggedIn { mailbox: login.clone(), mechanism });
         self.login = Some(login);
-        self.refuse("auth", now, out);
+        self.tell("auth", now, out);
     }
 
     /// The mailbox that a login names, with or without our domain.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::evidence::{State, masked};
+use crate::evidence::{State, kept_line, masked};
 
 /// The longest word that an event keeps as the verb of an unknown command, in characters.
 pub const VERB_KEPT: usize = 32;
@@ -116,10 +116,16 @@ impl<'a> Command<'a> {
     /// The line as an event may keep it.
     pub fn kept(&self, line: &[u8]) -> String {
         match self.name.as_ref() {
-            "PASS" => masked(line, 1),
             "AUTH" | "APOP" => masked(line, 2),
-            _ => crate::evidence::kept_line(line),
+            // `PASS`, and what was meant for `AUTH`: `AUTH=PLAIN …`
+            _ if self.holds_secret() => masked(line, 1),
+            _ => kept_line(line),
         }
+    }
+
+    /// Whether a password may follow the verb, or in the next lines.
+    pub fn holds_secret(&self) -> bool {
+        ["AUTH", "APOP", "PASS"].iter().any(|verb| self.name.starts_with(verb))
     }
 }
 
@@ -190,6 +196,8 @@ mod tests {
         assert_eq!(kept("pass Usuario1"), "pass ***");
         assert_eq!(kept("AUTH PLAIN AHVzZXIxAFVzdWFyaW8x"), "AUTH PLAIN ***");
         assert_eq!(kept("APOP user1 c4c9334bac560ecc979e58001b3e22fb"), "APOP user1 ***");
+        assert_eq!(kept("AUTH=PLAIN AHVzZXIxAFVzdWFyaW8x"), "AUTH=PLAIN ***");
+        assert_eq!(kept(" AUTH PLAIN AHVzZXIxAFVzdWFyaW8x"), "AUTH PLAIN ***");
         assert_eq!(kept("MAIL FROM:<user1>"), "MAIL FROM:<user1>");
     }
 }

@@ -134,7 +134,8 @@ impl Session {
             }
             Input::Line { octets, crlf } => self.line(octets, crlf, now, out),
             Input::LineTooLong { octets } => {
-                let seen = self.seen("", String::new(), octets);
+                let verb = if matches!(self.stage, Stage::Auth(_)) { "<response>" } else { "" };
+                let seen = self.seen(verb, String::new(), octets);
                 self.line_too_long(now, out);
                 self.finish(seen, now, out);
             }
@@ -178,15 +179,15 @@ impl Session {
         if length > self.longest(command.verb) {
             self.line_too_long(now, out);
         } else if !crlf && !self.peer.config.leniency.line_feed {
-            self.refuse("line.line_feed", now, out);
+            self.tell("line.line_feed", now, out);
         } else if memchr::memchr2(b'\0', b'\r', octets).is_some() {
-            self.refuse("line.control", now, out);
+            self.tell("line.control", now, out);
         } else if matches!(self.stage, Stage::Auth(_)) {
             self.response(octets, now, out);
         } else if response {
-            self.refuse("unknown.response", now, out);
+            self.tell("unknown.response", now, out);
         } else {
-            self.auth_refused = false;
+            self.auth_refused = command.holds_secret() && self.login.is_none();
             self.command(&command, octets, now, out);
         }
         if out.action.is_some() {
@@ -210,9 +211,9 @@ impl Session {
     fn line_too_long(&mut self, now: Now, out: &mut Output) {
         if matches!(self.stage, Stage::Auth(_)) {
             self.stage = Stage::Idle;
-            self.refuse("auth.line_too_long", now, out);
+            self.tell("auth.line_too_long", now, out);
         } else {
-            self.refuse("line.too_long", now, out);
+            self.tell("line.too_long", now, out);
         }
     }
 
@@ -224,7 +225,6 @@ impl Session {
         let words = Words { verb: &command.name, argument: command.argument, ..Words::default() };
         if let Err(key) = command.verb.may_come(state) {
             let refused = matches!(&self.stage, Stage::Open(transaction) if transaction.refused);
-            self.auth_refused = command.verb == Verb::Auth;
             return self.say(
                 if refused && key == "sequence.rcpt" { "sequence.refused" } else { key },
                 &words,
@@ -281,7 +281,7 @@ impl Session {
             Stage::Storing(reply) => self.stored(reply, outcome, now, out),
             // Nothing was asked for.
             stage @ (Stage::Idle | Stage::Open(_) | Stage::Data(_) | Stage::Auth(_) | Stage::Closed) => {
-                self.stage = stage
+                self.stage = stage;
             }
         }
     }
@@ -291,7 +291,8 @@ impl Session {
         self.say(key, &Words::default(), now, out);
     }
 
-    fn refuse(&self, key: &str, now: Now, out: &mut Output) {
+    /// Says what needs no words of the client.
+    fn tell(&self, key: &str, now: Now, out: &mut Output) {
         self.say(key, &Words::default(), now, out);
     }
 

@@ -16,7 +16,7 @@ use crate::protocol::{
 
 use super::path::Host;
 
-/// The longest piece of the client's own text that a reply repeats, in characters: with it a reply line stays under 512 octets (RFC 5321 4.5.3.1.5).
+/// The longest piece of the client's own text that a reply repeats, in octets: with it a reply line stays under 512 octets (RFC 5321 4.5.3.1.5).
 pub const REPEATED: usize = 256;
 
 /// Whose words are used where a dialect has none.
@@ -135,7 +135,7 @@ fn value(peer: &Peer, name: &str, words: &Words<'_>, now: Now, out: &mut Vec<u8>
             None => printable(words.hello, words.utf8, out),
         },
         "from" => match Host::parse(words.hello) {
-            Ok(_) => printable(words.hello, false, out),
+            Ok(_) => printable(words.hello, words.utf8, out),
             Err(_) => put(out, format_args!("{}", literal(peer))),
         },
         "tcp" => {
@@ -188,7 +188,7 @@ fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 /// The client's own text: no control characters, and not too much of it.
 fn printable(text: &str, utf8: bool, out: &mut Vec<u8>) {
-    for c in text.chars().take(REPEATED) {
+    for (_, c) in text.char_indices().take_while(|(at, c)| at + c.len_utf8() <= REPEATED) {
         let c = if c.is_control() || !(c.is_ascii() || utf8) { '?' } else { c };
         out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     }
@@ -231,5 +231,62 @@ impl Random {
             out.push(alphabet[usize::try_from(at).unwrap_or(0)]);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labctl_has_every_reply_that_the_code_says() {
+        let sources = [
+            include_str!("auth.rs"),
+            include_str!("command.rs"),
+            include_str!("mod.rs"),
+            include_str!("parameter.rs"),
+            include_str!("path.rs"),
+            include_str!("route.rs"),
+            include_str!("trace.rs"),
+            include_str!("transaction.rs"),
+        ];
+        let is_key = |text: &str| {
+            let letters =
+                |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || "_8".contains(c));
+            text.split_once('.').is_some_and(|(group, key)| letters(group) && letters(key))
+        };
+        let mut found = 0;
+        for key in sources.iter().flat_map(|source| source.split('"')).filter(|text| is_key(text)) {
+            assert!(LABCTL.smtp.lines(key).is_some(), "`{key}` is not in labctl.toml");
+            found += 1;
+        }
+        assert!(found > 60, "{found}");
+    }
+
+    #[test]
+    fn an_enhanced_status_code_is_taken_away_and_nothing_else() {
+        let bare = |line: &str| {
+            let mut out = Vec::new();
+            let rest = without_status(line, &mut out);
+            format!("{}{rest}", String::from_utf8(out).unwrap())
+        };
+        assert_eq!(bare("550 5.1.1 no mailbox"), "550 no mailbox");
+        assert_eq!(bare("250-5.1.12 x"), "250-x");
+        assert_eq!(bare("214-to send mail"), "214-to send mail");
+        assert_eq!(bare("334 "), "334 ");
+    }
+
+    #[test]
+    fn drawn_characters_are_of_their_kind_and_number() {
+        let draw = |name: &str| {
+            let mut out = Vec::new();
+            assert!(Random(7).write(name, &mut out), "{name}");
+            String::from_utf8(out).unwrap()
+        };
+        assert!(draw("digits:20").bytes().all(|octet| octet.is_ascii_digit()));
+        assert!(draw("hex:9").bytes().all(|octet| octet.is_ascii_hexdigit()));
+        assert_eq!(draw("mixed:43").len(), 43);
+        assert_eq!(draw("lower:15"), draw("lower:15"));
+        assert!(!Random(7).write("now:%s", &mut Vec::new()));
     }
 }

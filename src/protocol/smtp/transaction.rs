@@ -192,7 +192,7 @@ impl Session {
             None => (trace::count(&data.content, "Received") > self.peer.config.limits.hops).then_some("message.loop"),
         };
         if let Some(key) = refusal {
-            self.refuse(key, now, out);
+            self.tell(key, now, out);
             return self.finish(seen, now, out);
         }
         self.messages += 1;
@@ -242,7 +242,7 @@ impl Session {
             out.reply = reply;
             return;
         }
-        self.refuse("failed.message", now, out);
+        self.tell("failed.message", now, out);
         if let Some(seen) = seen {
             self.finish(seen, now, out);
         }
