@@ -161,13 +161,14 @@ pub enum Suspicion {
 }
 
 impl Heard {
-    /// What to keep of `line`.
+    /// What to keep of `line`. A word that starts with PASS and is not PASS has the password glued to it, as like as not.
     pub fn of(words: Words<'_>, verb: Option<Verb>, line: &[u8], octets: u64, suspicion: Suspicion) -> Self {
         if let Some(verb) = verb {
             let rule = verb.rule();
             return Self { verb: rule.name.into(), line: masked(line, rule.open_words), octets };
         }
-        let (verb, line) = match suspicion {
+        let glued = words.first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"PASS"));
+        let (verb, line) = match if glued { Suspicion::Everything } else { suspicion } {
             Suspicion::None => (echo(words.first).to_uppercase(), kept_line(line)),
             Suspicion::Arguments => (echo(words.first).to_uppercase(), masked(line, 1)),
             Suspicion::Everything if words.first.is_empty() => (String::new(), String::new()),
@@ -234,7 +235,9 @@ mod tests {
             ("USER ana Usuario2", Arguments, ("USER", "USER ana ***")),
             ("APOP ana c4c9334bac560ecc979e58001b3e22fb", Arguments, ("APOP", "APOP ana ***")),
             ("AUTH PLAIN AGFuYQBVc3VhcmlvMg==", Arguments, ("AUTH", "AUTH PLAIN ***")),
-            ("PASSWORD Usuario2", Arguments, ("PASSWORD", "PASSWORD ***")),
+            ("PSS Usuario2", Arguments, ("PSS", "PSS ***")),
+            ("PASSWORD Usuario2", Arguments, ("***", "***")),
+            ("passUsuario2", None, ("***", "***")),
             ("Usuario2", Everything, ("***", "***")),
             ("PASSUsuario2", Everything, ("***", "***")),
             ("", Everything, ("", "")),

@@ -239,7 +239,7 @@ impl Session {
         self.stage = match mem::replace(&mut self.stage, Stage::Closed) {
             Stage::Opening { opening, heard } => self.opened(opening, heard, outcome, out),
             Stage::Fetching { maildrop, wanted, heard } => self.fetched(maildrop, wanted, heard, outcome, out),
-            Stage::Updating { farewell, heard } => self.updated(farewell, heard, outcome, out),
+            Stage::Updating { farewell, heard } => self.updated(farewell, heard, &outcome, out),
             stage @ (Stage::Fresh | Stage::Authorization { .. } | Stage::Transaction(_) | Stage::Closed) => stage,
         };
     }
@@ -267,12 +267,12 @@ impl Session {
         self.say(reply, values, out);
     }
 
-    /// Ends a command that was answered at once.
+    /// Ends a command that was answered at once. Its event comes first, then those of what it did.
     fn answered(&mut self, heard: Heard, before: State, out: &mut Output) {
         if self.errors > self.peer.config.limits.errors {
             self.stage = Stage::Closed;
         }
-        out.events.push(heard.answered(&out.reply, before, self.stage.state()));
+        out.events.insert(0, heard.answered(&out.reply, before, self.stage.state()));
     }
 }
 
