@@ -35,7 +35,7 @@ impl Session {
     }
 
     fn list(&mut self, maildrop: &Maildrop, command: Command<'_>, out: &mut Output) {
-        if command.words.arguments().next().is_none() {
+        if command.line.arguments().next().is_none() {
             self.say_totals(Reply::List, maildrop, out);
             maildrop.write_scan_listings(&mut out.reply);
             out.reply.extend_from_slice(b".\r\n");
@@ -46,7 +46,7 @@ impl Session {
     }
 
     fn uidl(&mut self, maildrop: &Maildrop, command: Command<'_>, out: &mut Output) {
-        if command.words.arguments().next().is_none() {
+        if command.line.arguments().next().is_none() {
             self.say_totals(Reply::Uidl, maildrop, out);
             maildrop.write_unique_ids(&mut out.reply);
             out.reply.extend_from_slice(b".\r\n");
@@ -65,7 +65,7 @@ impl Session {
 
     /// The message that the first argument names; the refusal is written where there is none.
     fn wanted_message(&mut self, maildrop: &Maildrop, command: Command<'_>, out: &mut Output) -> Option<Number> {
-        let text = command.words.arguments().next().unwrap_or_default();
+        let text = command.line.arguments().next().unwrap_or_default();
         let reply = match maildrop.find(text) {
             Ok(number) => return Some(number),
             Err(NoMessage::NotANumber) => Reply::NotANumber,
@@ -79,7 +79,7 @@ impl Session {
 
     fn fetch(&mut self, maildrop: Maildrop, command: Command<'_>, out: &mut Output) -> Stage {
         let Some(number) = self.wanted_message(&maildrop, command, out) else { return Stage::Transaction(maildrop) };
-        let lines = match command.words.arguments().nth(1).filter(|_| command.verb == Verb::Top) {
+        let lines = match command.line.arguments().nth(1).filter(|_| command.verb == Verb::Top) {
             None => None,
             // More lines than a number holds are more than any body has: all of it (RFC 1939 7, TOP).
             Some(text) if text.iter().all(u8::is_ascii_digit) => Some(decimal(text).unwrap_or(u64::MAX)),
