@@ -87,9 +87,9 @@ pub fn play(protocol: Protocol, script: &Script, manner: Manner) -> Vec<Vec<Stri
 }
 
 fn session(protocol: Protocol, peer: Peer) -> (Session, Limits) {
-    let limits = Limits::of(&peer.config, peer.config.limits.line);
     match protocol {
         Protocol::Smtp => {
+            let limits = smtp::framing(&peer);
             let mut session = smtp::Session::new(peer);
             (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
         }
