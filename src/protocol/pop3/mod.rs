@@ -28,11 +28,16 @@ use self::{
     maildrop::{Maildrop, Number},
     reply::Reply,
 };
-use super::{Input, Next, Now, Outcome, Output, Peer, Refusal};
+use super::{Input, Next, Now, Outcome, Output, Peer, Refusal, line};
 use crate::{
     evidence::{EventKind, State, kept_reply},
     lab::{Login, Protocol},
 };
+
+/// How the octets of a POP3 connection are framed.
+pub fn framing(peer: &Peer) -> line::Limits {
+    line::Limits::of(&peer.config, peer.config.limits.line)
+}
 
 /// One POP3 connection.
 #[derive(Debug)]
