@@ -94,6 +94,7 @@ fn session(protocol: Protocol, peer: Peer) -> (Session, Limits) {
             (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
         }
         Protocol::Pop3 => {
+            let limits = pop3::framing(&peer);
             let mut session = pop3::Session::new(peer);
             (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
         }
