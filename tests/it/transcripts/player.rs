@@ -8,7 +8,7 @@ use labctl::{
     protocol::{
         Action, Input, Next, Now, Outcome, Output, Peer, Refusal, dialect,
         line::{Framer, Limits},
-        smtp,
+        pop3, smtp,
     },
 };
 
@@ -93,7 +93,11 @@ fn session(protocol: Protocol, peer: Peer) -> (Session, Limits) {
             let mut session = smtp::Session::new(peer);
             (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
         }
-        Protocol::Pop3 => unimplemented!("POP3 has no session yet"),
+        Protocol::Pop3 => {
+            let limits = pop3::framing(&peer);
+            let mut session = pop3::Session::new(peer);
+            (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
+        }
     }
 }
 

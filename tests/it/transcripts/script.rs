@@ -219,6 +219,7 @@ impl Settings {
             "local_part" => leniency.local_part = number(value)?,
             "no_greeting" => leniency.no_greeting = number(value)?,
             "line_feed" => leniency.line_feed = number(value)?,
+            "pop3_blanks" => leniency.pop3_blanks = number(value)?,
             _ => return Err("no such setting".into()),
         }
         Ok(())
