@@ -286,8 +286,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { line: 20, text_line: 12, message: 40, lone_newline: LoneNewline::Refuse };
+    const LIMITS: Limits = Limits { line: 20, text_line: 12, message: 40, lone_newline: LoneNewline::Refuse };
 
     /// Everything that comes out of `pieces`: lines as text, `!n` for a line of n octets that was too long.
     fn lines(pieces: &[&[u8]]) -> Vec<String> {
@@ -337,7 +336,8 @@ mod tests {
         let line = |length: usize| [b"x".repeat(length - 2).as_slice(), b"\r\nNOOP\r\n"].concat();
         assert_eq!(lines(&[&line(20)]), ["x".repeat(18).as_str(), "NOOP"]);
         assert_eq!(lines(&[&line(21)]), ["!21", "NOOP"]);
-        let many: Vec<&[u8]> = std::iter::repeat_n(b"0123456789".as_slice(), 1_000).chain([b"\r\n".as_slice()]).collect();
+        let many: Vec<&[u8]> =
+            std::iter::repeat_n(b"0123456789".as_slice(), 1_000).chain([b"\r\n".as_slice()]).collect();
         assert_eq!(lines(&many), ["!10002"]);
     }
 
@@ -375,7 +375,9 @@ mod tests {
         assert_eq!(refuse(b".\r\n").as_deref(), Ok(""));
         assert_eq!(refuse(b"a\r\n.\r\n").as_deref(), Ok("a\\r\\n"));
         assert_eq!(refuse(b"..\r\n.b\r\n...\r\nc.\r\n.\r\n").as_deref(), Ok(".\\r\\nb\\r\\n..\\r\\nc.\\r\\n"));
-        for open in ["", ".", ".\r", ".\n", "a\r\n.\n", "a\n.\r\n", "a\n.\n", "a\r.\r\n", "a\r.\r", "a\r\n.\r", ".\r\r\n"] {
+        for open in
+            ["", ".", ".\r", ".\n", "a\r\n.\n", "a\n.\r\n", "a\n.\n", "a\r.\r\n", "a\r.\r", "a\r\n.\r", ".\r\r\n"]
+        {
             for lone_newline in [LoneNewline::Refuse, LoneNewline::Convert, LoneNewline::Keep] {
                 assert_eq!(data(Limits { lone_newline, ..LIMITS }, open.as_bytes(), 9), None, "{open:?}");
             }
@@ -400,8 +402,8 @@ mod tests {
     #[test]
     fn text_lines_and_messages_are_limited_on_both_sides() {
         let text = |lines: &[usize]| {
-            let lines: String = lines.iter().map(|length| format!("{}\r\n", "x".repeat(length - 2))).collect();
-            content(LoneNewline::Refuse, format!("{lines}.\r\n").as_bytes()).map(|_| ())
+            let lines: Vec<String> = lines.iter().map(|length| "x".repeat(length - 2)).collect();
+            content(LoneNewline::Refuse, format!("{}\r\n.\r\n", lines.join("\r\n")).as_bytes()).map(|_| ())
         };
         assert_eq!(text(&[12]), Ok(()));
         assert_eq!(text(&[13]), Err(DataFault::LineTooLong));

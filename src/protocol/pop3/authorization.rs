@@ -46,7 +46,7 @@ impl Session {
     }
 
     fn user_command(&mut self, command: Command<'_>, out: &mut Output) -> Stage {
-        let name = command.words.arguments().next().unwrap_or_default();
+        let name = command.line.arguments().next().unwrap_or_default();
         let claim = Claim::of(name, &self.peer.config);
         self.say(Reply::User, &[("user", &claim.shown)], out);
         Stage::Authorization { claim: Some(claim) }
@@ -58,7 +58,7 @@ impl Session {
             return Stage::Authorization { claim: None };
         };
         let trim = self.peer.config.leniency.pop3_blanks;
-        let mailbox = claim.with_password(command.words.rest, trim, &self.peer.config);
+        let mailbox = claim.with_password(command.line.rest, trim, &self.peer.config);
         self.logged_in(mailbox, &claim, command, out)
     }
 
@@ -67,7 +67,7 @@ impl Session {
             self.refuse(Reply::ApopNone, &[], out);
             return Stage::Authorization { claim: standing };
         };
-        let mut arguments = command.words.arguments();
+        let mut arguments = command.line.arguments();
         let claim = Claim::of(arguments.next().unwrap_or_default(), &self.peer.config);
         let mailbox = claim.with_digest(arguments.next().unwrap_or_default(), timestamp, &self.peer.config);
         self.logged_in(mailbox, &claim, command, out)

@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::evidence::{EventKind, State, kept_line, kept_reply, masked};
+use super::reply::Reply;
+use crate::{
+    evidence::{EventKind, State, kept_line, kept_reply, masked},
+    lab::Leniency,
+};
 
 /// The longest text of a client's that a reply or an event's verb repeats, in characters, so that no reply passes the 512
 /// octets of RFC 2449 4.
@@ -104,32 +108,62 @@ impl Verb {
 
 /// A command line taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Words<'a> {
-    /// Everything up to the end of the first word, blanks before it too.
-    head: &'a [u8],
+pub struct Line<'a> {
+    /// All of it, without its line end.
+    octets: &'a [u8],
+    /// Whether it ended in CRLF; a lone LF otherwise.
+    crlf: bool,
+    /// Where the first word ends.
+    end: usize,
     /// The first word.
     pub first: &'a [u8],
+    /// The verb that it is.
+    pub verb: Option<Verb>,
     /// What follows the one blank after it, as it came: a password may start with a blank, hold some and end in one.
     pub rest: &'a [u8],
 }
 
-impl<'a> Words<'a> {
-    /// Takes a line without its line end apart.
-    pub fn of(line: &'a [u8]) -> Self {
-        let start = line.iter().position(|octet| !is_blank(*octet)).unwrap_or(line.len());
-        let end = line[start..].iter().position(|octet| is_blank(*octet)).map_or(line.len(), |at| start + at);
-        Self { head: &line[..end], first: &line[start..end], rest: line.get(end + 1..).unwrap_or_default() }
+impl<'a> Line<'a> {
+    /// Takes a line apart.
+    pub fn of(octets: &'a [u8], crlf: bool) -> Self {
+        let start = octets.iter().position(|octet| !is_blank(*octet)).unwrap_or(octets.len());
+        let end = octets[start..].iter().position(|octet| is_blank(*octet)).map_or(octets.len(), |at| start + at);
+        let first = &octets[start..end];
+        let rest = octets.get(end + 1..).unwrap_or_default();
+        Self { octets, crlf, end, first, verb: Verb::named(first), rest }
     }
 
     /// The words after the first.
-    pub fn arguments(self) -> impl Iterator<Item = &'a [u8]> {
+    pub fn arguments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.rest.split(|octet| is_blank(*octet)).filter(|word| !word.is_empty())
     }
 
-    /// Whether the words of `line` are separated by single blanks and nothing stands round them; of a password only what
-    /// stands before it is asked.
-    pub fn is_plain(self, line: &[u8], verb: Verb) -> bool {
-        let asked = if verb == Verb::Pass { self.head } else { line };
+    /// Whether this is a command that may come in `place`, apart from carrying it out; if not, the refusal.
+    pub fn may_come(&self, place: Place, leniency: Leniency) -> Result<Verb, Reply> {
+        if !self.crlf && !leniency.line_feed {
+            return Err(Reply::LineFeed);
+        }
+        let verb = self.verb.ok_or(Reply::Unknown)?;
+        let rule = verb.rule();
+        let misplaced = match rule.place {
+            Place::Authorization => (place == Place::Transaction).then_some(Reply::LoggedIn),
+            Place::Transaction => (place == Place::Authorization).then_some(Reply::NeedLogin),
+            Place::Anywhere => None,
+        };
+        let arguments = self.arguments().count();
+        match misplaced {
+            Some(reply) => Err(reply),
+            None if !leniency.pop3_blanks && !self.is_plain(verb) => Err(Reply::Blanks),
+            None if arguments < rule.least => Err(Reply::TooFew),
+            None if !leniency.pop3_blanks && arguments > rule.most => Err(Reply::TooMany),
+            None => Ok(verb),
+        }
+    }
+
+    /// Whether single blanks separate the words and nothing stands round them; of a password only what stands before it is
+    /// asked.
+    fn is_plain(&self, verb: Verb) -> bool {
+        let asked = if verb == Verb::Pass { &self.octets[..self.end] } else { self.octets };
         asked.split(|octet| *octet == b' ').all(|word| !word.is_empty() && !word.contains(&b'\t'))
     }
 }
@@ -161,16 +195,19 @@ pub enum Suspicion {
 }
 
 impl Heard {
-    /// What to keep of `line`.
-    pub fn of(words: Words<'_>, verb: Option<Verb>, line: &[u8], octets: u64, suspicion: Suspicion) -> Self {
-        if let Some(verb) = verb {
+    /// What to keep of `line`. A word that starts with PASS and is not PASS has the password glued to it, as like as not.
+    pub fn of(line: &Line<'_>, suspicion: Suspicion) -> Self {
+        let octets = line.octets.len() as u64 + if line.crlf { 2 } else { 1 };
+        if let Some(verb) = line.verb {
             let rule = verb.rule();
-            return Self { verb: rule.name.into(), line: masked(line, rule.open_words), octets };
+            return Self { verb: rule.name.into(), line: masked(line.octets, rule.open_words), octets };
         }
-        let (verb, line) = match suspicion {
-            Suspicion::None => (echo(words.first).to_uppercase(), kept_line(line)),
-            Suspicion::Arguments => (echo(words.first).to_uppercase(), masked(line, 1)),
-            Suspicion::Everything if words.first.is_empty() => (String::new(), String::new()),
+        let glued = line.first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"PASS"));
+        let first = || echo(line.first).to_uppercase();
+        let (verb, line) = match if glued { Suspicion::Everything } else { suspicion } {
+            Suspicion::None => (first(), kept_line(line.octets)),
+            Suspicion::Arguments => (first(), masked(line.octets, 1)),
+            Suspicion::Everything if line.first.is_empty() => (String::new(), String::new()),
             Suspicion::Everything => (SECRET.to_owned(), SECRET.to_owned()),
         };
         Self { verb: verb.into(), line, octets }
@@ -200,29 +237,52 @@ mod tests {
     use super::*;
 
     fn heard(line: &str, suspicion: Suspicion) -> (String, String) {
-        let words = Words::of(line.as_bytes());
-        let heard = Heard::of(words, Verb::named(words.first), line.as_bytes(), 0, suspicion);
+        let heard = Heard::of(&Line::of(line.as_bytes(), true), suspicion);
         (heard.verb.to_string(), heard.line)
     }
 
     #[test]
     fn the_rest_of_a_line_keeps_its_blanks() {
-        let words = Words::of(b"PASS  two words ");
-        assert_eq!((words.first, words.rest), (b"PASS".as_slice(), b" two words ".as_slice()));
-        assert_eq!(words.arguments().collect::<Vec<_>>(), [b"two".as_slice(), b"words"]);
+        let line = Line::of(b"PASS  two words ", true);
+        assert_eq!((line.first, line.rest), (b"PASS".as_slice(), b" two words ".as_slice()));
+        assert_eq!(line.arguments().collect::<Vec<_>>(), [b"two".as_slice(), b"words"]);
         for nothing in ["", " ", "\t "] {
-            assert_eq!(Words::of(nothing.as_bytes()).first, b"", "{nothing:?}");
+            assert_eq!(Line::of(nothing.as_bytes(), true).first, b"", "{nothing:?}");
         }
     }
 
     #[test]
-    fn single_blanks_are_told_from_others() {
-        let plain = |line: &str, verb| Words::of(line.as_bytes()).is_plain(line.as_bytes(), verb);
-        assert!(plain("RETR 1", Verb::Retr) && plain("STAT", Verb::Stat) && plain("PASS  a b ", Verb::Pass));
-        for line in [" STAT", "STAT ", "RETR  1", "RETR\t1", "TOP 1  2", "TOP 1\t2", "TOP 1 2 "] {
-            assert!(!plain(line, Verb::Retr), "{line:?}");
+    fn strict_labs_take_single_blanks_only() {
+        let strict = |line: &str| Line::of(line.as_bytes(), true).may_come(Place::Transaction, Leniency::STRICT);
+        for line in ["RETR 1", "STAT", "list", "TOP 1 2"] {
+            assert!(strict(line).is_ok(), "{line:?}");
         }
-        assert!(!plain(" PASS a", Verb::Pass));
+        for line in [" STAT", "STAT ", "RETR  1", "RETR\t1", "TOP 1  2", "TOP 1\t2", "TOP 1 2 "] {
+            assert_eq!(strict(line), Err(Reply::Blanks), "{line:?}");
+        }
+        let pass = |line: &str| Line::of(line.as_bytes(), true).may_come(Place::Authorization, Leniency::STRICT);
+        assert_eq!((pass("PASS  a b "), pass(" PASS a")), (Ok(Verb::Pass), Err(Reply::Blanks)));
+    }
+
+    #[test]
+    fn arguments_are_limited_on_both_sides() {
+        for verb in Verb::ALL {
+            let rule = verb.rule();
+            let place = if rule.place == Place::Transaction { Place::Transaction } else { Place::Authorization };
+            let with = |arguments: usize, leniency| {
+                let line = rule.name.to_owned() + &" 1".repeat(arguments);
+                Line::of(line.as_bytes(), true).may_come(place, leniency)
+            };
+            assert_eq!(with(rule.least, Leniency::STRICT), Ok(verb));
+            if rule.least > 0 {
+                assert_eq!(with(rule.least - 1, Leniency::LENIENT), Err(Reply::TooFew), "{verb:?}");
+            }
+            if rule.most < usize::MAX {
+                assert_eq!(with(rule.most, Leniency::STRICT), Ok(verb));
+                assert_eq!(with(rule.most + 1, Leniency::STRICT), Err(Reply::TooMany), "{verb:?}");
+                assert_eq!(with(rule.most + 1, Leniency::LENIENT), Ok(verb));
+            }
+        }
     }
 
     #[test]
@@ -234,7 +294,9 @@ mod tests {
             ("USER ana Usuario2", Arguments, ("USER", "USER ana ***")),
             ("APOP ana c4c9334bac560ecc979e58001b3e22fb", Arguments, ("APOP", "APOP ana ***")),
             ("AUTH PLAIN AGFuYQBVc3VhcmlvMg==", Arguments, ("AUTH", "AUTH PLAIN ***")),
-            ("PASSWORD Usuario2", Arguments, ("PASSWORD", "PASSWORD ***")),
+            ("PSS Usuario2", Arguments, ("PSS", "PSS ***")),
+            ("PASSWORD Usuario2", Arguments, ("***", "***")),
+            ("passUsuario2", None, ("***", "***")),
             ("Usuario2", Everything, ("***", "***")),
             ("PASSUsuario2", Everything, ("***", "***")),
             ("", Everything, ("", "")),

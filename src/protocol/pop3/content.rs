@@ -19,10 +19,10 @@ pub fn write_content(message: &[u8], out: &mut Vec<u8>) {
 /// The header, the empty line after it, and the first `lines` lines of the body.
 pub fn top(message: &[u8], lines: u64) -> &[u8] {
     let body = body_start(message);
-    let ends = memchr::memchr_iter(b'\n', &message[body..]).map(|at| body + at + 1);
+    let mut ends = memchr::memchr_iter(b'\n', &message[body..]).map(|at| body + at + 1);
     let end = match usize::try_from(lines) {
         Ok(0) => body,
-        Ok(lines) => ends.skip(lines - 1).next().unwrap_or(message.len()),
+        Ok(lines) => ends.nth(lines - 1).unwrap_or(message.len()),
         Err(_) => message.len(),
     };
     &message[..end]

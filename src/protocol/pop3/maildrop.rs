@@ -1,7 +1,7 @@
 //! An open mailbox: its messages by number, which of them are marked deleted, and the listings made from that. A message
 //! keeps its number for the whole session (RFC 1939 4); one that is marked is in no total and no listing (RFC 1939 5).
 
-use std::io::Write as _;
+use std::{fmt, io::Write as _};
 
 use crate::{lab::Login, mail::Entry};
 
@@ -101,7 +101,7 @@ impl Maildrop {
     pub fn write_unique_ids(&self, out: &mut Vec<u8>) {
         out.reserve(self.count * 20);
         for (number, entry) in self.present() {
-            let _ = write!(out, "{number} {}.{}\r\n", entry.uid.0, entry.message.0);
+            let _ = write!(out, "{number} {}\r\n", UniqueId(*entry));
         }
     }
 
@@ -111,16 +111,21 @@ impl Maildrop {
     }
 }
 
-impl std::fmt::Display for Number {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Number {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(out)
     }
 }
 
 /// A message's unique-id (RFC 1939 7): its number in the mailbox, which is never given twice there, a dot, and its number in
 /// the store, which is never given twice either. Digits and one dot, so no two pairs look alike; 41 characters at most.
-pub fn unique_id(entry: &Entry) -> String {
-    format!("{}.{}", entry.uid.0, entry.message.0)
+#[derive(Debug, Clone, Copy)]
+pub struct UniqueId(pub Entry);
+
+impl fmt::Display for UniqueId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.{}", self.0.uid.0, self.0.message.0)
+    }
 }
 
 /// A number of decimal digits; none where it is something else or overflows.
@@ -190,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_unique_id_fits_its_rule_and_no_two_look_alike() {
-        let id = |uid, message| unique_id(&Entry { uid: Uid(uid), message: MessageId(message), octets: 0 });
+        let id = |uid, message| UniqueId(Entry { uid: Uid(uid), message: MessageId(message), octets: 0 }).to_string();
         assert_ne!(id(1, 23), id(12, 3));
         let longest = id(u64::MAX, u64::MAX);
         assert!(longest.len() <= 70 && longest.bytes().all(|octet| (0x21..=0x7e).contains(&octet)), "{longest}");

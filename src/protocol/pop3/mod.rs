@@ -4,10 +4,10 @@
 //!
 //! ```text
 //!  Fresh ─greeting─▶ Authorization ─PASS, APOP─▶ Opening ─opened─▶ Transaction ─QUIT─▶ Updating ─▶ Closed
-//!                     │       ▲                    │                │      ▲                          ▲
-//!                     │       └── locked, failed ──┘          RETR, TOP    │                          │
-//!                     │                                             ▼      │                          │
-//!                     │                                            Fetching┘                          │
+//!                     │       ▲                    │               │       ▲                          ▲
+//!                     │       └── locked, failed ──┘           RETR, TOP   │                          │
+//!                     │                                            ▼       │                          │
+//!                     │                                            Fetching                           │
 //!                     └── QUIT ───────────────────────────────────────────────────────────────────────┤
 //!                               anywhere: idle, shutdown, too many errors; nothing is deleted then ───┘
 //! ```
@@ -19,19 +19,25 @@ mod login;
 mod maildrop;
 mod reply;
 mod transaction;
+
 use std::mem;
 
 use self::{
-    command::{Heard, Place, Suspicion, Verb, Words},
+    command::{Heard, Line, Place, Suspicion, Verb},
     login::Claim,
     maildrop::{Maildrop, Number},
     reply::Reply,
 };
-use super::{Input, Next, Now, Outcome, Output, Peer, Refusal};
+use super::{Input, Next, Now, Outcome, Output, Peer, Refusal, line};
 use crate::{
     evidence::{EventKind, State, kept_reply},
     lab::{Login, Protocol},
 };
+
+/// How the octets of a POP3 connection are framed.
+pub fn framing(peer: &Peer) -> line::Limits {
+    line::Limits::of(&peer.config, peer.config.limits.line)
+}
 
 /// One POP3 connection.
 #[derive(Debug)]
@@ -73,7 +79,7 @@ struct Opening {
 #[derive(Debug, Clone, Copy)]
 struct Command<'a> {
     verb: Verb,
-    words: Words<'a>,
+    line: Line<'a>,
     heard: &'a Heard,
 }
 
@@ -92,6 +98,25 @@ impl Stage {
             Self::Transaction(_) | Self::Fetching { .. } => State::Transaction,
             Self::Updating { .. } => State::Update,
             Self::Closed => State::Closed,
+        }
+    }
+
+    /// Where commands may come; none where the driver reads no line: before the greeting, during an action, after the end.
+    const fn place(&self) -> Option<Place> {
+        match self {
+            Self::Authorization { .. } => Some(Place::Authorization),
+            Self::Transaction(_) => Some(Place::Transaction),
+            Self::Fresh | Self::Opening { .. } | Self::Fetching { .. } | Self::Updating { .. } | Self::Closed => None,
+        }
+    }
+
+    /// The mailbox that is open.
+    fn user(&self) -> &str {
+        match self {
+            Self::Transaction(maildrop) | Self::Fetching { maildrop, .. } => maildrop.mailbox.as_str(),
+            Self::Fresh | Self::Authorization { .. } | Self::Opening { .. } | Self::Updating { .. } | Self::Closed => {
+                ""
+            }
         }
     }
 
@@ -154,36 +179,16 @@ impl Session {
         });
     }
 
-    fn line(&mut self, line: &[u8], crlf: bool, out: &mut Output) {
-        let place = match &self.stage {
-            Stage::Authorization { .. } => Place::Authorization,
-            Stage::Transaction(_) => Place::Transaction,
-            // The driver reads no line before the greeting, during an action or after the end.
-            Stage::Fresh | Stage::Opening { .. } | Stage::Fetching { .. } | Stage::Updating { .. } | Stage::Closed => {
-                return;
-            }
-        };
+    fn line(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
+        let Some(place) = self.stage.place() else { return };
         let before = self.stage.state();
-        let words = Words::of(line);
-        let verb = Verb::named(words.first);
-        let octets = line.len() as u64 + if crlf { 2 } else { 1 };
-        let heard = Heard::of(words, verb, line, octets, self.stage.suspicion());
-        match self.may_come(verb, words, line, crlf, place) {
-            Ok(verb) => {
-                let command = Command { verb, words, heard: &heard };
-                self.stage = match mem::replace(&mut self.stage, Stage::Closed) {
-                    Stage::Authorization { claim } => self.authorization(claim, command, out),
-                    Stage::Transaction(maildrop) => self.transaction(maildrop, command, out),
-                    stage @ (Stage::Fresh
-                    | Stage::Opening { .. }
-                    | Stage::Fetching { .. }
-                    | Stage::Updating { .. }
-                    | Stage::Closed) => stage,
-                };
-            }
+        let line = Line::of(octets, crlf);
+        let heard = Heard::of(&line, self.stage.suspicion());
+        match line.may_come(place, self.peer.config.leniency) {
+            Ok(verb) => self.obey(Command { verb, line, heard: &heard }, out),
             Err(reply) => {
-                let user = self.user().to_owned();
-                let usage = verb.map_or("", |verb| verb.rule().usage);
+                let user = self.stage.user().to_owned();
+                let usage = line.verb.map_or("", |verb| verb.rule().usage);
                 self.refuse(reply, &[("verb", &heard.verb), ("usage", usage), ("user", &user)], out);
             }
         }
@@ -192,68 +197,35 @@ impl Session {
         }
     }
 
-    /// Whether this line is a command that may come here and now, apart from carrying it out; if not, the refusal.
-    fn may_come(
-        &self,
-        verb: Option<Verb>,
-        words: Words<'_>,
-        line: &[u8],
-        crlf: bool,
-        place: Place,
-    ) -> Result<Verb, Reply> {
-        let leniency = self.peer.config.leniency;
-        if !crlf && !leniency.line_feed {
-            return Err(Reply::LineFeed);
-        }
-        let verb = verb.ok_or(Reply::Unknown)?;
-        let rule = verb.rule();
-        let misplaced = match rule.place {
-            Place::Authorization => (place == Place::Transaction).then_some(Reply::LoggedIn),
-            Place::Transaction => (place == Place::Authorization).then_some(Reply::NeedLogin),
-            Place::Anywhere => None,
-        };
-        if let Some(reply) = misplaced {
-            return Err(reply);
-        }
-        if !leniency.pop3_blanks && !words.is_plain(line, verb) {
-            return Err(Reply::Blanks);
-        }
-        let arguments = words.arguments().count();
-        if arguments < rule.least {
-            return Err(Reply::TooFew);
-        }
-        if !leniency.pop3_blanks && arguments > rule.most {
-            return Err(Reply::TooMany);
-        }
-        Ok(verb)
-    }
-
     fn line_too_long(&mut self, octets: u64, out: &mut Output) {
+        if self.stage.place().is_none() {
+            return;
+        }
         let before = self.stage.state();
         let limit = self.peer.config.limits.line.to_string();
         self.refuse(Reply::LineTooLong, &[("limit", &limit)], out);
         self.answered(Heard::too_long(octets), before, out);
     }
 
+    fn obey(&mut self, command: Command<'_>, out: &mut Output) {
+        self.stage = match mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Authorization { claim } => self.authorization(claim, command, out),
+            Stage::Transaction(maildrop) => self.transaction(maildrop, command, out),
+            stage @ (Stage::Fresh
+            | Stage::Opening { .. }
+            | Stage::Fetching { .. }
+            | Stage::Updating { .. }
+            | Stage::Closed) => stage,
+        };
+    }
+
     fn done(&mut self, outcome: Outcome, out: &mut Output) {
         self.stage = match mem::replace(&mut self.stage, Stage::Closed) {
             Stage::Opening { opening, heard } => self.opened(opening, heard, outcome, out),
             Stage::Fetching { maildrop, wanted, heard } => self.fetched(maildrop, wanted, heard, outcome, out),
-            Stage::Updating { farewell, heard } => self.updated(farewell, heard, outcome, out),
+            Stage::Updating { farewell, heard } => self.updated(farewell, heard, &outcome, out),
             stage @ (Stage::Fresh | Stage::Authorization { .. } | Stage::Transaction(_) | Stage::Closed) => stage,
         };
-    }
-
-    /// The mailbox that is open.
-    fn user(&self) -> &str {
-        match &self.stage {
-            Stage::Transaction(maildrop) | Stage::Fetching { maildrop, .. } => maildrop.mailbox.as_str(),
-            Stage::Fresh
-            | Stage::Authorization { .. }
-            | Stage::Opening { .. }
-            | Stage::Updating { .. }
-            | Stage::Closed => "",
-        }
     }
 
     fn say(&self, reply: Reply, values: &[(&str, &str)], out: &mut Output) {
@@ -267,12 +239,12 @@ impl Session {
         self.say(reply, values, out);
     }
 
-    /// Ends a command that was answered at once.
+    /// Ends a command that was answered at once. Its event comes first, then those of what it did.
     fn answered(&mut self, heard: Heard, before: State, out: &mut Output) {
         if self.errors > self.peer.config.limits.errors {
             self.stage = Stage::Closed;
         }
-        out.events.push(heard.answered(&out.reply, before, self.stage.state()));
+        out.events.insert(0, heard.answered(&out.reply, before, self.stage.state()));
     }
 }
 

@@ -10,138 +10,112 @@ use crate::protocol::{
     dialect::{self, Dialect, fill},
 };
 
-/// A reply of this protocol; its key in the dialects' files is the name in snake case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reply {
+macro_rules! replies {
+    ($($(#[$doc:meta])* $reply:ident = $key:literal,)*) => {
+        /// A reply of this protocol.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Reply {
+            $($(#[$doc])* $reply,)*
+        }
+
+        impl Reply {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$reply,)*];
+
+            /// The key in the dialects' files.
+            pub const fn key(self) -> &'static str {
+                match self {
+                    $(Self::$reply => $key,)*
+                }
+            }
+        }
+    };
+}
+
+replies! {
     /// The greeting. Where it has `{timestamp}`, APOP works.
-    Greeting,
+    Greeting = "greeting",
     /// Instead of the greeting: the student has too many sessions.
-    StudentSessions,
+    StudentSessions = "student_sessions",
     /// Instead of the greeting: the server has too many sessions.
-    ServerSessions,
+    ServerSessions = "server_sessions",
     /// USER was heard; says nothing of whether the mailbox is there.
-    User,
+    User = "user",
     /// The login is complete and the mailbox is open.
-    Welcome,
+    Welcome = "welcome",
     /// Name or password or digest is wrong.
-    LoginFailed,
+    LoginFailed = "login_failed",
     /// Another session has the mailbox.
-    Locked,
+    Locked = "locked",
     /// The store could not open the mailbox.
-    OpenFailed,
+    OpenFailed = "open_failed",
     /// APOP where the greeting has no timestamp.
-    ApopNone,
-    /// AUTH, which comes with another release.
-    Auth,
+    ApopNone = "apop_none",
+    /// AUTH (RFC 5034), which this server does not have.
+    Auth = "auth",
     /// CAPA's lines but for the final one.
-    Capa,
+    Capa = "capa",
     /// STAT.
-    Stat,
+    Stat = "stat",
     /// LIST's first line.
-    List,
+    List = "list",
     /// LIST with a number.
-    ListOne,
+    ListOne = "list_one",
     /// UIDL's first line.
-    Uidl,
+    Uidl = "uidl",
     /// UIDL with a number.
-    UidlOne,
+    UidlOne = "uidl_one",
     /// RETR's first line.
-    Retr,
+    Retr = "retr",
     /// TOP's first line.
-    Top,
+    Top = "top",
     /// The store could not give the message.
-    FetchFailed,
+    FetchFailed = "fetch_failed",
     /// DELE.
-    Dele,
+    Dele = "dele",
     /// NOOP.
-    Noop,
+    Noop = "noop",
     /// RSET.
-    Rset,
+    Rset = "rset",
     /// QUIT before the login is complete.
-    Quit,
+    Quit = "quit",
     /// QUIT after everything marked was deleted.
-    QuitUpdate,
+    QuitUpdate = "quit_update",
     /// QUIT after which messages are still there.
-    QuitFailed,
+    QuitFailed = "quit_failed",
     /// No command of this server.
-    Unknown,
+    Unknown = "unknown",
     /// A command that wants the login first.
-    NeedLogin,
+    NeedLogin = "need_login",
     /// PASS without USER.
-    NeedUser,
+    NeedUser = "need_user",
     /// A login command after the login.
-    LoggedIn,
+    LoggedIn = "logged_in",
     /// Arguments are missing.
-    TooFew,
+    TooFew = "too_few",
     /// More arguments than the command takes.
-    TooMany,
+    TooMany = "too_many",
     /// Blanks where none belong.
-    Blanks,
+    Blanks = "blanks",
     /// A line that ended in a lone LF.
-    LineFeed,
+    LineFeed = "line_feed",
     /// A line over the limit.
-    LineTooLong,
+    LineTooLong = "line_too_long",
     /// A message number that is none.
-    NotANumber,
+    NotANumber = "not_a_number",
     /// TOP's number of lines is none.
-    NotLines,
+    NotLines = "not_lines",
     /// No message has this number.
-    NoMessage,
+    NoMessage = "no_message",
     /// The message is marked deleted.
-    Marked,
+    Marked = "marked",
     /// DELE of a message that is marked deleted.
-    MarkedAlready,
+    MarkedAlready = "marked_already",
     /// The last error that is put up with has been made.
-    TooManyErrors,
+    TooManyErrors = "too_many_errors",
 }
 
 impl Reply {
-    /// The key in the dialects' files.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Greeting => "greeting",
-            Self::StudentSessions => "student_sessions",
-            Self::ServerSessions => "server_sessions",
-            Self::User => "user",
-            Self::Welcome => "welcome",
-            Self::LoginFailed => "login_failed",
-            Self::Locked => "locked",
-            Self::OpenFailed => "open_failed",
-            Self::ApopNone => "apop_none",
-            Self::Auth => "auth",
-            Self::Capa => "capa",
-            Self::Stat => "stat",
-            Self::List => "list",
-            Self::ListOne => "list_one",
-            Self::Uidl => "uidl",
-            Self::UidlOne => "uidl_one",
-            Self::Retr => "retr",
-            Self::Top => "top",
-            Self::FetchFailed => "fetch_failed",
-            Self::Dele => "dele",
-            Self::Noop => "noop",
-            Self::Rset => "rset",
-            Self::Quit => "quit",
-            Self::QuitUpdate => "quit_update",
-            Self::QuitFailed => "quit_failed",
-            Self::Unknown => "unknown",
-            Self::NeedLogin => "need_login",
-            Self::NeedUser => "need_user",
-            Self::LoggedIn => "logged_in",
-            Self::TooFew => "too_few",
-            Self::TooMany => "too_many",
-            Self::Blanks => "blanks",
-            Self::LineFeed => "line_feed",
-            Self::LineTooLong => "line_too_long",
-            Self::NotANumber => "not_a_number",
-            Self::NotLines => "not_lines",
-            Self::NoMessage => "no_message",
-            Self::Marked => "marked",
-            Self::MarkedAlready => "marked_already",
-            Self::TooManyErrors => "too_many_errors",
-        }
-    }
-
     /// Appends this reply, each of its lines with CRLF.
     pub fn write(self, peer: &Peer, values: &[(&str, &str)], out: &mut Vec<u8>) {
         let host = peer.config.host.as_str();
@@ -191,54 +165,11 @@ mod tests {
     /// The longest first line of a reply, with CRLF (RFC 2449 4).
     const REPLY_LINE: usize = 512;
 
-    const ALL: [Reply; 40] = [
-        Reply::Greeting,
-        Reply::StudentSessions,
-        Reply::ServerSessions,
-        Reply::User,
-        Reply::Welcome,
-        Reply::LoginFailed,
-        Reply::Locked,
-        Reply::OpenFailed,
-        Reply::ApopNone,
-        Reply::Auth,
-        Reply::Capa,
-        Reply::Stat,
-        Reply::List,
-        Reply::ListOne,
-        Reply::Uidl,
-        Reply::UidlOne,
-        Reply::Retr,
-        Reply::Top,
-        Reply::FetchFailed,
-        Reply::Dele,
-        Reply::Noop,
-        Reply::Rset,
-        Reply::Quit,
-        Reply::QuitUpdate,
-        Reply::QuitFailed,
-        Reply::Unknown,
-        Reply::NeedLogin,
-        Reply::NeedUser,
-        Reply::LoggedIn,
-        Reply::TooFew,
-        Reply::TooMany,
-        Reply::Blanks,
-        Reply::LineFeed,
-        Reply::LineTooLong,
-        Reply::NotANumber,
-        Reply::NotLines,
-        Reply::NoMessage,
-        Reply::Marked,
-        Reply::MarkedAlready,
-        Reply::TooManyErrors,
-    ];
-
     #[test]
     fn labctl_has_every_reply_and_no_other() {
-        let used: BTreeSet<_> = ALL.into_iter().map(Reply::key).collect();
+        let used: BTreeSet<_> = Reply::ALL.iter().map(|reply| reply.key()).collect();
         assert_eq!(labctl().pop3.keys().collect::<BTreeSet<_>>(), used);
-        assert_eq!(used.len(), ALL.len());
+        assert_eq!(used.len(), Reply::ALL.len());
     }
 
     #[test]
@@ -248,10 +179,10 @@ mod tests {
         let values: Vec<_> = names.split(' ').map(|name| (name, long.as_str())).collect();
         for name in dialect::names() {
             let dialect = dialect::named(name).unwrap();
-            for reply in ALL {
+            for reply in Reply::ALL {
                 let Some(lines) = dialect.pop3.lines(reply.key()) else { continue };
                 assert!(lines[0].starts_with("+OK") || lines[0].starts_with("-ERR"), "{name}: {lines:?}");
-                assert!(lines.len() == 1 || reply == Reply::Capa, "{name}: {lines:?}");
+                assert!(lines.len() == 1 || *reply == Reply::Capa, "{name}: {lines:?}");
                 for line in lines {
                     let filled = fill(line, &values);
                     assert!(filled.len() + 2 <= REPLY_LINE, "{name}: {line}");

@@ -4,7 +4,7 @@ use super::{
     Command, Session, Stage, Wanted,
     command::{Heard, Verb, echo},
     content,
-    maildrop::{Maildrop, NoMessage, Number, decimal, unique_id},
+    maildrop::{Maildrop, NoMessage, Number, UniqueId, decimal},
     reply::Reply,
 };
 use crate::{
@@ -35,7 +35,7 @@ impl Session {
     }
 
     fn list(&mut self, maildrop: &Maildrop, command: Command<'_>, out: &mut Output) {
-        if command.words.arguments().next().is_none() {
+        if command.line.arguments().next().is_none() {
             self.say_totals(Reply::List, maildrop, out);
             maildrop.write_scan_listings(&mut out.reply);
             out.reply.extend_from_slice(b".\r\n");
@@ -46,12 +46,12 @@ impl Session {
     }
 
     fn uidl(&mut self, maildrop: &Maildrop, command: Command<'_>, out: &mut Output) {
-        if command.words.arguments().next().is_none() {
+        if command.line.arguments().next().is_none() {
             self.say_totals(Reply::Uidl, maildrop, out);
             maildrop.write_unique_ids(&mut out.reply);
             out.reply.extend_from_slice(b".\r\n");
         } else if let Some(number) = self.wanted_message(maildrop, command, out) {
-            let uid = unique_id(&maildrop.entry(number));
+            let uid = UniqueId(maildrop.entry(number)).to_string();
             self.say(Reply::UidlOne, &[("number", &number.to_string()), ("uid", &uid)], out);
         }
     }
@@ -65,7 +65,7 @@ impl Session {
 
     /// The message that the first argument names; the refusal is written where there is none.
     fn wanted_message(&mut self, maildrop: &Maildrop, command: Command<'_>, out: &mut Output) -> Option<Number> {
-        let text = command.words.arguments().next().unwrap_or_default();
+        let text = command.line.arguments().next().unwrap_or_default();
         let reply = match maildrop.find(text) {
             Ok(number) => return Some(number),
             Err(NoMessage::NotANumber) => Reply::NotANumber,
@@ -79,14 +79,14 @@ impl Session {
 
     fn fetch(&mut self, maildrop: Maildrop, command: Command<'_>, out: &mut Output) -> Stage {
         let Some(number) = self.wanted_message(&maildrop, command, out) else { return Stage::Transaction(maildrop) };
-        let lines = match (command.verb, command.words.arguments().nth(1)) {
-            (Verb::Top, Some(text)) if !text.iter().all(u8::is_ascii_digit) => {
+        let lines = match command.line.arguments().nth(1).filter(|_| command.verb == Verb::Top) {
+            None => None,
+            // More lines than a number holds are more than any body has: all of it (RFC 1939 7, TOP).
+            Some(text) if text.iter().all(u8::is_ascii_digit) => Some(decimal(text).unwrap_or(u64::MAX)),
+            Some(_) => {
                 self.refuse(Reply::NotLines, &[("usage", command.verb.rule().usage)], out);
                 return Stage::Transaction(maildrop);
             }
-            // More lines than a number holds are more than any body has: all of it (RFC 1939 7, TOP).
-            (Verb::Top, text) => Some(text.and_then(decimal).unwrap_or(u64::MAX)),
-            (_, _) => None,
         };
         out.action = Some(Action::Fetch { entry: maildrop.entry(number) });
         Stage::Fetching { maildrop, wanted: Wanted { number, lines }, heard: command.heard.clone() }
@@ -148,7 +148,7 @@ impl Session {
     }
 
     /// Goes on after [`Action::Expunge`]. Where that failed nothing of its output was committed, so QUIT is recorded here.
-    pub(super) fn updated(&self, farewell: Vec<u8>, heard: Heard, outcome: Outcome, out: &mut Output) -> Stage {
+    pub(super) fn updated(&self, farewell: Vec<u8>, heard: Heard, outcome: &Outcome, out: &mut Output) -> Stage {
         match outcome {
             Outcome::Expunged => out.reply.extend(farewell),
             Outcome::Failed

@@ -22,8 +22,8 @@ use super::{
 pub enum Manner {
     /// Each step for itself.
     Lines,
-    /// Each octet for itself.
-    Octets,
+    /// So many octets for themselves.
+    Cut(usize),
     /// Everything that is sent in a row in one piece.
     Pieces,
 }
@@ -64,7 +64,7 @@ pub fn play(protocol: Protocol, script: &Script, manner: Manner) -> Vec<Vec<Stri
         match step {
             Step::Send(octets) => match manner {
                 Manner::Lines => player.receive(octets),
-                Manner::Octets => octets.chunks(1).for_each(|octet| player.receive(octet)),
+                Manner::Cut(length) => octets.chunks(length).for_each(|piece| player.receive(piece)),
                 Manner::Pieces => waiting.extend_from_slice(octets),
             },
             Step::Later(seconds) => {
@@ -87,13 +87,14 @@ pub fn play(protocol: Protocol, script: &Script, manner: Manner) -> Vec<Vec<Stri
 }
 
 fn session(protocol: Protocol, peer: Peer) -> (Session, Limits) {
-    let limits = Limits::of(&peer.config, peer.config.limits.line);
     match protocol {
         Protocol::Smtp => {
+            let limits = smtp::framing(&peer);
             let mut session = smtp::Session::new(peer);
             (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
         }
         Protocol::Pop3 => {
+            let limits = pop3::framing(&peer);
             let mut session = pop3::Session::new(peer);
             (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
         }

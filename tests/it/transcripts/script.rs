@@ -273,7 +273,7 @@ fn octets(text: &str) -> Result<Vec<u8>, String> {
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         if let Some((word, times, after)) = repeated(rest) {
-            found.extend(word.as_bytes().repeat(times));
+            found.extend(octets(word)?.repeat(times));
             rest = after;
             continue;
         }
