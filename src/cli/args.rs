@@ -173,7 +173,9 @@ pub enum Engine {
 
 /// `credentials`
 #[derive(Debug, ArgGroup)]
-#[command(after_help = "Examples:\n  labctl credentials\n  labctl credentials --cards > cards.txt\n  labctl credentials --json")]
+#[command(
+    after_help = "Examples:\n  labctl credentials\n  labctl credentials --cards > cards.txt\n  labctl credentials --json"
+)]
 pub struct Credentials {
     #[arg(help = LAB)]
     /// The lab.
@@ -209,7 +211,9 @@ pub struct Inject {
 
 /// `trace`
 #[derive(Debug, ArgGroup)]
-#[command(after_help = "Examples:\n  labctl trace ana\n  labctl trace g05 --follow\n  labctl trace ana --format states")]
+#[command(
+    after_help = "Examples:\n  labctl trace ana\n  labctl trace g05 --follow\n  labctl trace ana --format states"
+)]
 pub struct Trace {
     /// A student or a group [default: everybody]
     #[arg(value_name = "STUDENT|GROUP")]
@@ -241,7 +245,9 @@ pub enum TraceFormat {
 
 /// `report`
 #[derive(Debug, ArgGroup)]
-#[command(after_help = "Examples:\n  labctl report\n  labctl report --student ana\n  labctl report --csv --output marks.csv")]
+#[command(
+    after_help = "Examples:\n  labctl report\n  labctl report --student ana\n  labctl report --csv --output marks.csv"
+)]
 pub struct Report {
     #[arg(help = LAB)]
     /// The lab.

@@ -46,15 +46,7 @@ mod tests {
 
     #[test]
     fn every_code_is_in_the_table() {
-        let all = [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::WrongLab,
-            Exit::Unknown,
-            Exit::Partly,
-            Exit::Rehearsal,
-        ];
+        let all = [Exit::Done, Exit::Failed, Exit::Usage, Exit::WrongLab, Exit::Unknown, Exit::Partly, Exit::Rehearsal];
         for exit in all {
             assert!(EXIT_CODES.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
         }

@@ -5,11 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    error::Error,
-    labfile,
-    output::Output,
-};
+use super::{error::Error, labfile, output::Output};
 use crate::{
     engine::{LabDir, Record, StateDir},
     lab::{Group, GroupName, Key, Lab, LabName, Login},
@@ -149,7 +145,8 @@ impl Whom {
             return Ok(Self::Group(group.name.clone()));
         }
         let students = lab.students().map(|(_, student)| student.login.as_str());
-        let near = closest(&wanted, students.chain(lab.groups.iter().map(|group| group.name.as_str()))).map(str::to_owned);
+        let near =
+            closest(&wanted, students.chain(lab.groups.iter().map(|group| group.name.as_str()))).map(str::to_owned);
         Err(Error::Nobody { lab: lab.name.clone(), who: name.to_owned(), near })
     }
 

@@ -195,9 +195,9 @@ impl Progress {
 
 /// The language that the environment asks for, by the variables' usual order.
 fn language_of_environment() -> Language {
-    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
-    });
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     if set.is_some_and(|value| value.to_lowercase().starts_with("es")) { Language::Es } else { Language::En }
 }
 

@@ -3,7 +3,9 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, Response, StatusCode, body::Bytes, body::Incoming, client::conn::http1, header, upgrade::Upgraded};
+use hyper::{
+    Method, Request, Response, StatusCode, body::Bytes, body::Incoming, client::conn::http1, header, upgrade::Upgraded,
+};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};

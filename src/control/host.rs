@@ -22,8 +22,10 @@ use super::{
     values::{Connected, MailboxStatus, Problem, Reset, ServerStatus, Status, VERSION},
 };
 use crate::{
+    evidence::{Conn, Timestamp, Who},
     lab::{GroupName, ServerConfig},
     server::{Server, ServerError},
+    store::Origin,
 };
 
 /// How long sessions may go on after the process was told to end.
@@ -92,9 +94,12 @@ impl Host {
 
     /// Starts the group's server, or gives it its new configuration.
     pub async fn put(&self, config: ServerConfig) -> Result<(), Problem> {
-        if let Some(address) = config.endpoints.iter().map(|endpoint| endpoint.address).find(|address| {
-            !self.beyond_loopback && !address.ip().is_loopback()
-        }) {
+        if let Some(address) = config
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.address)
+            .find(|address| !self.beyond_loopback && !address.ip().is_loopback())
+        {
             let error = format!("`{address}` is not on loopback, and this process was started for loopback only");
             return Err(Problem { error, in_use: None });
         }
@@ -103,7 +108,7 @@ impl Host {
         let _one_at_a_time = gate.lock().await;
         let running = lock(&self.servers).get(&group).cloned();
         match running {
-            Some(server) => server.reconfigure(config).await.map_err(|problem| told(&problem)),
+            Some(server) => server.reconfigure(config).map_err(|problem| told(&problem)),
             None => {
                 let store = self.stores.join(format!("{group}.sqlite"));
                 let server = Server::start(config, &store).await.map_err(|problem| told(&problem))?;
@@ -115,18 +120,20 @@ impl Host {
 
     /// Stops the group's server; its store stays.
     pub async fn delete(&self, group: &str) -> Result<(), Problem> {
-        let gate = self.server(group)?.config().group.clone();
-        let gate = self.gate(&gate);
+        let gate = self.gate(&self.server(group)?.config().group);
         let _one_at_a_time = gate.lock().await;
         let server = self.server(group)?;
-        server.stop(DRAIN).await;
         lock(&self.servers).remove(group);
-        Ok(())
+        server.stop(DRAIN).await.map_err(|problem| told(&problem.into()))
     }
 
     /// Lets students of a group start their next run.
     pub async fn reset(&self, group: &str, reset: Reset) -> Result<(), Problem> {
-        self.server(group)?.reset(reset.students, reset.whole_group).await.map_err(|problem| told(&problem))
+        let server = self.server(group)?;
+        let time = Timestamp(jiff::Timestamp::now().as_microsecond());
+        let origin = Origin { conn: Conn(0), who: Who::Instructor, time };
+        let done = server.store().reset(origin, reset.students, reset.whole_group).await;
+        done.map_err(|problem| told(&problem.into()))
     }
 
     /// The process and every server in it.
@@ -150,8 +157,40 @@ impl Host {
         let servers = std::mem::take(&mut *lock(&self.servers));
         let mut stopping: JoinSet<()> = JoinSet::new();
         for server in servers.into_values() {
-            stopping.spawn(async move { server.stop(DRAIN).await });
+            // A store that cannot be closed has nobody left to be told; what it promised is on disk.
+            stopping.spawn(async move { drop(server.stop(DRAIN).await) });
         }
         while stopping.join_next().await.is_some() {}
     }
+}
+
+fn status_of(server: &Server) -> Result<ServerStatus, Problem> {
+    let status = server.status().map_err(|problem| told(&problem.into()))?;
+    let injected = server.store().injected().map_err(|problem| told(&problem.into()))?;
+    let known: usize = status.students.values().sum();
+    let mut connected: Vec<Connected> =
+        status.students.into_iter().map(|(login, sessions)| Connected { student: Some(login), sessions }).collect();
+    if status.connections > known {
+        connected.push(Connected { student: None, sessions: status.connections - known });
+    }
+    let mailbox = |mailbox: crate::store::Mailbox| MailboxStatus {
+        name: mailbox.name,
+        messages: mailbox.count,
+        octets: mailbox.octets,
+    };
+    let mailboxes = status.mailboxes.into_iter().map(mailbox).collect();
+    Ok(ServerStatus { config: ServerConfig::clone(&server.config()), connected, mailboxes, injected })
+}
+
+/// A server's error for whoever asked.
+fn told(problem: &ServerError) -> Problem {
+    let in_use = match problem {
+        ServerError::InUse { address, .. } => Some(*address),
+        ServerError::Listen { .. } | ServerError::Dialect(_) | ServerError::Seed(_) | ServerError::Store(_) => None,
+    };
+    Problem { error: problem.to_string(), in_use }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -199,9 +199,8 @@ impl Embedded {
                 Step::RemoveServer { .. } | Step::UpdateServer { .. } | Step::AddServer { .. } => {
                     // Servers that go are gone before others come, because they may want the same addresses.
                     let removes = matches!(step, Step::RemoveServer { .. });
-                    let alike = |step: &&Step| {
-                        step.group().is_some() && matches!(step, Step::RemoveServer { .. }) == removes
-                    };
+                    let alike =
+                        |step: &&Step| step.group().is_some() && matches!(step, Step::RemoveServer { .. }) == removes;
                     let count = rest.iter().take_while(alike).count();
                     failures.extend(self.perform_on_servers(&rest[..count], desired, &mut done).await?);
                     rest = &rest[count..];
@@ -300,7 +299,12 @@ impl Embedded {
             match &mut child {
                 Some(child) => {
                     if let Ok(Some(status)) = child.try_wait() {
-                        return Err(EngineError::Died { lab: lab(), status, log: self.dir.log(), tail: self.log_tail() });
+                        return Err(EngineError::Died {
+                            lab: lab(),
+                            status,
+                            log: self.dir.log(),
+                            tail: self.log_tail(),
+                        });
                     }
                 }
                 None => {

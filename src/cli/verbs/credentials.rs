@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde::Serialize;
 
 use crate::{
-    cli::{args::Credentials, error::Error, exit::Exit, naming::{Opened, Shell}},
+    cli::{
+        args::Credentials,
+        error::Error,
+        exit::Exit,
+        naming::{Opened, Shell},
+    },
     lab::{Protocol, ServerConfig, server::Account},
     plan,
 };

@@ -49,4 +49,3 @@ pub fn run(shell: &Shell, args: &Reset) -> Result<Exit, Error> {
         Ok(if undelivered.is_empty() { Exit::Done } else { Exit::Partly })
     })
 }
-

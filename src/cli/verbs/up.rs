@@ -71,7 +71,9 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
         dir.key_or_new()?
     };
     if let Some(address) = record.listen.filter(|address| !address.is_loopback()) {
-        shell.out.warn(format_args!("everybody who reaches `{address}` reaches the servers, and passwords travel in the clear"));
+        shell.out.warn(format_args!(
+            "everybody who reaches `{address}` reaches the servers, and passwords travel in the clear"
+        ));
     }
     let desired = desired(&lab, &key, &record)?;
     let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired };
@@ -192,10 +194,8 @@ impl Work {
             _ => Exit::Partly,
         };
         if args.json {
-            let failed = failures.iter().map(|failure| Failed {
-                group: failure.group.to_string(),
-                error: failure.to_string(),
-            });
+            let failed =
+                failures.iter().map(|failure| Failed { group: failure.group.to_string(), error: failure.to_string() });
             let steps = steps.iter().map(ToString::to_string).collect();
             let lab = self.lab.name.to_string();
             self.out.json(&Done { version: 1, lab, steps, failed: failed.collect(), sent, undelivered })?;
