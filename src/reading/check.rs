@@ -58,7 +58,7 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
     let entries = field.at_most(MAX_STEPS, findings);
     let parse = |entry: &Field<'_>| steps::step(entry, protocol, known, findings);
     let parsed: Vec<_> = entries.iter().filter_map(parse).collect();
-    if parsed.len() == entries.len() && parsed.iter().all(|step| step.forbidden) && !findings.damaged() {
+    if parsed.len() == entries.len() && parsed.iter().all(|step| step.forbidden) {
         let problem =
             findings.lab(Code::BadCheck, &field.span, "no step that must come, so that any connection would do");
         problem.help("begin for example with `<connect>`");

@@ -1,7 +1,7 @@
 //! What the columns of a roster mean, by their headers: labctl's own, Moodle's in English and Spanish, Canvas's.
 
 use super::{
-    diagnostic::{Code, Findings, closest, find},
+    diagnostic::{Code, Findings, closest},
     roster::{Row, at},
     slug::fold,
 };
@@ -88,9 +88,12 @@ impl Columns {
         };
         let exported = titles.iter().any(|title| find_in(EXPORTED, title).is_some());
         let mut meanings: Vec<Option<Meaning>> = Vec::new();
+        let mut rest = header.span.clone();
         for (title, cell) in titles.iter().zip(&header.cells) {
             let meaning = find_in(&OWN, title).or_else(|| find_in(EXPORTED, title));
-            let place = || at(find(text, &header.span, cell).unwrap_or_else(|| header.span.clone()));
+            let start = rest.start + text.get(rest.clone()).and_then(|rest| rest.find(cell.as_str())).unwrap_or(0);
+            rest.start = start + cell.len();
+            let place = || at(start..start + cell.len());
             if meaning.is_some_and(|meaning| meanings.contains(&Some(meaning))) {
                 findings.add(
                     Code::UnknownColumn,

@@ -35,10 +35,12 @@ pub fn lab(octets: &[u8]) -> (String, Option<Undecoded>) {
     }
     let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
     match str::from_utf8(octets) {
-        Ok(text) => (text.to_owned(), None),
+        Ok(text) => (plain(text), None),
         Err(problem) => {
-            let text = String::from_utf8_lossy(octets).into_owned();
-            let at = problem.valid_up_to();
+            let (before, after) = octets.split_at(problem.valid_up_to());
+            let before = plain(&String::from_utf8_lossy(before));
+            let at = before.len();
+            let text = before + &plain(&String::from_utf8_lossy(after));
             let message = "the lab file is not UTF-8 from here on".to_owned();
             let help = "save it as UTF-8";
             (text, Some(Undecoded { code: Code::NotText, file: File::Lab, span: at..at + 3, message, help }))
@@ -53,18 +55,22 @@ pub fn roster(octets: &[u8]) -> (String, Option<Undecoded>) {
     }
     let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
     match str::from_utf8(octets) {
-        Ok(text) => (text.to_owned(), None),
+        Ok(text) => (plain(text), None),
         Err(problem) => {
-            let (text, _) = encoding_rs::WINDOWS_1252.decode_without_bom_handling(octets);
-            let before =
-                encoding_rs::WINDOWS_1252.decode_without_bom_handling(&octets[..problem.valid_up_to()]).0.len();
-            let length = text[before..].chars().next().map_or(0, char::len_utf8);
+            let decode = |octets| plain(&encoding_rs::WINDOWS_1252.decode_without_bom_handling(octets).0);
+            let (before, after) = octets.split_at(problem.valid_up_to());
+            let (before, after) = (decode(before), decode(after));
+            let span = before.len()..before.len() + after.chars().next().map_or(0, char::len_utf8);
             let message = "the roster is not UTF-8 and was read as Windows-1252".to_owned();
             let help = "if names look wrong, save it as UTF-8 (in a spreadsheet: \"CSV UTF-8\")";
-            let span = before..before + length;
-            (text.into_owned(), Some(Undecoded { code: Code::NotUtf8, file: File::Roster, span, message, help }))
+            (before + &after, Some(Undecoded { code: Code::NotUtf8, file: File::Roster, span, message, help }))
         }
     }
+}
+
+/// With LF line ends, which is what places and carets are counted in.
+fn plain(text: &str) -> String {
+    text.replace("\r\n", "\n")
 }
 
 fn no_text(octets: &[u8], file: File) -> Option<Undecoded> {

@@ -114,6 +114,25 @@ codes! {
     BadScript Error "bad-script" "A reference solution does not parse.";
 }
 
+impl Code {
+    /// Whether it may be there only because something else could not be read.
+    const fn asks_for_more(self) -> bool {
+        matches!(
+            self,
+            Self::MissingKey
+                | Self::Nobody
+                | Self::UnknownGroup
+                | Self::MissingGroup
+                | Self::UnknownMailbox
+                | Self::NoCatchAll
+                | Self::UnknownMail
+                | Self::UnknownExercise
+                | Self::BadTemplate
+                | Self::BadCheck
+        )
+    }
+}
+
 /// Which of the files of a lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum File {
@@ -182,12 +201,13 @@ impl Diagnostic {
 pub struct Findings<'t> {
     lab: &'t str,
     list: Vec<Diagnostic>,
+    damaged: Vec<Span>,
 }
 
 impl<'t> Findings<'t> {
     /// None yet, in a lab file with this text.
     pub fn new(lab: &'t str) -> Self {
-        Self { lab, list: Vec::new() }
+        Self { lab, list: Vec::new(), damaged: Vec::new() }
     }
 
     /// Notes a problem at any place.
@@ -215,26 +235,26 @@ impl<'t> Findings<'t> {
         find(self.lab, span, word)
     }
 
-    /// Whether anything stops the lab so far.
-    pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|problem| problem.code.severity() == Severity::Error)
+    /// Remembers where the lab file did not parse.
+    pub fn damaged(&mut self, span: Span) {
+        self.damaged.push(span);
     }
 
-    /// Whether the file as such was damaged, so that what seems to be missing may only be unreadable.
-    pub fn damaged(&self) -> bool {
-        self.list.iter().any(|problem| problem.code == Code::Syntax)
+    /// How many problems stop the lab so far.
+    pub fn errors(&self) -> usize {
+        self.list.iter().filter(|problem| problem.code.severity() == Severity::Error).count()
     }
 
-    /// All problems in the order of their places, at most [`MAX_ALIKE`] of one code.
+    /// All problems in the order of their places, at most [`MAX_ALIKE`] of one code. Where the file does not parse, what seems
+    /// to be missing may only be unreadable: that is not held against it.
     pub fn finish(self) -> Vec<Diagnostic> {
-        let damaged: Vec<Span> =
-            self.list.iter().filter(|p| p.code == Code::Syntax).map(|p| p.place.span.clone()).collect();
-        let on_damaged_line = |problem: &Diagnostic| {
+        let follows = |problem: &Diagnostic| {
+            let on_line = |span| same_line(self.lab, span, &problem.place.span);
             problem.code != Code::Syntax
-                && problem.place.file == File::Lab
-                && damaged.iter().any(|span| same_line(self.lab, span, &problem.place.span))
+                && (problem.code.asks_for_more() || problem.place.file == File::Lab && self.damaged.iter().any(on_line))
         };
-        let mut list: Vec<Diagnostic> = self.list.into_iter().filter(|problem| !on_damaged_line(problem)).collect();
+        let kept = |problem: &Diagnostic| self.damaged.is_empty() || !follows(problem);
+        let mut list: Vec<Diagnostic> = self.list.into_iter().filter(kept).collect();
         list.sort_by(|a, b| {
             (a.place.file, a.place.span.start, a.code).cmp(&(b.place.file, b.place.span.start, b.code))
         });

@@ -53,7 +53,7 @@ impl<'a> Fields<'a> {
     /// The value of a key that must be there; `example` shows how to write it.
     pub fn required(&self, key: &'static str, example: &str, findings: &mut Findings<'_>) -> Option<Field<'a>> {
         let found = self.get(key);
-        if found.is_none() && !findings.damaged() {
+        if found.is_none() {
             let name = self.section.name;
             let problem = findings.lab(Code::MissingKey, &self.span, format!("`{key}` is missing in {name}"));
             problem.help(format!("add `{example}`"));
@@ -244,7 +244,7 @@ impl<'a> Field<'a> {
     pub fn at_most(&self, most: usize, findings: &mut Findings<'_>) -> Vec<Self> {
         let mut entries = self.list(findings);
         if entries.len() > most {
-            let message = format!("`{}` has {} entries, but a lab has at most {most}", self.key, entries.len());
+            let message = format!("`{}` has {} entries, but at most {most} are allowed", self.key, entries.len());
             findings.lab(Code::TooMany, &entries[most].span, message).label("the first one too many");
             entries.truncate(most);
         }
@@ -304,7 +304,7 @@ fn unknown_key(section: &Section, key: &Spanned<DeString<'_>>, findings: &mut Fi
     let problem = findings.lab(Code::UnknownKey, &key.span(), format!("there is no key `{word}` in {}", section.name));
     match elsewhere {
         Some(other) => problem.help(format!("`{word}` is a key of {}", other.name)),
-        None => problem.help(format!("its keys are {}", listed(section.keys))),
+        None => problem.help(format!("its keys are `{}`", section.keys.join("`, `"))),
     };
     problem.did_you_mean(word, section.keys.iter().copied());
 }

@@ -27,7 +27,7 @@ pub fn seat(lab: &Fields<'_>, seats: Vec<Seat>, shared: bool, findings: &mut Fin
     let size = size.and_then(|field| field.number(1..=MAX_GROUP as u64, findings));
     let class =
         Class { closed: !listed.is_empty(), rooms: listed.into_keys().map(|name| (name, Vec::new())).collect() };
-    if seats.is_empty() && !findings.has_errors() {
+    if seats.is_empty() && findings.errors() == 0 {
         let problem = findings.lab(Code::Nobody, &lab.span, "the lab has no students");
         problem.help("name them in `users`, in `students`, or in a roster: `roster = \"roster.csv\"`");
     }
@@ -46,7 +46,8 @@ impl Class {
         let (with, without): (Vec<Seat>, Vec<Seat>) = seats.into_iter().partition(|seat| seat.group.is_some());
         let mut names = Names::default();
         for seat in with {
-            if let Some(name) = names.of(&seat, findings) {
+            let name = seat.group.as_ref().and_then(|(written, place)| names.of(written, place, findings));
+            if let Some(name) = name {
                 self.join(name, seat, findings);
             }
         }
@@ -77,7 +78,8 @@ impl Class {
     fn join(&mut self, name: GroupName, seat: Seat, findings: &mut Findings<'_>) {
         if self.closed && !self.rooms.contains_key(&name) {
             let message = format!("the group `{name}` of student `{}` is not among `groups`", seat.student.login);
-            let problem = findings.add(Code::UnknownGroup, seat.place, message);
+            let place = seat.group.map_or(seat.place, |(_, place)| place);
+            let problem = findings.add(Code::UnknownGroup, place, message);
             problem.help("add it to `groups`, or remove `groups`");
             problem.did_you_mean(name.as_str(), self.rooms.keys().map(GroupName::as_str));
             return;
@@ -140,44 +142,40 @@ struct Names {
 }
 
 impl Names {
-    fn of(&mut self, seat: &Seat, findings: &mut Findings<'_>) -> Option<GroupName> {
-        let written = seat.group.as_deref()?.to_lowercase();
-        if let Some(name) = self.known.get(&written) {
+    fn of(&mut self, written: &str, place: &Place, findings: &mut Findings<'_>) -> Option<GroupName> {
+        let folded = written.to_lowercase();
+        if let Some(name) = self.known.get(&folded) {
             return name.clone();
         }
-        let name = self.decide(&written, seat, findings);
-        self.known.insert(written, name.clone());
+        let name = self.decide(written, place, findings);
+        self.known.insert(folded, name.clone());
         name
     }
 
-    fn decide(&mut self, written: &str, seat: &Seat, findings: &mut Findings<'_>) -> Option<GroupName> {
-        let shown = seat.group.as_deref().unwrap_or(written);
-        let place = || seat.place.clone();
-        let name = match written.parse::<GroupName>() {
-            Ok(name) => name,
-            Err(_) => match slug(written).parse::<GroupName>() {
-                Ok(name) => {
-                    let message = format!("group `{shown}` is called `{name}`");
-                    findings
-                        .add(Code::Renamed, place(), message)
-                        .help("a group's name becomes part of its mail domain");
-                    name
-                }
-                Err(problem) => {
-                    findings.add(Code::BadName, place(), format!("`{shown}` is no name for a group")).label(problem.0);
-                    return None;
-                }
-            },
+    fn decide(&mut self, written: &str, place: &Place, findings: &mut Findings<'_>) -> Option<GroupName> {
+        let (name, renamed) = match written.parse::<GroupName>() {
+            Ok(name) => (Ok(name), false),
+            Err(_) => (slug(written).parse::<GroupName>(), true),
         };
+        let name = match name {
+            Ok(name) => name,
+            Err(problem) => {
+                let message = format!("`{written}` is no name for a group");
+                findings.add(Code::BadName, place.clone(), message).label(problem.0);
+                return None;
+            }
+        };
+        if renamed {
+            let problem = findings.add(Code::Renamed, place.clone(), format!("group `{written}` is called `{name}`"));
+            problem.help("a group's name becomes part of its mail domain");
+        }
         if let Some((other, first)) = self.taken.get(&name) {
-            let message = format!("groups `{other}` and `{shown}` would both be called `{name}`");
-            findings
-                .add(Code::SameGroup, place(), message)
-                .second(first.clone(), "the other one")
-                .help("rename one of them");
+            let message = format!("groups `{other}` and `{written}` would both be called `{name}`");
+            let problem = findings.add(Code::SameGroup, place.clone(), message);
+            problem.second(first.clone(), "the other one").help("rename one of them");
             return None;
         }
-        self.taken.insert(name.clone(), (shown.to_owned(), place()));
+        self.taken.insert(name.clone(), (written.to_owned(), place.clone()));
         Some(name)
     }
 }

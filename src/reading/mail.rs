@@ -95,7 +95,7 @@ fn mail(draft: Draft<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Mai
     mail
 }
 
-/// The mailbox that a key names: `user2`, or a template such as `{login}`.
+/// The mailbox that a key names: `user2`, or `{login}` for the student's own.
 pub fn mailbox(
     fields: &Fields<'_>,
     key: &'static str,
@@ -103,12 +103,10 @@ pub fn mailbox(
     findings: &mut Findings<'_>,
 ) -> Option<String> {
     let (text, span) = fields.text(key, findings)?;
-    if text.contains(['{', '}']) {
-        known.template(text, &span, Scope::Check, findings);
-    } else {
+    if text != "{login}" {
         known.people.expect_mailbox(text, &span, findings);
     }
-    // Mailboxes are kept in lower case, and so are placeholders.
+    // Mailboxes are kept in lower case, as the placeholder is.
     Some(text.to_ascii_lowercase())
 }
 

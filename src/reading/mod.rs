@@ -79,18 +79,33 @@ pub fn read(lab: impl AsRef<[u8]>, path: &Path, load: &mut dyn FnMut(&Path) -> i
         return Reading { lab: None, diagnostics: findings.finish(), sources };
     }
     let (table, errors) = DeTable::parse_recoverable(&text);
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        findings.lab(Code::Syntax, &span, format!("this is not TOML: {}", error.message()));
-    }
+    syntax(&text, &errors, &mut findings);
     if errors.is_empty() && table.get_ref().is_empty() {
         findings.lab(Code::EmptyLab, &(0..0), "a lab needs at least `domain`").help(SMALLEST);
         return Reading { lab: None, diagnostics: findings.finish(), sources };
     }
     let fields = Fields::open(&keys::LAB, table.get_ref(), 0..0, &mut findings);
     let lab = document(&fields, path, load, &mut sources, &mut findings);
-    let whole = !findings.has_errors();
+    let whole = findings.errors() == 0;
     Reading { lab: lab.filter(|_| whole), diagnostics: findings.finish(), sources }
+}
+
+/// Notes where a file does not parse. A bracket left open makes errors of the lines that follow; so after the first one, only
+/// those count that are wrong on their own.
+fn syntax(text: &str, errors: &[toml::de::Error], findings: &mut Findings<'_>) {
+    let mut noted: Option<&str> = None;
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        findings.damaged(span.clone());
+        let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        let line = text[start..].lines().next().unwrap_or("");
+        let again = noted.is_some_and(|noted| std::ptr::eq(noted, line));
+        let alone = DeTable::parse(line).is_err() || error.message().starts_with("duplicate");
+        if noted.is_none() || alone && !again {
+            findings.lab(Code::Syntax, &span, format!("this is not TOML: {}", error.message()));
+            noted = Some(line);
+        }
+    }
 }
 
 fn document(

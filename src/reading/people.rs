@@ -25,6 +25,10 @@ pub struct People {
     pub first_mailbox: Option<Login>,
     /// The mailboxes that every group has.
     mailboxes: BTreeSet<Login>,
+    /// All students.
+    students: BTreeSet<Login>,
+    /// Whether all of them could be read.
+    complete: bool,
 }
 
 /// A student before the groups are made.
@@ -32,8 +36,8 @@ pub struct People {
 pub struct Seat {
     /// The student.
     pub student: Student,
-    /// The group as written.
-    pub group: Option<String>,
+    /// The group as written, and where.
+    pub group: Option<(String, Place)>,
     /// Where the student stands.
     pub place: Place,
 }
@@ -42,37 +46,40 @@ impl People {
     /// Reads `users`, `students`, `groups`, `group_size`, `domain` and `host`; `roster` holds the students of the roster, where
     /// the lab names one.
     pub fn read(lab: &Fields<'_>, name: &LabName, roster: Option<Vec<Seat>>, findings: &mut Findings<'_>) -> Self {
+        let before = findings.errors();
         let users = users(lab, findings);
-        let addresses = Addresses::read(lab, findings);
         let (mut seats, shared) = seats(lab, users, roster, findings);
         check(&mut seats, &shared, findings);
+        let complete = findings.errors() == before;
+        let addresses = Addresses::read(lab, findings);
         let users: Vec<User> = shared.into_iter().map(|(user, _)| user).collect();
         let first_seat = seats.first().map(|seat| seat.student.login.clone());
         let rooms = groups::seat(lab, seats, addresses.shared(), findings);
-        let groups = addresses.groups(name, rooms, &users, findings);
+        let students: BTreeSet<Login> = rooms.values().flatten().map(|student| student.login.clone()).collect();
         let mut mailboxes: BTreeSet<Login> = users.iter().map(|user| user.name.clone()).collect();
-        let mut first_mailbox = users.into_iter().next().map(|user| user.name);
-        if let [group] = groups.as_slice() {
-            mailboxes.extend(group.students.iter().map(|student| student.login.clone()));
+        let mut first_mailbox = users.first().map(|user| user.name.clone());
+        if rooms.len() == 1 {
+            mailboxes.extend(students.iter().cloned());
             first_mailbox = first_mailbox.or(first_seat);
         }
-        Self { groups, first_mailbox, mailboxes }
+        let groups = addresses.groups(name, rooms, &users, findings);
+        Self { groups, first_mailbox, mailboxes, students, complete }
     }
 
     /// Notes it where `name` is no mailbox that every group has.
     pub fn expect_mailbox(&self, name: &str, span: &Span, findings: &mut Findings<'_>) {
-        if self.mailboxes.contains(name.to_ascii_lowercase().as_str()) {
+        let login = name.to_ascii_lowercase();
+        if !self.complete || self.mailboxes.contains(login.as_str()) {
             return;
         }
-        let student =
-            self.groups.iter().flat_map(|group| &group.students).any(|student| student.login.as_str() == name);
+        let student = self.students.contains(login.as_str());
         let message = if student {
             format!("`{name}` is a student of one group, not a mailbox of every group")
         } else {
             format!("there is no mailbox `{name}`")
         };
         let problem = findings.within(Code::UnknownMailbox, span, message);
-        problem.help("write a name from `users`, or `{login}` for the student's own mailbox");
+        problem.help("write a name from `users`; in mail and checks, `{login}` is the student's own mailbox");
         if !student {
             problem.did_you_mean(name, self.mailboxes.iter().map(Login::as_str));
         }
@@ -175,8 +182,12 @@ fn student(entry: &Field<'_>, findings: &mut Findings<'_>) -> Option<Seat> {
     }
     let fields = entry.table(&keys::STUDENT, findings)?;
     let login = fields.required("login", "login = \"ana\"", findings)?.name("a student", findings)?;
-    let mut text = |key| fields.text(key, findings).map(|(text, _)| one_line(text)).filter(|text| !text.is_empty());
+    let mut text = |key| {
+        let (text, span) = fields.text(key, findings)?;
+        Some((one_line(text), in_lab(&span))).filter(|(text, _)| !text.is_empty())
+    };
     let (group, name, email) = (text("group"), text("name"), text("email"));
+    let (name, email) = (name.map(|(name, _)| name), email.map(|(email, _)| email));
     Some(Seat { student: Student { login, name, email, password: password(&fields, findings) }, group, place })
 }
 

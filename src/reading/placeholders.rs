@@ -48,7 +48,7 @@ impl Known<'_> {
                     self.individual(name, of, span, scope, findings)
                 }
                 Piece::Value { name, of: Some(of) } => {
-                    let message = format!("`{{{name}:{of}}}` names something, but `{name}` is the same for all");
+                    let message = format!("`{{{name}:{of}}}` can have nothing after a colon");
                     findings.within(Code::BadTemplate, span, message).help(format!("write `{{{name}}}`"));
                 }
                 Piece::Value { of: None, .. } => {}

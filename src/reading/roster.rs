@@ -97,6 +97,10 @@ fn seat(text: &str, columns: &Columns, row: &Row, findings: &mut Findings<'_>) -
     }
     let email = columns.cell(row, Meaning::Email).map(one_line);
     let group = columns.cell(row, Meaning::Group).and_then(|cell| group(cell, columns, row, &login, findings));
+    let group = group.map(|name| {
+        let span = find(text, &row.span, &name).unwrap_or_else(|| row.span.clone());
+        (name, at(span))
+    });
     let student = Student { login, name: columns.name(row).map(|name| one_line(&name)), email, password };
     Some(Seat { student, group, place: at(row.span.clone()) })
 }
