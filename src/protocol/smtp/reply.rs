@@ -277,6 +277,16 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_repeats_so_much_of_the_client_and_no_more() {
+        let repeated = |length| {
+            let mut out = Vec::new();
+            printable(&"x".repeat(length), false, &mut out);
+            out.len()
+        };
+        assert_eq!([REPEATED - 1, REPEATED, REPEATED + 1].map(repeated), [REPEATED - 1, REPEATED, REPEATED]);
+    }
+
+    #[test]
     fn drawn_characters_are_of_their_kind_and_number() {
         let draw = |name: &str| {
             let mut out = Vec::new();

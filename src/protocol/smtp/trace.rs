@@ -9,7 +9,6 @@ use super::reply::{self, Words};
 pub fn fields(peer: &Peer, words: &Words<'_>, content: &[u8], now: Now) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     reply::write(peer, "trace.return_path", words, now, &mut out);
-    // What comes after the reverse-path is about the transfer, so `{address}` has done its work.
     reply::write(peer, "trace.received", words, now, &mut out);
     for (name, key) in [("Message-ID", "trace.message_id"), ("Date", "trace.date")] {
         if !reply::template(&peer.dialect, key).is_empty() && count(content, name) == 0 {
