@@ -30,9 +30,8 @@ fn codes(reading: &Reading) -> Vec<&'static str> {
 
 fn fixtures() -> Vec<String> {
     let names = fs::read_dir(FOLDER).expect(FOLDER).map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml")).collect();
-    names.sort();
-    names
+    let names: BTreeSet<String> = names.collect();
+    names.into_iter().filter(|name| Path::new(name).extension().is_some_and(|end| end == "toml")).collect()
 }
 
 /// What people would ask about a lab: who is where.
