@@ -218,6 +218,8 @@ pub enum ScriptLine {
     Server(String),
     /// `X: close`: the client cuts the connection without QUIT.
     Close,
+    /// `X: hold`: the connection stays open, as it is, while the scripts after it run.
+    Hold,
 }
 
 impl Bound {
@@ -350,9 +352,10 @@ impl Script {
                 "C:" => ScriptLine::Client(said.to_owned()),
                 "S:" => ScriptLine::Server(said.to_owned()),
                 "X:" if said.trim() == "close" => ScriptLine::Close,
+                "X:" if said.trim() == "hold" => ScriptLine::Hold,
                 _ => {
                     return Err(format!(
-                        "line {} of the script: start it with `C: `, `S: ` or write `X: close`",
+                        "line {} of the script: start it with `C: ` or `S: `, or write `X: close` or `X: hold`",
                         number + 1
                     ));
                 }
@@ -403,6 +406,9 @@ mod tests {
     fn a_script_says_which_line_is_wrong() {
         let script = Script::parse(Protocol::Smtp, "C: HELO me\n# why\nS: 250\nX: close\n").unwrap();
         assert_eq!(script.lines.len(), 3);
+        let script = Script::parse(Protocol::Pop3, "C: USER a\nX: hold").unwrap();
+        assert_eq!(script.lines[1], ScriptLine::Hold);
+        assert!(Script::parse(Protocol::Smtp, "C: a\nX: wait").is_err());
         assert!(Script::parse(Protocol::Smtp, "C: a\nhello").unwrap_err().contains("line 2"));
         assert!(Script::parse(Protocol::Smtp, "S: 220").is_err());
     }
