@@ -108,7 +108,7 @@ impl Host {
         let _one_at_a_time = gate.lock().await;
         let running = lock(&self.servers).get(&group).cloned();
         match running {
-            Some(server) => server.reconfigure(config).map_err(|problem| told(&problem)),
+            Some(server) => server.reconfigure(config).await.map_err(|problem| told(&problem)),
             None => {
                 let store = self.stores.join(format!("{group}.sqlite"));
                 let server = Server::start(config, &store).await.map_err(|problem| told(&problem))?;
