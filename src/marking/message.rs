@@ -1,6 +1,8 @@
 //! Message checks: a message that the student delivered, seen from its envelope first; its content is fetched only where the
 //! envelope fits.
 
+use std::cell::OnceCell;
+
 use super::{
     content::Content,
     glob::{Filled, Path},
@@ -61,15 +63,14 @@ pub struct Delivery<'a> {
     pub domain: &'a str,
     /// Where the content comes from.
     pub fetch: &'a mut dyn FnMut(MessageId) -> Option<Vec<u8>>,
-    /// The content, once fetched; inside, none where it is lost.
-    pub content: Option<Option<Content>>,
+    /// The content, once fetched; none where it is lost.
+    pub content: OnceCell<Option<Content>>,
 }
 
 impl Delivery<'_> {
     fn content(&mut self) -> Option<&Content> {
-        let (message, octets) = (self.message, self.octets);
-        let fetch = &mut self.fetch;
-        self.content.get_or_insert_with(|| fetch(message).map(|content| Content::new(content, octets))).as_ref()
+        let Self { message, octets, fetch, content, .. } = self;
+        content.get_or_init(|| fetch(*message).map(|content| Content::new(content, *octets))).as_ref()
     }
 
     fn has_path(&self, path: &str, pattern: &Filled, student: usize) -> bool {
