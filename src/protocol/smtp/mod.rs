@@ -176,6 +176,9 @@ impl Session {
                 before: self.state(),
             }
         };
+        if !response {
+            self.auth_refused = command.holds_secret();
+        }
         if length > self.longest(command.verb) {
             self.line_too_long(now, out);
         } else if !crlf && !self.peer.config.leniency.line_feed {
@@ -187,7 +190,6 @@ impl Session {
         } else if response {
             self.tell("unknown.response", now, out);
         } else {
-            self.auth_refused = command.holds_secret() && self.login.is_none();
             self.command(&command, octets, now, out);
         }
         if out.action.is_some() {
