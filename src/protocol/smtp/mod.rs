@@ -40,15 +40,22 @@ use super::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line};
 /// What SIZE, BODY and SMTPUTF8 add to the longest MAIL command, in octets (RFC 1870 3, RFC 6152 2, RFC 6531 3.1).
 pub const MAIL_LINE_MORE: usize = 26 + 17 + 10;
 
+/// What the parameter AUTH adds to that where AUTH is offered, in octets (RFC 4954 3).
+pub const MAIL_AUTH_MORE: usize = 500;
+
 /// The longest AUTH command or response, in octets with CRLF (RFC 4954 4).
 pub const AUTH_LINE: usize = 12_288;
 
 /// How the octets of an SMTP connection are framed: with lines as long as the longest that may come. The session itself
 /// refuses those that are too long where they come.
 pub fn framing(peer: &Peer) -> line::Limits {
-    let longest = peer.config.limits.line + MAIL_LINE_MORE;
-    let longest = if reply::offers(&peer.dialect, "AUTH") { longest.max(AUTH_LINE) } else { longest };
-    line::Limits::of(&peer.config, longest)
+    let offers_auth = reply::offers(&peer.dialect, "AUTH");
+    let longest = peer.config.limits.line + mail_line_more(offers_auth);
+    line::Limits::of(&peer.config, if offers_auth { longest.max(AUTH_LINE) } else { longest })
+}
+
+const fn mail_line_more(offers_auth: bool) -> usize {
+    MAIL_LINE_MORE + if offers_auth { MAIL_AUTH_MORE } else { 0 }
 }
 
 /// One SMTP connection.
@@ -205,7 +212,7 @@ impl Session {
         match (&self.stage, verb) {
             (Stage::Auth(_), _) => line.max(AUTH_LINE),
             (_, Verb::Auth) if self.offers_auth => line.max(AUTH_LINE),
-            (_, Verb::Mail) => line + MAIL_LINE_MORE,
+            (_, Verb::Mail) => line + mail_line_more(self.offers_auth),
             _ => line,
         }
     }
