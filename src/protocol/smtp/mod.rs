@@ -316,9 +316,9 @@ impl Session {
         Seen { verb: special.map_or_else(|| verb.into(), Arc::clone), line, octets, before: self.state() }
     }
 
-    /// Counts a refusal, closes after too many, and records the command with its reply.
+    /// Counts a refusal that is the client's fault, closes after too many, and records the command with its reply.
     fn finish(&mut self, seen: Seen, now: Now, out: &mut Output) {
-        if matches!(out.reply.first(), Some(b'4' | b'5')) {
+        if out.reply.first() == Some(&b'5') {
             self.errors += 1;
             if self.errors > self.peer.config.limits.errors {
                 out.reply.clear();
