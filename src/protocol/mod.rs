@@ -175,7 +175,7 @@ pub enum Outcome {
 
 /// Mechanisms of AUTH that people know (RFC 4422 and its registry, and what servers made up). Any other word in that place
 /// may be a password that was typed too early.
-const MECHANISMS: [&str; 17] = [
+const MECHANISMS: [&str; 16] = [
     "PLAIN",
     "LOGIN",
     "CRAM-MD5",
@@ -192,7 +192,6 @@ const MECHANISMS: [&str; 17] = [
     "GSSAPI",
     "KERBEROS_V4",
     "NTLM",
-    "APOP",
 ];
 
 /// How many words of an AUTH command's line are surely no password: the verb, and the mechanism if it is one.
