@@ -12,7 +12,7 @@ use super::{
 use crate::{
     evidence::{Delivered, MessageId},
     lab::{
-        Key, Login,
+        Key,
         exercise::{Bound, MessageCheck},
         template::Person,
     },
@@ -23,7 +23,7 @@ use crate::{
 pub struct Rule {
     /// The check's place among all checks.
     pub check: usize,
-    mailbox: Option<Login>,
+    mailbox: Option<Box<[String]>>,
     from: Option<Filled>,
     to: Option<Filled>,
     size: Option<Bound>,
@@ -100,7 +100,7 @@ impl Rule {
         let pattern = |pattern: &crate::lab::exercise::Pattern| Filled::new(pattern, people);
         Self {
             check,
-            mailbox: written.mailbox.clone(),
+            mailbox: written.mailbox.as_deref().map(filled),
             from: written.from.as_ref().map(pattern),
             to: written.to.as_ref().map(pattern),
             size: written.size,
@@ -170,7 +170,7 @@ impl Rule {
     fn envelope(&self, student: usize, delivery: &Delivery<'_>) -> Vec<(Condition, Option<String>)> {
         let mut failings = Vec::new();
         if let Some(mailbox) = &self.mailbox
-            && !delivery.delivered.iter().any(|delivered| delivered.mailbox == *mailbox)
+            && !delivery.delivered.iter().any(|delivered| delivered.mailbox.as_str() == mailbox[student])
         {
             failings.push((Condition::Mailbox, None));
         }
