@@ -4,7 +4,7 @@
 use std::{
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use jiff::Zoned;
@@ -45,12 +45,20 @@ pub fn run(shell: &Shell, args: &Archive) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-/// The lab file and its roster, under the names they have.
+/// The lab file, and its roster where the lab file looks for it.
 fn copy_lab(opened: &Opened, folder: &Path) -> Result<(), Error> {
-    copy(&opened.lab.source, &folder.join(labfile::NAME))?;
-    let roster = labfile::roster(&opened.lab.source)?;
-    let named = roster.as_deref().and_then(|path| Some((path, path.file_name()?)));
-    named.map_or(Ok(()), |(path, name)| copy(path, &folder.join(name)))
+    let source = &opened.lab.source;
+    copy(source, &folder.join(labfile::NAME))?;
+    let Some(roster) = labfile::roster(source)? else { return Ok(()) };
+    let home = source.parent().unwrap_or(Path::new("/"));
+    let below = roster
+        .strip_prefix(home)
+        .ok()
+        .filter(|path| path.components().all(|part| matches!(part, Component::Normal(_))));
+    let target = folder.join(below.or_else(|| roster.file_name().map(Path::new)).unwrap_or(Path::new("roster.csv")));
+    let parent = target.parent().unwrap_or(folder);
+    fs::create_dir_all(parent).map_err(Error::file("make the folder", parent))?;
+    copy(&roster, &target)
 }
 
 fn copy_stores(shell: &Shell, opened: &Opened, stores: &Path) -> Result<(), Error> {
