@@ -1,7 +1,6 @@
 //! The students of a group, and what each has shown so far. Here an event that is known to be a student's finds the checks that wait for it.
 
 use std::{
-    cell::OnceCell,
     collections::{BTreeMap, HashSet},
     hash::BuildHasherDefault,
 };
@@ -9,9 +8,9 @@ use std::{
 use super::{
     connections::Live,
     conversation::CONNECT,
+    delivery::Delivery,
     mailbox::Mailboxes,
     marks::Cause,
-    message::Delivery,
     progress::{Here, Progress},
     quick::{Quick, QuickMap},
     rules::Rules,
@@ -149,17 +148,8 @@ impl Class {
                 }
             }
             EventKind::Accepted { message, from, recipients, delivered, octets, sha256: _, injected: None } => {
-                let domain = &*self.domain;
-                let delivery = &mut Delivery {
-                    message: *message,
-                    from,
-                    recipients,
-                    delivered,
-                    octets: *octets,
-                    domain,
-                    fetch,
-                    content: OnceCell::new(),
-                };
+                let delivery =
+                    &mut Delivery::new((*message, *octets), (from, recipients, delivered), &self.domain, fetch);
                 deliver(&self.rules, &here, delivery, &mut self.students[place]);
             }
             EventKind::Retrieved { message, mailbox, uid: _, top } => {

@@ -16,6 +16,7 @@ mod class;
 mod connections;
 mod content;
 mod conversation;
+mod delivery;
 mod glob;
 mod judge;
 mod mailbox;

@@ -2,7 +2,7 @@
 
 use super::{
     NEAR_KEPT,
-    marks::{Attempt, Cause, Closest, Near, NearPart, Proof},
+    marks::{Attempt, Cause, Closest, Instead, Proof},
     said::{Fit, Said},
 };
 use crate::evidence::{Conn, Ending, Seq, Timestamp};
@@ -52,36 +52,33 @@ impl Progress {
     /// A connection showed its first `reached` steps.
     pub fn advanced(&mut self, here: &Here, reached: usize) {
         if let Some(attempt) = self.attempt(here, reached) {
-            attempt.near = None;
-            attempt.broken = None;
+            attempt.instead = None;
         }
     }
 
     /// A connection that had shown `reached` steps showed the next one's verb with something else about it.
     pub fn near(&mut self, here: &Here, reached: usize, fit: Fit, said: &Said<'_>) {
-        let (what, text) = match fit {
-            Fit::Yes => return,
-            Fit::Argument => (NearPart::Argument, said.argument()),
-            Fit::Reply => (NearPart::Reply, said.reply.lines().next().unwrap_or("")),
-        };
-        let Some(attempt) = self.attempt(here, reached) else {
-            return;
-        };
-        let mut near =
-            attempt.near.take().unwrap_or(Near { seq: here.seq, verb: String::new(), what, said: String::new() });
-        near.seq = here.seq;
-        near.what = what;
-        near.verb.clear();
-        near.verb.push_str(cut(said.verb));
-        near.said.clear();
-        near.said.push_str(cut(text));
-        attempt.near = Some(near);
+        match fit {
+            Fit::Yes => {}
+            Fit::Argument => self.instead(here, reached, Instead::Argument, said.verb, said.argument()),
+            Fit::Reply => {
+                self.instead(here, reached, Instead::Reply, said.verb, said.reply.lines().next().unwrap_or(""));
+            }
+        }
     }
 
     /// A connection that had shown `reached` steps showed what must not come there.
     pub fn broken(&mut self, here: &Here, reached: usize, verb: &str) {
+        self.instead(here, reached, Instead::Forbidden, verb, "");
+    }
+
+    fn instead(&mut self, here: &Here, reached: usize, instead: Instead, verb: &str, said: &str) {
         if let Some(attempt) = self.attempt(here, reached) {
-            attempt.broken = Some(cut(verb).to_owned());
+            attempt.instead = Some(instead);
+            attempt.verb.clear();
+            attempt.verb.push_str(cut(verb));
+            attempt.said.clear();
+            attempt.said.push_str(cut(said));
         }
     }
 
@@ -94,30 +91,27 @@ impl Progress {
         }
     }
 
-    /// The attempt of this connection, if none came closer than `reached` steps.
+    /// The attempt of this connection, if none came closer than `reached` steps. Its texts keep their buffers: most attempts are
+    /// overwritten by the next.
     fn attempt(&mut self, here: &Here, reached: usize) -> Option<&mut Attempt> {
         if self.held {
             return None;
         }
-        let closer = matches!(self.closest.as_deref(), Some(Closest::Conversation(best)) if best.reached > reached);
-        if closer {
+        let fresh = || Closest::Conversation(Attempt::default());
+        let Closest::Conversation(attempt) = &mut **self.closest.get_or_insert_with(|| Box::new(fresh())) else {
+            return None;
+        };
+        if attempt.reached > reached {
             return None;
         }
-        let same = matches!(self.closest.as_deref(), Some(Closest::Conversation(best)) if best.conn == here.conn);
-        if !same {
-            let fresh = Attempt { conn: here.conn, at: here.began, reached, near: None, broken: None, ended: None };
-            match &mut self.closest {
-                Some(boxed) => **boxed = Closest::Conversation(fresh),
-                none @ None => *none = Some(Box::new(Closest::Conversation(fresh))),
-            }
+        if attempt.conn != here.conn {
+            attempt.conn = here.conn;
+            attempt.at = here.began;
+            attempt.instead = None;
+            attempt.ended = None;
         }
-        match self.closest.as_deref_mut() {
-            Some(Closest::Conversation(attempt)) => {
-                attempt.reached = reached;
-                Some(attempt)
-            }
-            Some(Closest::Message(_) | Closest::Touched(_) | Closest::Mailbox(..)) | None => None,
-        }
+        attempt.reached = reached;
+        Some(attempt)
     }
 }
 
