@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     hash::BuildHasherDefault,
+    sync::Arc,
 };
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     evidence::{Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp},
-    lab::{Group, Key, Lab, Login, Protocol, template::Person},
+    lab::{Exercise, Group, Key, Lab, Login, Protocol, template::Person},
 };
 
 /// The students of a group.
@@ -56,10 +57,10 @@ pub struct Student {
 
 impl Class {
     /// A group that has shown nothing yet.
-    pub fn new(lab: &Lab, group: &Group, key: &Key) -> Self {
+    pub fn new(lab: &Lab, exercises: Vec<Arc<Exercise>>, group: &Group, key: &Key) -> Self {
         let person = |student| Person { lab, group, student: Some(student), key, mail: None };
         let people: Vec<Person<'_>> = group.students.iter().map(person).collect();
-        let (rules, mailboxes) = Rules::new(lab, &people);
+        let (rules, mailboxes) = Rules::new(lab, exercises, &people);
         let places = group.students.iter().enumerate().map(|(place, student)| (student.login.clone(), place));
         Self {
             students: group.students.iter().map(|_| Student::new(&rules, Seq(0))).collect(),

@@ -31,6 +31,9 @@ pub struct Progress {
     pub proofs: Vec<Proof>,
     /// The attempt that came closest, as long as it does not hold. Of equals the latest: that is what the student remembers.
     pub closest: Option<Box<Closest>>,
+    /// The same for a conversation, here and not behind a pointer because nearly every command touches some; its connection is 0
+    /// as long as there is none.
+    attempt: Attempt,
     /// Set when a session of the server failed on the way to it.
     pub failed: Option<Cause>,
 }
@@ -38,13 +41,14 @@ pub struct Progress {
 impl Progress {
     /// Takes a proof; `times` of them make it hold.
     pub fn proven(&mut self, proof: Proof, times: usize) {
-        if matches!(self.closest.as_deref(), Some(Closest::Conversation(attempt)) if attempt.conn == proof.conn) {
-            self.closest = None;
+        if self.attempt.conn == proof.conn {
+            self.attempt = Attempt::default();
         }
         self.proofs.push(proof);
         if self.proofs.len() >= times {
             self.held = true;
             self.closest = None;
+            self.attempt = Attempt::default();
             self.failed = None;
         }
     }
@@ -84,24 +88,22 @@ impl Progress {
 
     /// The connection of the closest attempt ended.
     pub fn ended(&mut self, here: &Here, how: Ending) {
-        if let Some(Closest::Conversation(attempt)) = self.closest.as_deref_mut()
-            && attempt.conn == here.conn
-        {
-            attempt.ended = Some(how);
+        if self.attempt.conn == here.conn {
+            self.attempt.ended = Some(how);
         }
+    }
+
+    /// The attempt that came closest, to show.
+    pub fn shown(&self) -> Option<Closest> {
+        let attempt = (self.attempt.conn != Conn(0)).then(|| Closest::Conversation(self.attempt.clone()));
+        attempt.or_else(|| self.closest.as_deref().cloned())
     }
 
     /// The attempt of this connection, if none came closer than `reached` steps. Its texts keep their buffers: most attempts are
     /// overwritten by the next.
     fn attempt(&mut self, here: &Here, reached: usize) -> Option<&mut Attempt> {
-        if self.held {
-            return None;
-        }
-        let fresh = || Closest::Conversation(Attempt::default());
-        let Closest::Conversation(attempt) = &mut **self.closest.get_or_insert_with(|| Box::new(fresh())) else {
-            return None;
-        };
-        if attempt.reached > reached {
+        let attempt = &mut self.attempt;
+        if self.held || attempt.reached > reached {
             return None;
         }
         if attempt.conn != here.conn {
@@ -138,12 +140,8 @@ mod tests {
         let mut own = Progress::default();
         own.advanced(&here(1), 2);
         own.advanced(&here(2), 1);
-        let conn = |own: &Progress| match own.closest.as_deref() {
-            Some(Closest::Conversation(attempt)) => attempt.conn,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(conn(&own), Conn(1));
+        assert_eq!(own.attempt.conn, Conn(1));
         own.advanced(&here(2), 2);
-        assert_eq!(conn(&own), Conn(2));
+        assert_eq!(own.attempt.conn, Conn(2));
     }
 }
