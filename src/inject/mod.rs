@@ -21,7 +21,7 @@ pub use dialogue::SendError;
 
 use crate::{
     evidence::Injected,
-    lab::{Group, GroupName, Key, Lab, Login},
+    lab::{Group, GroupName, Key, Lab},
 };
 
 /// Dialogues at once.
@@ -80,7 +80,7 @@ where
     Open: Fn(&Due) -> Opening,
     Opening: Future<Output = io::Result<Stream>> + Send + 'static,
 {
-    let mut owners: BTreeMap<(GroupName, Option<Login>), Vec<(Due, Opening)>> = BTreeMap::new();
+    let mut owners: BTreeMap<_, Vec<(Due, Opening)>> = BTreeMap::new();
     for next in due {
         let opening = open(&next);
         owners.entry((next.group.clone(), next.injected.student.clone())).or_default().push((next, opening));
