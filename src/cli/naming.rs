@@ -50,7 +50,7 @@ impl Shell {
         let named = match named {
             Some(named) => named,
             None if Path::new(labfile::NAME).is_file() => ".",
-            None => return obvious(known),
+            None => return obvious(&known),
         };
         if let Some(source) = lab_file(Path::new(named))? {
             let known = known.into_iter().find(|(_, record)| record.source == source);
@@ -108,12 +108,12 @@ fn lab_file(path: &Path) -> Result<Option<PathBuf>, Error> {
 }
 
 /// Without a name: the only lab that is up, else the only lab there is.
-fn obvious(known: Vec<(LabDir, Record)>) -> Result<Located, Error> {
+fn obvious(known: &[(LabDir, Record)]) -> Result<Located, Error> {
     let up = known.iter().filter(|(_, record)| record.up).count();
     let wanted = |record: &Record| if up == 0 { known.len() == 1 } else { up == 1 && record.up };
     match known.iter().find(|(_, record)| wanted(record)) {
         Some(found) => Ok(located(found.clone())),
-        None => Err(Error::WhichLab { known: names(&known) }),
+        None => Err(Error::WhichLab { known: names(known) }),
     }
 }
 

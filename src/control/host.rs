@@ -107,15 +107,13 @@ impl Host {
         let gate = self.gate(&group);
         let _one_at_a_time = gate.lock().await;
         let running = lock(&self.servers).get(&group).cloned();
-        match running {
-            Some(server) => server.reconfigure(config).await.map_err(|problem| told(&problem)),
-            None => {
-                let store = self.stores.join(format!("{group}.sqlite"));
-                let server = Server::start(config, &store).await.map_err(|problem| told(&problem))?;
-                lock(&self.servers).insert(group, server);
-                Ok(())
-            }
+        if let Some(server) = running {
+            return server.reconfigure(config).await.map_err(|problem| told(&problem));
         }
+        let store = self.stores.join(format!("{group}.sqlite"));
+        let server = Server::start(config, &store).await.map_err(|problem| told(&problem))?;
+        lock(&self.servers).insert(group, server);
+        Ok(())
     }
 
     /// Stops the group's server; its store stays.

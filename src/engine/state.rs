@@ -14,6 +14,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     net::IpAddr,
@@ -421,7 +422,11 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
 }
 
 fn to_hex(octets: &[u8; 32]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    let mut text = String::with_capacity(2 * octets.len());
+    for octet in octets {
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {

@@ -145,13 +145,11 @@ impl Rule {
 
     /// Whether mailbox, reverse-path, recipients, size fit, and whether the text can be in it at all.
     fn envelope(&self, student: usize, delivery: &Delivery<'_>) -> [bool; 5] {
-        let there = |mailboxes: &Box<[String]>| {
-            delivery.delivered.iter().any(|delivered| delivered.mailbox.as_str() == mailboxes[student])
-        };
+        let there = |name: &str| delivery.delivered.iter().any(|delivered| delivered.mailbox.as_str() == name);
         // A text does not fit in far fewer octets; a sixteenth is more than line ends and trailing blanks can make.
         let fits = |given: &Given| delivery.octets + delivery.octets / 16 + 16 >= given.octets;
         [
-            self.mailbox.as_ref().is_none_or(there),
+            self.mailbox.as_ref().is_none_or(|names| there(&names[student])),
             self.from.as_ref().is_none_or(|pattern| delivery.is_from(pattern.of(student))),
             self.to.as_ref().is_none_or(|pattern| delivery.is_to(pattern.of(student))),
             self.size.is_none_or(|bound| bound.holds(delivery.octets)),
