@@ -83,7 +83,8 @@ fn practical_a_sessions_2_to_4_are_marked_from_a_c_program() {
     let word =
         retrieve(ana, 2).trim().lines().next().and_then(|line| line.rsplit(' ').next()).expect("a word").to_owned();
     run(&program, ana, &["4", &word], &text);
-    assert_eq!(done(&class, "ana"), ["2.1", "3.1", "3.2", "4.1", "4.2", "4.3"]);
+    // The conversation of session 4 is one of session 1 too.
+    assert_eq!(done(&class, "ana"), ["1.1", "2.1", "3.1", "3.2", "4.1", "4.2", "4.3"]);
     assert!(done(&class, "ben").is_empty(), "the other student of the group has done nothing");
 }
 
