@@ -206,3 +206,59 @@ fn told(problem: &ServerError) -> Problem {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{
+        Addressing, Numbers,
+        resolve::tests::{key, lab},
+        servers,
+    };
+
+    fn config() -> ServerConfig {
+        let lab = lab(&[("g01", &["ana"])]);
+        let mut numbers = Numbers::default();
+        numbers.assign(&lab);
+        servers(&lab, &key(), Addressing::Ephemeral, &numbers).remove(0)
+    }
+
+    #[tokio::test]
+    async fn a_host_starts_changes_and_stops_servers() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let host = Host::new(folder.path().to_owned(), false);
+        let mut config = config();
+        host.put(config.clone()).await.unwrap();
+        config.relay = true;
+        host.put(config.clone()).await.unwrap();
+        let status = host.status(true).unwrap();
+        assert_eq!(status.servers.len(), 1);
+        assert_eq!(status.servers[0].config, config);
+        assert_eq!(status.servers[0].injected, Some(Vec::new()));
+        host.delete("g01").await.unwrap();
+        assert_eq!(host.status(false).unwrap().servers, []);
+        let gone = host.delete("g01").await.unwrap_err();
+        assert_eq!(gone.error, "no server of group `g01` runs");
+    }
+
+    #[tokio::test]
+    async fn a_host_for_loopback_listens_on_no_network() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let host = Host::new(folder.path().to_owned(), false);
+        let mut config = config();
+        config.endpoints[0].address = ([0, 0, 0, 0], 0).into();
+        let refused = host.put(config).await.unwrap_err();
+        assert!(refused.error.starts_with("`0.0.0.0:0` is not on loopback"), "{}", refused.error);
+        assert_eq!(host.status(false).unwrap().servers, []);
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = config();
+        config.endpoints[0].address = taken.local_addr().unwrap();
+        let refused = Host::new(folder.path().to_owned(), false).put(config).await.unwrap_err();
+        assert_eq!(refused.in_use, Some(taken.local_addr().unwrap()));
+    }
+}

@@ -126,6 +126,26 @@ fn two_ups_at_once_do_not_collide() {
 }
 
 #[test]
+fn an_up_that_is_killed_is_finished_by_the_next() {
+    let test = Test::with("domain = \"{group}.lab\"\nrelay = false\nroster = \"r.csv\"\n");
+    let rows: Vec<String> = (1..=30).map(|group| format!("g{group:02},s{group}")).collect();
+    fs::write(test.path("class/r.csv"), format!("group,login\n{}\n", rows.join("\n"))).expect("a roster");
+    let mut killed = test.start(&["up", "class"]);
+    // The first store is the sign that servers are being started.
+    let stores = test.path("state/labs/class/stores");
+    while fs::read_dir(&stores).map_or(0, Iterator::count) == 0 {
+        std::thread::yield_now();
+    }
+    killed.kill().expect("it runs");
+    killed.wait().expect("it ends");
+    let up = test.run(&["up", "class"]);
+    assert_eq!(up.code, 0, "{}", up.err);
+    assert!(!up.err.contains("start the process"), "{}", up.err);
+    assert_eq!(up.out.lines().count(), 31);
+    assert!(test.run(&["up", "class"]).err.starts_with("lab `class`: nothing to do\n"));
+}
+
+#[test]
 fn a_group_starts_again_with_its_mail() {
     let test = Test::with(&lab_with_mail());
     test.done(&["up", "class"]);

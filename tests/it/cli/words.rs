@@ -151,8 +151,11 @@ fn dial_joins_standard_streams_to_the_control_socket() {
         .spawn()
         .expect("labctl");
     let request = b"GET /v1/status HTTP/1.1\r\nHost: labctl\r\nConnection: close\r\n\r\n";
-    child.stdin.as_mut().expect("piped").write_all(request).expect("it reads");
-    let answer = child.wait_with_output().expect("it ends");
-    let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
+    // Standard input stays open until the answer is there: its end would be the end of the connection.
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(request).expect("it reads");
+    let answer = std::io::read_to_string(child.stdout.take().expect("piped")).expect("text");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"labctl\":"), "{answer}");
+    assert!(child.wait().expect("it ends with the connection").success());
+    drop(input);
 }
