@@ -7,7 +7,7 @@ use std::{
 
 use super::{error::Error, labfile, output::Output};
 use crate::{
-    engine::{LabDir, Record, StateDir},
+    engine::{LabDir, Record, StateDir, embedded::Embedded},
     lab::{Group, GroupName, Key, Lab, LabName, Login},
     reading::diagnostic::closest,
 };
@@ -87,6 +87,14 @@ impl Shell {
         let record = dir.record()?.ok_or_else(|| Error::NeverUp { name: lab.name.to_string() })?;
         same_lab(lab, &record)?;
         Ok((dir, record))
+    }
+}
+
+impl Opened {
+    /// Has the lab's process, if one runs, commit what it has seen: what a verb reads from the stores is then all there is.
+    pub fn settle(&self) -> Result<(), Error> {
+        let runtime = super::verbs::runtime()?;
+        Ok(runtime.block_on(Embedded::new(self.dir.clone()).settle())?)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     evidence::{Conn, Timestamp, Who},
     lab::{GroupName, ServerConfig},
     server::{Server, ServerError},
-    store::Origin,
+    store::{Origin, StoreError},
 };
 
 /// How long sessions may go on after the process was told to end.
@@ -145,6 +145,19 @@ impl Host {
             beyond_loopback: self.beyond_loopback,
             servers,
         })
+    }
+
+    /// Returns when everything that the servers have seen is committed.
+    pub async fn flush(&self) -> Result<(), Problem> {
+        let servers: Vec<Arc<Server>> = lock(&self.servers).values().cloned().collect();
+        let mut flushing: JoinSet<Result<(), StoreError>> = JoinSet::new();
+        for server in servers {
+            flushing.spawn(async move { server.store().flush().await });
+        }
+        while let Some(flushed) = flushing.join_next().await {
+            flushed.unwrap_or(Ok(())).map_err(|problem| told(&problem.into()))?;
+        }
+        Ok(())
     }
 
     fn gate(&self, group: &GroupName) -> Arc<tokio::sync::Mutex<()>> {

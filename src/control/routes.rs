@@ -42,6 +42,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/v1/servers/{group}/events", get(events))
         .route("/v1/servers/{group}/reset", post(reset))
         .route("/v1/servers/{group}/smtp", get(smtp))
+        .route("/v1/flush", post(flush))
         .route("/v1/stop", post(stop))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .with_state(host)
@@ -88,6 +89,10 @@ async fn reset(
     Json(reset): Json<Reset>,
 ) -> Answer<StatusCode> {
     host.reset(&group, reset).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn flush(State(host): State<Arc<Host>>) -> Answer<StatusCode> {
+    host.flush().await.map(|()| StatusCode::NO_CONTENT)
 }
 
 async fn stop(State(host): State<Arc<Host>>) -> StatusCode {
