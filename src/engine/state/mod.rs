@@ -124,8 +124,14 @@ impl StateDir {
     }
 
     /// Marks the lab as up with a block of addresses that no other lab that is up has, the old one if it still can be,
-    /// and writes its record. One lab at a time chooses, so two never get the same.
-    pub fn claim(&self, lab: &LabDir, mut record: Record) -> Result<Record, StateError> {
+    /// and writes its record. One lab at a time chooses, so two never get the same; `elsewhere` tells of labs in other
+    /// state directories. Where every block is theirs the lab keeps its own: listening there will say who has it.
+    pub fn claim(
+        &self,
+        lab: &LabDir,
+        mut record: Record,
+        elsewhere: impl Fn(&Record, Addressing) -> bool,
+    ) -> Result<Record, StateError> {
         make_folder(&self.labs())?;
         let path = self.root.join("lock");
         let lock = open_lock(&path)?;
@@ -136,10 +142,13 @@ impl StateDir {
             .filter(|(other, record)| other.name() != lab.name() && record.up)
             .map(|(_, record)| record.block)
             .collect();
-        if taken.contains(&record.block) {
-            let free = (0..=u8::MAX).find(|block| !taken.contains(block) && record.addressing_in(*block).is_some());
-            record.block = free.ok_or(StateError::NoBlock)?;
-        }
+        let blocks = std::iter::once(record.block).chain(0..=u8::MAX);
+        let mut free = blocks
+            .filter(|block| !taken.contains(block))
+            .filter_map(|block| record.addressing_in(block).map(|addressing| (block, addressing)))
+            .peekable();
+        let first = free.peek().map(|(block, _)| *block).ok_or(StateError::NoBlock)?;
+        record.block = free.find(|(_, addressing)| !elsewhere(&record, *addressing)).map_or(first, |(block, _)| block);
         record.up = true;
         lab.write_record(&record)?;
         Ok(record)
@@ -215,14 +224,18 @@ mod tests {
     fn two_labs_that_are_up_have_different_blocks_and_a_lab_keeps_its_own() {
         let (_folder, state) = state();
         let (a, b) = (lab(&state, "a"), lab(&state, "b"));
-        let first = state.claim(&a, Record::new("/a.toml".into())).unwrap();
-        let second = state.claim(&b, Record::new("/b.toml".into())).unwrap();
+        let first = state.claim(&a, Record::new("/a.toml".into()), |_, _| false).unwrap();
+        let second = state.claim(&b, Record::new("/b.toml".into()), |_, _| false).unwrap();
         assert_eq!((first.block, second.block), (0, 1));
         let mut down = first;
         down.up = false;
         a.write_record(&down).unwrap();
-        assert_eq!(state.claim(&b, second).unwrap().block, 1);
-        assert_eq!(state.claim(&a, down).unwrap().block, 0);
+        assert_eq!(state.claim(&b, second, |_, _| false).unwrap().block, 1);
+        assert_eq!(state.claim(&a, down, |_, _| false).unwrap().block, 0);
+        let mut moved = a.record().unwrap().unwrap();
+        moved = state.claim(&a, moved, |_, addressing| addressing == Addressing::loopback(0).unwrap()).unwrap();
+        assert_eq!(moved.block, 2, "its own is taken elsewhere, and lab `b` has the next");
+        assert_eq!(state.claim(&a, moved, |_, _| true).unwrap().block, 2, "all are taken elsewhere");
         let names: Vec<String> = state.known().unwrap().iter().map(|(lab, _)| lab.name().to_string()).collect();
         assert_eq!(names, ["a", "b"]);
     }
