@@ -36,6 +36,14 @@ impl Protocol {
             Self::Pop3 => 2110,
         }
     }
+
+    /// The port that IANA registered: where a server has an address of its own.
+    pub const fn standard_port(self) -> u16 {
+        match self {
+            Self::Smtp => 25,
+            Self::Pop3 => 110,
+        }
+    }
 }
 
 impl fmt::Display for Protocol {
