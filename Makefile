@@ -1,15 +1,23 @@
 # The commands that people and CI share. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up check test bench
+.PHONY: help up up-docker images check test bench
 
 LABCTL = target/release/labctl
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 up: ## build labctl and bring up labs/practica2
 	cargo build --release --locked
 	@$(LABCTL) up labs/practica2
+
+up-docker: images ## the same in containers: a terminal for each student, isolated networks
+	cargo build --release --locked
+	@$(LABCTL) up labs/practica2 --engine docker
+
+images: ## the base of the students' containers, from Debian's packages (as root, once)
+	@command -v mmdebstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq mmdebstrap; }
+	images/base.sh
 
 check: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check

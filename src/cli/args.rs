@@ -5,6 +5,10 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 
 use super::exit::EXIT_CODES;
+use crate::{
+    lab::EngineKind,
+    plan::docker::{Subnet, layout::pool},
+};
 
 /// A lab for e-mail protocols: mail servers for a class, and marks from what went over the wire.
 #[derive(Debug, Parser)]
@@ -75,6 +79,10 @@ pub enum Verb {
     Rehearse(Rehearse),
     /// Let a student or a group start again; old evidence is kept and never counted
     Reset(Reset),
+    /// Open a terminal in a student's container
+    Shell(ShellArgs),
+    /// Run a program in a student's container
+    Exec(Exec),
     /// Copy mail, evidence and marks into a folder
     Archive(Archive),
     /// Stop a lab; mail and evidence stay unless --purge
@@ -149,9 +157,18 @@ pub struct Up {
     /// Show what would be done, and why, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Where the lab runs [default: what the lab says, else embedded]
+    /// Where the lab runs [default: what the lab says, else where it was, else embedded]
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<Engine>,
+    /// Docker: the addresses of which each group gets a small subnet [default: as before, else 10.77.0.0/16]
+    #[arg(long, value_name = "SUBNET", value_parser = pool)]
+    pub pool: Option<Subnet>,
+    /// Docker: the image that the clients' is built on [default: as before, else labctl-base]
+    #[arg(long, value_name = "IMAGE")]
+    pub base: Option<String>,
+    /// Docker: an image for the clients that is there already, instead of building one
+    #[arg(long, value_name = "IMAGE", conflicts_with = "base")]
+    pub client_image: Option<String>,
     /// Listen on this address instead of loopback, for students on their own machines: a port per student and protocol,
     /// without TLS, reachable by everybody who reaches the address
     #[arg(long, value_name = "ADDRESS")]
@@ -169,6 +186,42 @@ pub struct Up {
 pub enum Engine {
     /// One background process on this machine
     Embedded,
+    /// Containers and isolated networks of a Docker Engine
+    Docker,
+}
+
+impl From<Engine> for EngineKind {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Embedded => Self::Embedded,
+            Engine::Docker => Self::Docker,
+        }
+    }
+}
+
+/// `shell`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Example:\n  labctl shell ana")]
+pub struct ShellArgs {
+    /// The student
+    pub student: String,
+    #[arg(long, help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+}
+
+/// `exec`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Examples:\n  labctl exec ana -- ls -l\n  labctl exec ana -- sh -c 'cat > hello.c' < hello.c")]
+pub struct Exec {
+    /// The student
+    pub student: String,
+    #[arg(long, help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// `credentials`
@@ -348,4 +401,7 @@ pub struct Dial {
     /// The lab's folder in the state directory
     #[arg(long, value_name = "FOLDER")]
     pub dir: PathBuf,
+    /// How long to wait for a process that is starting
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait: u64,
 }

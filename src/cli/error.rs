@@ -5,8 +5,8 @@ use std::{io, path::PathBuf};
 use super::exit::Exit;
 use crate::{
     control::ClientError,
-    engine::{StateError, embedded::EngineError},
-    lab::LabName,
+    engine::{StateError, docker::DockerError, embedded::EngineError},
+    lab::{EngineKind, LabName},
     rehearse::StageError,
     store::StoreError,
 };
@@ -82,6 +82,20 @@ pub enum Error {
         name: LabName,
         /// The file it was brought up from.
         source_file: PathBuf,
+    },
+    /// The lab runs, or has mail and evidence, on another engine.
+    #[error("lab `{name}` has its mail and evidence on engine `{}`", engine.as_str())]
+    OtherEngine {
+        /// The lab.
+        name: LabName,
+        /// Where it was brought up.
+        engine: EngineKind,
+    },
+    /// The verb is about containers, and the lab has none.
+    #[error("lab `{name}` runs on the embedded engine, where students have no containers")]
+    NoContainers {
+        /// The lab.
+        name: LabName,
     },
     /// The lab was never up.
     #[error("lab `{name}` was never up")]
@@ -175,6 +189,8 @@ impl Error {
             | Self::File { .. }
             | Self::Runtime(_)
             | Self::OtherLab { .. }
+            | Self::OtherEngine { .. }
+            | Self::NoContainers { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Served { .. } => Exit::Failed,
@@ -208,6 +224,11 @@ impl Error {
             Self::OtherLab { name, .. } => Some(format!(
                 "give this lab another `name`, or delete the other one's mail and evidence with `labctl down {name} --purge`"
             )),
+            Self::OtherEngine { name, engine } => Some(format!(
+                "go on there with `labctl up {name} --engine {}`, or delete them with `labctl down {name} --purge`",
+                engine.as_str()
+            )),
+            Self::NoContainers { name } => Some(format!("`labctl credentials {name}` says where its students connect")),
             Self::NeverUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::NotUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::UnknownMail { known, .. } | Self::UnknownTemplate { known, .. } => {
@@ -226,6 +247,12 @@ impl Error {
             | Self::Configuration { .. }
             | Self::Served { .. } => None,
         }
+    }
+}
+
+impl From<DockerError> for Error {
+    fn from(problem: DockerError) -> Self {
+        Self::Engine(problem.into())
     }
 }
 

@@ -54,6 +54,8 @@ fn run(out: Output, args: Args) -> Result<Exit, Error> {
         Verb::Report(args) => verbs::report::run(&shell, &args),
         Verb::Rehearse(args) => verbs::rehearse::run(&shell, &args),
         Verb::Reset(args) => verbs::reset::run(&shell, &args),
+        Verb::Shell(args) => verbs::shell::run(&shell, &args),
+        Verb::Exec(args) => verbs::exec::run(&shell, &args),
         Verb::Archive(args) => verbs::archive::run(&shell, &args),
         Verb::Down(args) => verbs::down::run(&shell, &args),
         Verb::Completions(args) => verbs::completions::run(&shell, &args),

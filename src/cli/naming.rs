@@ -7,8 +7,8 @@ use std::{
 
 use super::{error::Error, labfile, output::Output};
 use crate::{
-    engine::{LabDir, Record, StateDir, embedded::Embedded},
-    lab::{Group, GroupName, Key, Lab, LabName, Login},
+    engine::{Engine, LabDir, Record, StateDir, embedded::EngineError},
+    lab::{EngineKind, Group, GroupName, Key, Lab, LabName, Login},
     reading::diagnostic::closest,
 };
 
@@ -91,10 +91,19 @@ impl Shell {
 }
 
 impl Opened {
+    /// Where it runs.
+    pub async fn engine(&self) -> Result<Engine, EngineError> {
+        Engine::of(&self.dir, self.record.engine).await
+    }
+
     /// Has the lab's process, if one runs, commit what it has seen: what a verb reads from the stores is then all there is.
     pub fn settle(&self) -> Result<(), Error> {
+        // Of a lab that is down there is nothing newer, and perhaps no Engine to ask.
+        if self.record.engine == EngineKind::Docker && !self.record.up {
+            return Ok(());
+        }
         let runtime = super::verbs::runtime()?;
-        Ok(runtime.block_on(Embedded::new(self.dir.clone()).settle())?)
+        Ok(runtime.block_on(async { self.engine().await?.settle().await })?)
     }
 }
 

@@ -171,6 +171,11 @@ pub fn streams() -> (tokio::io::Stdin, tokio::io::Stdout) {
     (tokio::io::stdin(), tokio::io::stdout())
 }
 
+/// Standard error, for the same.
+pub fn errors() -> tokio::io::Stderr {
+    tokio::io::stderr()
+}
+
 /// Standard error that is gone is no reason to stop.
 fn say(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());

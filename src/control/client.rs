@@ -1,6 +1,11 @@
 //! The client of the control API: a function per route. A connection per request: over a Unix socket that costs microseconds.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -8,10 +13,16 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::UnixStream,
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::values::{Problem, Reset, Status};
 use crate::{
+    engine::{docker::Dialer, state::SocketPath},
     evidence::{Event, Injected, Seq},
     lab::{GroupName, ServerConfig},
 };
@@ -29,10 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers at the socket.
-    #[error("nobody answers at `{}`: {source}", path.display())]
+    #[error("nobody answers at `{place}`: {source}")]
     Connect {
-        /// The socket.
-        path: PathBuf,
+        /// The socket, or whose it is.
+        place: String,
         /// Why not.
         source: io::Error,
     },
@@ -49,53 +60,97 @@ pub enum ClientError {
     Refused(Problem),
 }
 
-/// A client of one process.
+/// A client of the process, or of the processes, that serve a lab.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: Arc<crate::engine::state::SocketPath>,
+    reach: Reach,
 }
+
+/// Where the control sockets are.
+#[derive(Debug, Clone)]
+enum Reach {
+    /// One socket here, of one process for all groups.
+    Socket(Arc<SocketPath>),
+    /// One in each group's container.
+    Containers(Arc<Dialer>),
+}
+
+/// A stream to a control socket.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 impl Client {
     /// A client of the process that answers at `socket`. Connects when something is asked.
-    pub fn new(socket: crate::engine::state::SocketPath) -> Self {
-        Self { socket: Arc::new(socket) }
+    pub fn new(socket: SocketPath) -> Self {
+        Self { reach: Reach::Socket(Arc::new(socket)) }
     }
 
-    /// The process and its servers; with `injected` also what each was sent for the lab, which is asked of the disk.
+    /// A client of the processes in the containers that the dialer reaches.
+    pub fn of_containers(dialer: Arc<Dialer>) -> Self {
+        Self { reach: Reach::Containers(dialer) }
+    }
+
+    /// The process and its servers; with `injected` also what each was sent for the lab, which is asked of the disk. Of
+    /// several processes it is the first one's, with the servers of all.
     pub async fn status(&self, injected: bool) -> Result<Status, ClientError> {
-        self.json(Ask::new(Method::GET, format!("/v1/status?injected={injected}"))).await
+        let ask = move || Ask::new(Method::GET, format!("/v1/status?injected={injected}"));
+        let mut answers = self.of_each(move |client, group| async move { client.json(ask().of(group)).await }).await?;
+        let mut first: Status = answers.pop_front().ok_or_else(nobody)?;
+        first.servers.extend(answers.into_iter().flat_map(|status: Status| status.servers));
+        Ok(first)
     }
 
     /// Starts the group's server or gives it its new configuration.
     pub async fn put_server(&self, config: &ServerConfig) -> Result<(), ClientError> {
         let body = serde_json::to_vec(config).expect("a configuration has only names and numbers");
-        self.done(Ask::new(Method::PUT, format!("/v1/servers/{}", config.group)).with(body)).await
+        self.done(
+            Ask::new(Method::PUT, format!("/v1/servers/{}", config.group)).with(body).of(Some(config.group.clone())),
+        )
+        .await
     }
 
     /// Stops the group's server; its store stays.
     pub async fn delete_server(&self, group: &GroupName) -> Result<(), ClientError> {
-        self.done(Ask::new(Method::DELETE, format!("/v1/servers/{group}"))).await
+        self.done(Ask::new(Method::DELETE, format!("/v1/servers/{group}")).of(Some(group.clone()))).await
     }
 
     /// Lets students start their next run.
     pub async fn reset(&self, group: &GroupName, reset: &Reset) -> Result<(), ClientError> {
         let body = serde_json::to_vec(reset).expect("a reset has only names");
-        self.done(Ask::new(Method::POST, format!("/v1/servers/{group}/reset")).with(body)).await
+        self.done(Ask::new(Method::POST, format!("/v1/servers/{group}/reset")).with(body).of(Some(group.clone()))).await
     }
 
     /// Returns when everything that the servers have seen is committed.
     pub async fn flush(&self) -> Result<(), ClientError> {
-        self.done(Ask::new(Method::POST, "/v1/flush")).await
+        let flush =
+            |client: Self, group| async move { client.done(Ask::new(Method::POST, "/v1/flush").of(group)).await };
+        self.of_each(flush).await.map(drop)
     }
 
     /// Tells the process to end; it does after its sessions and commits.
     pub async fn stop(&self) -> Result<(), ClientError> {
-        self.done(Ask::new(Method::POST, "/v1/stop")).await
+        let stop = |client: Self, group| async move { client.done(Ask::new(Method::POST, "/v1/stop").of(group)).await };
+        self.of_each(stop).await.map(drop)
+    }
+
+    /// Writes a copy of the group's store, as of one moment that holds all that was seen until now.
+    pub async fn store(&self, group: &GroupName, copy: &mut (impl AsyncWrite + Unpin)) -> Result<(), ClientError> {
+        let ask = Ask::new(Method::GET, format!("/v1/servers/{group}/store")).of(Some(group.clone()));
+        let what = ask.what();
+        let mut body = refused(self.send(ask).await?).await?.into_body();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|problem| broken(&what, &problem))?;
+            if let Some(data) = frame.data_ref() {
+                copy.write_all(data).await.map_err(|problem| broken(&what, &problem))?;
+            }
+        }
+        copy.flush().await.map_err(|problem| broken(&what, &problem))
     }
 
     /// The group's events after a number, also those to come.
     pub async fn follow(&self, group: &GroupName, after: Seq) -> Result<Events, ClientError> {
         let ask = Ask::new(Method::GET, format!("/v1/servers/{group}/events?after={}&follow=true", after.0));
+        let ask = ask.of(Some(group.clone()));
         let what = ask.what();
         let answer = self.send(ask).await?;
         let body = refused(answer).await?.into_body();
@@ -105,7 +160,8 @@ impl Client {
     /// An SMTP session with the group's server, for one copy of injected mail.
     pub async fn smtp(&self, group: &GroupName, copy: &Injected) -> Result<TokioIo<Upgraded>, ClientError> {
         let student = copy.student.as_ref().map(|login| format!("&student={login}")).unwrap_or_default();
-        let mut ask = Ask::new(Method::GET, format!("/v1/servers/{group}/smtp?mail={}{student}", copy.mail));
+        let mut ask = Ask::new(Method::GET, format!("/v1/servers/{group}/smtp?mail={}{student}", copy.mail))
+            .of(Some(group.clone()));
         ask.upgrade = true;
         let what = ask.what();
         let answer = self.send(ask).await?;
@@ -135,9 +191,7 @@ impl Client {
 
     async fn send(&self, ask: Ask) -> Result<Response<Incoming>, ClientError> {
         let what = ask.what();
-        let path = self.socket.as_path();
-        let connect = |source| ClientError::Connect { path: path.to_owned(), source };
-        let stream = UnixStream::connect(path).await.map_err(connect)?;
+        let stream = self.connect(ask.group.as_ref()).await?;
         let shaken = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(|problem| broken(&what, &problem))?;
         tokio::spawn(connection.with_upgrades());
@@ -146,8 +200,51 @@ impl Client {
     }
 }
 
+impl Client {
+    /// A stream to the process that serves the group.
+    async fn connect(&self, group: Option<&GroupName>) -> Result<Box<dyn Wire>, ClientError> {
+        match (&self.reach, group) {
+            (Reach::Socket(socket), _) => {
+                let place = socket.as_path().display().to_string();
+                let stream = UnixStream::connect(socket.as_path()).await;
+                stream.map(|stream| Box::new(stream) as _).map_err(|source| ClientError::Connect { place, source })
+            }
+            (Reach::Containers(dialer), Some(group)) => {
+                let place = format!("server `{group}`");
+                let stream = dialer.dial(group).await;
+                stream.map(|stream| Box::new(stream) as _).map_err(|source| ClientError::Connect { place, source })
+            }
+            (Reach::Containers(_), None) => Err(nobody()),
+        }
+    }
+
+    /// Asks every process, all at once; their answers in the order of the groups.
+    async fn of_each<T: Send + 'static, Asked>(
+        &self,
+        ask: impl Fn(Self, Option<GroupName>) -> Asked,
+    ) -> Result<VecDeque<T>, ClientError>
+    where
+        Asked: Future<Output = Result<T, ClientError>> + Send + 'static,
+    {
+        let Reach::Containers(dialer) = &self.reach else {
+            return Ok(VecDeque::from([ask(self.clone(), None).await?]));
+        };
+        let mut asking: JoinSet<(GroupName, Result<T, ClientError>)> = JoinSet::new();
+        for group in dialer.groups() {
+            let (group, asked) = (group.clone(), ask(self.clone(), Some(group.clone())));
+            asking.spawn(async move { (group, asked.await) });
+        }
+        let mut answers = BTreeMap::new();
+        while let Some(answered) = asking.join_next().await {
+            answers.extend(answered.ok());
+        }
+        answers.into_values().collect()
+    }
+}
+
 /// A request before it is sent.
 struct Ask {
+    group: Option<GroupName>,
     method: Method,
     path: String,
     body: Option<Vec<u8>>,
@@ -156,7 +253,13 @@ struct Ask {
 
 impl Ask {
     fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), body: None, upgrade: false }
+        Self { group: None, method, path: path.into(), body: None, upgrade: false }
+    }
+
+    /// Of the process that serves this group; without one, of the only process.
+    fn of(mut self, group: Option<GroupName>) -> Self {
+        self.group = group;
+        self
     }
 
     fn with(mut self, body: Vec<u8>) -> Self {
@@ -230,6 +333,10 @@ async fn whole(answer: Response<Incoming>) -> Result<Vec<u8>, String> {
 
 fn broken(what: &str, problem: &dyn std::error::Error) -> ClientError {
     ClientError::Broken { what: what.to_owned(), why: problem.to_string() }
+}
+
+fn nobody() -> ClientError {
+    ClientError::Connect { place: "the lab's servers".into(), source: io::ErrorKind::NotFound.into() }
 }
 
 fn too_slow() -> ClientError {

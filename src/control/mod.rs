@@ -7,6 +7,7 @@
 //! | `PUT /v1/servers/GROUP` | a `ServerConfig`: starts the server, or gives it its new configuration |
 //! | `DELETE /v1/servers/GROUP` | stops the server; its store stays |
 //! | `GET /v1/servers/GROUP/events?after=N&follow=true` | events as NDJSON, with `follow` for as long as both live |
+//! | `GET /v1/servers/GROUP/store` | a copy of the whole store as of now, an SQLite file |
 //! | `POST /v1/servers/GROUP/reset` | a [`Reset`]: students start their next run |
 //! | `GET /v1/servers/GROUP/smtp?mail=ID&student=LOGIN` | with `Upgrade: smtp`: an SMTP session for injected mail |
 //! | `POST /v1/stop` | ends sessions, commits, and ends the process |

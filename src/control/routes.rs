@@ -1,6 +1,6 @@
 //! The routes of the control API: from HTTP to [`Host`] and back, and nothing else.
 
-use std::{convert::Infallible, ops::ControlFlow, sync::Arc};
+use std::{convert::Infallible, io::Read as _, ops::ControlFlow, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -40,6 +40,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/servers/{group}", put(put_server).delete(delete_server))
         .route("/v1/servers/{group}/events", get(events))
+        .route("/v1/servers/{group}/store", get(store))
         .route("/v1/servers/{group}/reset", post(reset))
         .route("/v1/servers/{group}/smtp", get(smtp))
         .route("/v1/flush", post(flush))
@@ -163,6 +164,47 @@ fn read_events(reader: &Reader, after: Seq, send: &Chunks) -> Option<Seq> {
         gone = send.blocking_send(Ok(Bytes::from(chunk))).is_err();
     }
     last.ok().filter(|_| !gone)
+}
+
+/// The whole store as of one moment. The copy is made beside it, because a server's volume is all that it can write to.
+async fn store(State(host): State<Arc<Host>>, Path(group): Path<String>) -> Answer<Response> {
+    let store = host.server(&group)?.store().clone();
+    let told = |problem: &dyn std::fmt::Display| Problem { error: problem.to_string(), in_use: None };
+    store.flush().await.map_err(|problem| told(&problem))?;
+    let path = store.path().to_owned();
+    drop(store);
+    let copied = tokio::task::spawn_blocking(move || {
+        let folder = tempfile::tempdir_in(path.parent().unwrap_or(&path)).map_err(|problem| told(&problem))?;
+        let copy = folder.path().join("copy.sqlite");
+        Reader::open(&path).and_then(|reader| reader.copy_to(&copy)).map_err(|problem| told(&problem))?;
+        // The file lives on without its name until it is read.
+        std::fs::File::open(&copy).map_err(|problem| told(&problem))
+    });
+    let file = copied.await.unwrap_or_else(|problem| Err(told(&problem)))?;
+    let (send, receive) = mpsc::channel(CHUNKS);
+    tokio::task::spawn_blocking(move || send_file(file, &send));
+    let body = Body::from_stream(ReceiverStream::new(receive));
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.sqlite3"))], body).into_response())
+}
+
+/// Sends a file until its end or until the reader is gone. What cannot be read breaks the answer off.
+fn send_file(mut file: std::fs::File, send: &mpsc::Sender<std::io::Result<Bytes>>) {
+    loop {
+        let mut chunk = vec![0; CHUNK];
+        match file.read(&mut chunk) {
+            Ok(0) => return,
+            Ok(count) => {
+                chunk.truncate(count);
+                if send.blocking_send(Ok(Bytes::from(chunk))).is_err() {
+                    return;
+                }
+            }
+            Err(problem) => {
+                let _ = send.blocking_send(Err(problem));
+                return;
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    docker::DockerError,
     owner,
     state::{LabDir, StateError},
 };
@@ -48,6 +49,9 @@ pub enum EngineError {
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A Docker Engine.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
     /// The process runs and refuses or does not answer.
     #[error("process {pid} of lab `{lab}` does not answer: {source}")]
     Silent {
@@ -103,6 +107,7 @@ impl EngineError {
             Self::Silent { pid, .. } | Self::Endless { pid, .. } => {
                 Some(format!("end it with `kill -9 {pid}` (what it answered for is on disk) and run the command again"))
             }
+            Self::Docker(problem) => problem.hint(),
             Self::State(_) | Self::Spawn { .. } | Self::Died { .. } | Self::Slow { .. } => None,
         }
     }

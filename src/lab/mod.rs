@@ -8,6 +8,8 @@ pub mod template;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 pub use exercise::{Check, Exercise, Script};
 pub use names::{Domain, ExerciseId, GroupName, LabName, Login, MailId};
 pub use personal::Key;
@@ -72,10 +74,24 @@ pub struct Lab {
 }
 
 /// Where a lab can run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// One background process on loopback.
+    #[default]
     Embedded,
+    /// Containers and isolated networks of a Docker Engine.
+    Docker,
+}
+
+impl EngineKind {
+    /// As the lab file writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Docker => "docker",
+        }
+    }
 }
 
 /// Students that share a mail domain.

@@ -144,12 +144,12 @@ fn name_of(path: &Path) -> LabName {
 
 fn engine(field: &fields::Field<'_>, findings: &mut Findings<'_>) -> Option<EngineKind> {
     let text = field.text(findings)?;
-    if matches!(text, "docker" | "swarm") {
+    if text == "swarm" {
         let problem = findings.lab(Code::UnknownValue, &field.span, format!("this version has no engine `{text}`"));
-        problem.help("it has `embedded`: leave `engine` out");
+        problem.help("it has `embedded` and `docker`");
         return None;
     }
-    field.choice(&[("embedded", EngineKind::Embedded)], findings)
+    field.choice(&[("embedded", EngineKind::Embedded), ("docker", EngineKind::Docker)], findings)
 }
 
 fn roster(

@@ -3,6 +3,7 @@
 mod class;
 mod cli;
 mod clients;
+mod docker;
 mod layers;
 mod marking;
 mod reading;

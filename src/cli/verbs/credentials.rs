@@ -11,8 +11,12 @@ use crate::{
         exit::Exit,
         naming::{Opened, Shell},
     },
-    lab::{Protocol, ServerConfig, server::Account},
-    plan,
+    engine::docker::DockerError,
+    lab::{EngineKind, Protocol, ServerConfig, server::Account},
+    plan::{
+        self,
+        docker::{self, Images},
+    },
 };
 
 /// What `--json` prints; its shape is promised.
@@ -70,9 +74,21 @@ pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
 pub fn of_lab(opened: &Opened) -> Result<Vec<Student>, Error> {
     let mut numbers = opened.record.numbers.clone();
     numbers.assign(&opened.lab);
+    if opened.record.engine == EngineKind::Docker {
+        return super::runtime()?.block_on(in_containers(opened));
+    }
     let addressing = opened.record.addressing().ok_or(crate::engine::StateError::NoBlock)?;
     let servers = plan::servers(&opened.lab, &opened.key, addressing, &numbers);
     Ok(servers.iter().flat_map(of_server).collect())
+}
+
+/// The same where the Engine knows the addresses.
+async fn in_containers(opened: &Opened) -> Result<Vec<Student>, Error> {
+    let observed = super::exec::docker(opened).await?.observe().await?;
+    let layouts = docker::layouts(&opened.lab, &observed, opened.record.docker.pool()).map_err(DockerError::from)?;
+    let images = Images { server: String::new(), client: String::new() };
+    let desired = docker::desired(&opened.lab, &opened.key, &layouts, &images);
+    Ok(super::up::docker::servers(&desired).flat_map(of_server).collect())
 }
 
 /// The credentials of every student of one server.
@@ -82,7 +98,8 @@ pub fn of_server(config: &ServerConfig) -> Vec<Student> {
     let students = config.accounts.iter().filter(|(_, account)| account.student);
     let mailbox = |name: &str, account: &Account| Mailbox { user: name.to_owned(), password: account.password.clone() };
     let one = |(login, account): (&crate::lab::Login, &Account)| {
-        let own = config.endpoints.iter().filter(|endpoint| endpoint.student.as_ref() == Some(login));
+        // An endpoint that is nobody's own is everybody's.
+        let own = config.endpoints.iter().filter(|endpoint| endpoint.student.as_ref().is_none_or(|own| own == login));
         let others = shared.iter().map(|(name, account)| mailbox(name.as_str(), account));
         Student {
             group: config.group.to_string(),

@@ -1,5 +1,7 @@
 //! `labctl dial`: standard input and output joined to a lab's control socket.
 
+use std::time::Duration;
+
 use crate::{
     cli::{args::Dial, error::Error, exit::Exit, output},
     control::dial,
@@ -12,7 +14,7 @@ pub fn run(args: &Dial) -> Result<Exit, Error> {
     let runtime = super::runtime()?;
     let dialled = runtime.block_on(async {
         let (input, output) = output::streams();
-        dial::join(socket.as_path(), input, output).await
+        dial::join(socket.as_path(), Duration::from_secs(args.wait), input, output).await
     });
     // A read of standard input that is still under way must not keep the program.
     runtime.shutdown_background();

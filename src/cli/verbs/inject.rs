@@ -17,7 +17,6 @@ use crate::{
         output::Output,
     },
     control::{Client, ServerStatus, Status},
-    engine::embedded::Embedded,
     evidence::Injected,
     inject::{self, Due},
     lab::{GroupName, Key, Lab},
@@ -38,18 +37,18 @@ pub fn run(shell: &Shell, args: &Inject) -> Result<Exit, Error> {
         let known = opened.lab.mails.iter().map(|mail| mail.id.to_string()).collect();
         return Err(Error::UnknownMail { lab: opened.lab.name, mail: mail.to_owned(), known });
     }
-    let engine = Embedded::new(opened.dir.clone());
     super::runtime()?.block_on(async {
+        let engine = opened.engine().await?;
         let not_up = || Error::NotUp { name: opened.lab.name.clone() };
         let status = engine.status().await?.ok_or_else(not_up)?;
         let mut due = if args.again {
             every(&opened.lab, &status, &BTreeMap::new())
         } else {
-            due(&opened.lab, &engine.client()?).await?
+            due(&opened.lab, &engine.client().await?).await?
         };
         due.retain(|due| args.mail.as_deref().is_none_or(|mail| due.injected.mail.as_str() == mail));
         let total = due.len();
-        let undelivered = send(shell.out, &Arc::new(opened.lab), &opened.key, engine.client()?, due).await;
+        let undelivered = send(shell.out, &Arc::new(opened.lab), &opened.key, engine.client().await?, due).await;
         let sent = total - undelivered.len();
         if args.json {
             shell.out.json(&Done { version: 1, sent, undelivered: undelivered.clone() })?;

@@ -13,7 +13,7 @@ use crate::{
         naming::{Opened, Shell, Whom},
         output::Output,
     },
-    engine::embedded::Embedded,
+    engine::Engine,
     evidence::Event,
     lab::exercise::Points,
     marking::{StudentMarks, words::Words},
@@ -120,7 +120,7 @@ fn plain(report: &Report) -> String {
 
 /// Shows the marks again whenever they change, until the lab is down.
 async fn follow(view: &View<'_>, opened: &Opened, mut groups: Vec<Marked>) -> Result<(), Error> {
-    let engine = Embedded::new(opened.dir.clone());
+    let engine = opened.engine().await?;
     engine.status().await?.ok_or_else(|| Error::NotUp { name: opened.lab.name.clone() })?;
     let mut events = subscribe(opened, &engine, &groups).await?;
     let mut shown = String::new();
@@ -142,10 +142,10 @@ async fn follow(view: &View<'_>, opened: &Opened, mut groups: Vec<Marked>) -> Re
 /// The events of all groups that come after what was marked, each with the place of its group.
 async fn subscribe(
     opened: &Opened,
-    engine: &Embedded,
+    engine: &Engine,
     groups: &[Marked],
 ) -> Result<mpsc::Receiver<(usize, Event)>, Error> {
-    let client = engine.client()?;
+    let client = engine.client().await?;
     let (send, receive) = mpsc::channel(WAITING);
     for (index, (group, marked)) in opened.lab.groups.iter().zip(groups).enumerate() {
         let mut events = client.follow(&group.name, marked.last()).await?;

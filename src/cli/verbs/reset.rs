@@ -11,12 +11,13 @@ use crate::{
         verbs::inject,
     },
     control,
-    engine::embedded::Embedded,
 };
 
 /// Resets, then sends the lab's mail again to whom it was taken from.
 pub fn run(shell: &Shell, args: &Reset) -> Result<Exit, Error> {
     let opened = shell.open(args.lab.as_deref())?;
+    let runtime = super::runtime()?;
+    let engine = runtime.block_on(opened.engine())?;
     let lab = Arc::new(opened.lab);
     let whom = Whom::find(&lab, &args.who)?;
     let group = whom.group(&lab);
@@ -26,8 +27,6 @@ pub fn run(shell: &Shell, args: &Reset) -> Result<Exit, Error> {
         let students = group.students.iter().map(|student| student.login.clone()).collect();
         (format!("let group `{}` start again, and empty its mailboxes?", group.name), students)
     };
-    let engine = Embedded::new(opened.dir.clone());
-    let runtime = super::runtime()?;
     let not_up = || Error::NotUp { name: lab.name.clone() };
     runtime.block_on(engine.status())?.ok_or_else(not_up)?;
     if !args.yes && !shell.out.ask(&question)? {
@@ -36,7 +35,7 @@ pub fn run(shell: &Shell, args: &Reset) -> Result<Exit, Error> {
     }
     let _lock = opened.dir.lock(|| shell.out.note("waiting for another labctl that changes this lab"))?;
     runtime.block_on(async {
-        let client = engine.client()?;
+        let client = engine.client().await?;
         let reset = control::Reset { students, whole_group: whom.student().is_none() };
         client.reset(&group.name, &reset).await?;
         let mut due = inject::due(&lab, &client).await?;

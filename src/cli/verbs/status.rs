@@ -5,8 +5,9 @@ use serde::Serialize;
 use crate::{
     cli::{args::Status as Args, error::Error, exit::Exit, naming::Shell},
     control::{ServerStatus, Status},
-    engine::{LabDir, Record, embedded::Embedded},
-    lab::{Login, Protocol},
+    engine::{Engine, LabDir, Record},
+    lab::{EngineKind, Login, Protocol},
+    plan::docker::{Observed, Role, State},
 };
 
 /// What `--json` prints.
@@ -20,6 +21,7 @@ struct Labs {
 struct Shown {
     name: String,
     source: String,
+    engine: &'static str,
     up: bool,
     process: Option<u32>,
     groups: Vec<Group>,
@@ -32,13 +34,19 @@ struct Group {
     students: Vec<Student>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Student {
     login: String,
     smtp: String,
     pop3: String,
+    /// Docker: where the student's container is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
     messages: u64,
     connected: usize,
+    /// Docker: how the container is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'static str>,
 }
 
 /// Shows one lab, or without a name all of them.
@@ -72,19 +80,21 @@ fn one(shell: &Shell, lab: &Shown) -> Result<(), Error> {
     if lab.groups.is_empty() {
         return Ok(());
     }
+    let containers = lab.engine == EngineKind::Docker.as_str();
     let rows = lab.groups.iter().flat_map(|group| {
-        group.students.iter().map(|student| {
-            vec![
-                group.name.clone(),
-                student.login.clone(),
-                student.smtp.clone(),
-                student.pop3.clone(),
-                student.messages.to_string(),
-                student.connected.to_string(),
-            ]
+        group.students.iter().map(move |student| {
+            let mut row = vec![group.name.clone(), student.login.clone(), student.smtp.clone(), student.pop3.clone()];
+            if containers {
+                row.push(student.address.clone().unwrap_or_default());
+                row.push(student.container.unwrap_or("none").to_owned());
+            }
+            row.extend([student.messages.to_string(), student.connected.to_string()]);
+            row
         })
     });
-    let head = ["GROUP", "STUDENT", "SMTP", "POP3", "MESSAGES", "CONNECTED"];
+    let mut head = vec!["GROUP", "STUDENT", "SMTP", "POP3"];
+    head.extend(["ADDRESS", "CONTAINER"].into_iter().filter(|_| containers));
+    head.extend(["MESSAGES", "CONNECTED"]);
     shell.out.table(&head, &rows.collect::<Vec<_>>())
 }
 
@@ -97,14 +107,47 @@ fn state(lab: &Shown) -> &'static str {
 }
 
 async fn shown(dir: &LabDir, record: &Record) -> Result<Shown, Error> {
-    let status = Embedded::new(dir.clone()).status().await?;
+    let engine = Engine::of(dir, record.engine).await?;
+    let status = engine.status().await?;
+    let mut groups = status.as_ref().map(groups).unwrap_or_default();
+    if let Engine::Docker(docker) = &engine {
+        add_containers(&mut groups, &docker.observe().await?);
+    }
     Ok(Shown {
+        engine: record.engine.as_str(),
         name: dir.name().to_string(),
         source: record.source.display().to_string(),
         up: record.up,
         process: status.as_ref().map(|status| status.pid),
-        groups: status.as_ref().map(groups).unwrap_or_default(),
+        groups,
     })
+}
+
+/// How the students' containers are; a group whose server does not run is known by them alone.
+fn add_containers(groups: &mut Vec<Group>, observed: &Observed) {
+    for (object, found) in &observed.objects {
+        let Role::Client(login) = &object.role else { continue };
+        let state = match found.state {
+            State::Running => "running",
+            State::Stopped => "stopped",
+            State::Paused => "frozen",
+            State::Broken => "broken",
+        };
+        let known = groups.iter().position(|group| group.name == object.group.as_str());
+        let index = known.unwrap_or_else(|| {
+            groups.push(Group { name: object.group.to_string(), domain: String::new(), students: Vec::new() });
+            groups.len() - 1
+        });
+        let students = &mut groups[index].students;
+        let known = students.iter().position(|student| student.login == login.as_str());
+        let index = known.unwrap_or_else(|| {
+            students.push(Student { login: login.to_string(), ..Student::default() });
+            students.len() - 1
+        });
+        students[index].container = Some(state);
+        students[index].address = found.parts.get("address").cloned();
+    }
+    groups.sort_by(|a, b| a.name.cmp(&b.name));
 }
 
 fn groups(status: &Status) -> Vec<Group> {
@@ -123,7 +166,8 @@ fn students(server: &ServerStatus) -> Vec<Student> {
 
 fn student(server: &ServerStatus, login: &Login) -> Student {
     let endpoint = |protocol: Protocol| {
-        let mut own = server.config.endpoints.iter().filter(|endpoint| endpoint.student.as_ref() == Some(login));
+        let is_own = |student: Option<&Login>| student.is_none_or(|own| own == login);
+        let mut own = server.config.endpoints.iter().filter(|endpoint| is_own(endpoint.student.as_ref()));
         let found = own.find(|endpoint| endpoint.protocol == protocol);
         found.map(|endpoint| endpoint.address.to_string()).unwrap_or_default()
     };
@@ -133,6 +177,8 @@ fn student(server: &ServerStatus, login: &Login) -> Student {
         login: login.to_string(),
         smtp: endpoint(Protocol::Smtp),
         pop3: endpoint(Protocol::Pop3),
+        address: None,
+        container: None,
         messages: mailbox.map_or(0, |mailbox| mailbox.messages),
         connected: connected.map_or(0, |connected| connected.sessions),
     }

@@ -12,7 +12,6 @@ use crate::{
         naming::{Opened, Shell, Whom},
         output::Output,
     },
-    engine::embedded::Embedded,
     evidence::{Event, Seq},
     lab::GroupName,
     store::Reader,
@@ -80,9 +79,9 @@ impl Printer {
 }
 
 async fn follow(printer: &mut Printer, opened: &Opened, groups: &[GroupName]) -> Result<(), Error> {
-    let engine = Embedded::new(opened.dir.clone());
+    let engine = opened.engine().await?;
     engine.status().await?.ok_or_else(|| Error::NotUp { name: opened.lab.name.clone() })?;
-    let client = engine.client()?;
+    let client = engine.client().await?;
     let (send, mut receive) = mpsc::channel(WAITING);
     for group in groups {
         let last = printer.print_stored(opened, group)?;

@@ -1,7 +1,9 @@
 //! `labctl up`: reads the lab, looks at what runs, plans, performs, and sends the lab's mail. Run again, it changes only what
 //! the lab file changed; whatever it was stopped in the middle of, it goes on from there.
 
-use std::{io, net::TcpListener, sync::Arc};
+pub mod docker;
+
+use std::{fmt::Display, io, net::TcpListener, sync::Arc};
 
 use serde::Serialize;
 
@@ -24,7 +26,7 @@ use crate::{
         embedded::{self, Embedded, Failure},
         owner,
     },
-    lab::{Key, Lab, Protocol},
+    lab::{EngineKind, Key, Lab, Protocol},
     plan::{self, Addressing, Desired, Step},
 };
 
@@ -64,7 +66,11 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let dir = shell.state.lab(&lab.name);
     let wait = || shell.out.note(format_args!("waiting for another labctl that changes lab `{}`", lab.name));
     let _lock = if args.dry_run { None } else { Some(dir.lock(wait)?) };
-    let mut record = record(&dir, &lab, args)?;
+    let (mut record, engine) = record(&dir, &lab, args)?;
+    if engine == EngineKind::Docker {
+        return docker::run(shell, args, lab, dir, record);
+    }
+    record.engine = engine;
     let key = if args.dry_run {
         dir.key()?.unwrap_or(Key([0; 32]))
     } else {
@@ -100,19 +106,25 @@ fn is_elsewhere(lab: &Lab, record: &Record, addressing: Addressing) -> bool {
     })
 }
 
-/// What labctl will remember, as far as it is known before a block of addresses is claimed.
-fn record(dir: &LabDir, lab: &Lab, args: &Up) -> Result<Record, Error> {
-    let mut record = match dir.record()? {
+/// What labctl will remember, as far as it is known before a block of addresses is claimed, and where the lab is to run:
+/// where the command line says, else the lab, else where it was, else in one process here.
+fn record(dir: &LabDir, lab: &Lab, args: &Up) -> Result<(Record, EngineKind), Error> {
+    let wanted = args.engine.map(EngineKind::from).or(lab.engine);
+    let (mut record, engine) = match dir.record()? {
         Some(record) => {
             same_lab(lab, &record)?;
-            record
+            let engine = wanted.unwrap_or(record.engine);
+            if engine != record.engine && (record.up || dir.has_stores()) {
+                return Err(Error::OtherEngine { name: lab.name.clone(), engine: record.engine });
+            }
+            (record, engine)
         }
-        None => Record::new(lab.source.clone()),
+        None => (Record::new(lab.source.clone()), wanted.unwrap_or_default()),
     };
     record.source.clone_from(&lab.source);
     record.listen = args.listen;
     record.numbers.assign(lab);
-    Ok(record)
+    Ok((record, engine))
 }
 
 fn desired(lab: &Lab, key: &Key, record: &Record) -> Result<Desired, Error> {
@@ -131,7 +143,7 @@ impl Work {
         let before = engine.status().await?;
         let steps = plan::steps(&self.desired, &embedded::observed(before.as_ref()));
         if !args.json {
-            self.announce(&steps, args.dry_run);
+            announce(self.out, &self.lab, &steps, args.dry_run);
         }
         if args.dry_run {
             return self.finish(args, &steps, &[], 0, Vec::new());
@@ -157,44 +169,11 @@ impl Work {
         self.finish(args, &steps, &failures, sent, undelivered)
     }
 
-    fn announce(&self, steps: &[Step], dry_run: bool) {
-        let name = &self.lab.name;
-        if steps.is_empty() {
-            return self.out.note(format_args!("lab `{name}`: nothing to do"));
-        }
-        let will = if dry_run { " would" } else { "" };
-        self.out.heading(format_args!("lab `{name}`:{will}"));
-        for step in steps.iter().take(SHOWN) {
-            self.out.note(format_args!("  {step}"));
-        }
-        if steps.len() > SHOWN {
-            self.out.note(format_args!("  … and {}", count(steps.len() - SHOWN, "more step")));
-        }
-    }
-
     /// The table of endpoints, and what to type next.
     fn show(&self, status: &Status, sent: usize) -> Result<(), Error> {
         let students: Vec<Student> =
             status.servers.iter().flat_map(|server| credentials::of_server(&server.config)).collect();
-        if sent > 0 {
-            self.out.note(format_args!("sent {}", count(sent, "mail")));
-        }
-        let endpoint = |student: &Student, protocol| student.endpoints.get(&protocol).cloned().unwrap_or_default();
-        let rows = students.iter().map(|student| {
-            vec![
-                student.group.clone(),
-                student.domain.clone(),
-                student.login.clone(),
-                endpoint(student, Protocol::Smtp),
-                endpoint(student, Protocol::Pop3),
-            ]
-        });
-        let most = if self.out.is_terminal() { SHOWN } else { usize::MAX };
-        let rows: Vec<_> = rows.take(most).collect();
-        self.out.table(&["GROUP", "DOMAIN", "STUDENT", "SMTP", "POP3"], &rows)?;
-        if students.len() > rows.len() {
-            self.out.note(format_args!("… and {}", count(students.len() - rows.len(), "more student")));
-        }
+        table(self.out, &students, sent)?;
         if let Some(student) = students.first() {
             self.out.note(next(student, self.lab.name.as_str()));
         }
@@ -225,6 +204,55 @@ impl Work {
     }
 }
 
+/// What will be done, or would.
+fn announce(out: Output, lab: &Lab, steps: &[impl Display], dry_run: bool) {
+    let name = &lab.name;
+    if steps.is_empty() {
+        return out.note(format_args!("lab `{name}`: nothing to do"));
+    }
+    let will = if dry_run { " would" } else { "" };
+    out.heading(format_args!("lab `{name}`:{will}"));
+    for step in steps.iter().take(SHOWN) {
+        out.note(format_args!("  {step}"));
+    }
+    if steps.len() > SHOWN {
+        out.note(format_args!("  … and {}", count(steps.len() - SHOWN, "more step")));
+    }
+}
+
+/// Where the students' servers are.
+fn table(out: Output, students: &[Student], sent: usize) -> Result<(), Error> {
+    if sent > 0 {
+        out.note(format_args!("sent {}", count(sent, "mail")));
+    }
+    let endpoint = |student: &Student, protocol| student.endpoints.get(&protocol).cloned().unwrap_or_default();
+    let rows = students.iter().map(|student| {
+        vec![
+            student.group.clone(),
+            student.domain.clone(),
+            student.login.clone(),
+            endpoint(student, Protocol::Smtp),
+            endpoint(student, Protocol::Pop3),
+        ]
+    });
+    let most = if out.is_terminal() { SHOWN } else { usize::MAX };
+    let rows: Vec<_> = rows.take(most).collect();
+    out.table(&["GROUP", "DOMAIN", "STUDENT", "SMTP", "POP3"], &rows)?;
+    if students.len() > rows.len() {
+        out.note(format_args!("… and {}", count(students.len() - rows.len(), "more student")));
+    }
+    Ok(())
+}
+
+/// What an instructor types next.
+fn as_instructor(program: &str, lab: &str) -> [(String, String); 3] {
+    [
+        (format!("{program} credentials {lab}"), "everybody's addresses and passwords".to_owned()),
+        (format!("{program} trace --lab {lab} -f"), "what goes over the wire".to_owned()),
+        (format!("{program} report {lab}"), "marks".to_owned()),
+    ]
+}
+
 /// What to type next, as the first student and as the instructor: lines that work.
 fn next(student: &Student, lab: &str) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "labctl".into());
@@ -237,11 +265,7 @@ fn next(student: &Student, lab: &str) -> String {
         (telnet(Protocol::Smtp), "send a mail: EHLO, MAIL, RCPT, DATA".to_owned()),
         (telnet(Protocol::Pop3), format!("read it: USER {login}, PASS {password}")),
     ];
-    let as_instructor = [
-        (Some(format!("{program} credentials {lab}")), "everybody's addresses and passwords".to_owned()),
-        (Some(format!("{program} trace --lab {lab} -f")), "what goes over the wire".to_owned()),
-        (Some(format!("{program} report {lab}")), "marks".to_owned()),
-    ];
+    let as_instructor = as_instructor(&program, lab).map(|(line, what)| (Some(line), what));
     let width = as_student.iter().chain(&as_instructor).filter_map(|(line, _)| line.as_ref()).map(String::len).max();
     let width = width.unwrap_or(0);
     let lines = |lines: &[(Option<String>, String)]| {

@@ -104,6 +104,11 @@ impl LabDir {
         self.root.join("stores")
     }
 
+    /// Whether the lab has mail or evidence here.
+    pub fn has_stores(&self) -> bool {
+        fs::read_dir(self.stores()).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
     /// Where the process writes what it has to say.
     pub fn log(&self) -> PathBuf {
         self.root.join("serve.log")

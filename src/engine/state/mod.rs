@@ -28,9 +28,10 @@ pub use files::{Lock, MAX_SOCKET_PATH, SocketPath};
 pub use labdir::LabDir;
 
 use self::files::{failed, make_folder, open_lock};
+use super::docker::image::BASE;
 use crate::{
-    lab::LabName,
-    plan::{Addressing, Numbers},
+    lab::{EngineKind, LabName},
+    plan::{Addressing, Numbers, docker::Subnet},
 };
 
 /// The version of `lab.json` that this labctl writes and the only one it reads.
@@ -140,6 +141,7 @@ impl StateDir {
             .known()?
             .into_iter()
             .filter(|(other, record)| other.name() != lab.name() && record.up)
+            .filter(|(_, record)| record.engine == EngineKind::Embedded)
             .map(|(_, record)| record.block)
             .collect();
         let blocks = std::iter::once(record.block).chain(0..=u8::MAX);
@@ -166,20 +168,50 @@ pub struct Record {
     pub version: u32,
     /// The lab file, absolute.
     pub source: PathBuf,
+    /// Where it runs.
+    #[serde(default)]
+    pub engine: EngineKind,
     /// Whether it should be up.
     pub up: bool,
     /// Its block of addresses or ports.
     pub block: u8,
     /// The address beyond loopback that it listens on, where the instructor said so.
     pub listen: Option<IpAddr>,
+    /// What was chosen for the docker engine.
+    #[serde(default)]
+    pub docker: DockerChoices,
     /// The numbers of its groups and students.
     pub numbers: Numbers,
+}
+
+/// What was chosen for the docker engine and holds until something else is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DockerChoices {
+    /// The addresses of which groups get theirs.
+    pub pool: Option<Subnet>,
+    /// The image that the clients' is built on.
+    pub base: Option<String>,
+    /// The clients' image, where it is not built.
+    pub client_image: Option<String>,
+}
+
+impl DockerChoices {
+    /// The pool, chosen or not.
+    pub fn pool(&self) -> Subnet {
+        self.pool.unwrap_or_else(Subnet::default_pool)
+    }
+
+    /// The base image, chosen or not.
+    pub fn base(&self) -> &str {
+        self.base.as_deref().unwrap_or(BASE)
+    }
 }
 
 impl Record {
     /// The record of a lab that was never up.
     pub fn new(source: PathBuf) -> Self {
-        Self { version: RECORD_VERSION, source, up: false, block: 0, listen: None, numbers: Numbers::default() }
+        let (engine, docker, numbers) = (EngineKind::default(), DockerChoices::default(), Numbers::default());
+        Self { version: RECORD_VERSION, source, engine, up: false, block: 0, listen: None, docker, numbers }
     }
 
     /// How its endpoints get their addresses; none where its block does not exist.

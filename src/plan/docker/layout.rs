@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, fmt, net::Ipv4Addr, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Object, Observed, Role};
 use crate::lab::{Group, Lab, Login};
 
@@ -24,7 +26,8 @@ const SERVER: u32 = 2;
 const FIRST_CLIENT: u32 = 3;
 
 /// A range of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Subnet {
     base: u32,
     prefix: u8,
@@ -65,6 +68,19 @@ impl Subnet {
 impl fmt::Display for Subnet {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}/{}", Ipv4Addr::from(self.base), self.prefix)
+    }
+}
+
+impl From<Subnet> for String {
+    fn from(subnet: Subnet) -> Self {
+        subnet.to_string()
+    }
+}
+
+impl TryFrom<String> for Subnet {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 pub use layout::{Layout, NoRoom, Subnet, Taken, layouts};
-pub use resolve::{Images, desired};
+pub use resolve::{Images, desired, digest};
 
 use crate::lab::{GroupName, Login, ServerConfig};
 
@@ -82,6 +82,8 @@ pub enum Spec {
         server: Ipv4Addr,
         /// The names that mean the server.
         hosts: Vec<String>,
+        /// What its shell's greeting says, as environment variables.
+        variables: BTreeMap<String, String>,
     },
 }
 
@@ -93,13 +95,17 @@ impl Spec {
             Self::Server { image, address, config } => vec![
                 ("image", image.clone()),
                 ("address", address.to_string()),
-                ("configuration", resolve::digest(config)),
+                ("configuration", {
+                    let told = serde_json::to_vec(config).expect("a configuration has only names and numbers");
+                    digest([told.as_slice()])
+                }),
             ],
-            Self::Client { image, address, server, hosts } => vec![
+            Self::Client { image, address, server, hosts, variables } => vec![
                 ("image", image.clone()),
                 ("address", address.to_string()),
                 ("server", server.to_string()),
                 ("names", hosts.join(",")),
+                ("greeting", variables.values().cloned().collect::<Vec<_>>().join(",")),
             ],
         };
         let parts = parts.into_iter().chain([("shape", SHAPE.to_owned())]);
@@ -256,11 +262,10 @@ fn change(part: &str, from: Option<&String>, to: Option<&String>) -> String {
 
 fn started(state: State) -> Option<(Action, &'static str)> {
     match state {
-        State::Running => None,
+        // What is broken does not stay.
+        State::Running | State::Broken => None,
         State::Stopped => Some((Action::Start, "it does not run")),
         State::Paused => Some((Action::Resume, "it is frozen")),
-        // What is broken does not stay.
-        State::Broken => None,
     }
 }
 

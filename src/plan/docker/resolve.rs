@@ -1,12 +1,16 @@
 //! From a lab and its addresses to the objects that an Engine should have.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+};
 
 use sha2::{Digest as _, Sha256};
 
 use super::{Desired, Layout, Object, Role, Spec};
 use crate::{
-    lab::{Domain, Key, Lab, Protocol, ServerConfig, server::Endpoint},
+    lab::{Domain, Key, Lab, Login, Protocol, ServerConfig, server::Endpoint},
     plan::{Addressing, Numbers},
 };
 
@@ -38,6 +42,7 @@ pub fn desired(lab: &Lab, key: &Key, layouts: &[Layout], images: &Images) -> Des
                 address: *address,
                 server: layout.server,
                 hosts: hosts.clone(),
+                variables: variables(&config, login),
             };
             desired.insert(object(Role::Client(login.clone())), client);
         }
@@ -59,6 +64,16 @@ fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig 
     config
 }
 
+fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
+    let ports = config.endpoints.iter().map(|endpoint| {
+        let name = format!("LABCTL_{}", endpoint.protocol.as_str().to_uppercase());
+        (name, endpoint.address.port().to_string())
+    });
+    let named =
+        [("GROUP", config.group.to_string()), ("LOGIN", login.to_string()), ("DOMAIN", config.domain.to_string())];
+    ports.chain(named.map(|(name, value)| (format!("LABCTL_{name}"), value))).collect()
+}
+
 /// The names that mean the server inside its network: its own where it is one, the mail domain, and `mail`.
 fn hosts(config: &ServerConfig) -> Vec<String> {
     let own: Option<Domain> = config.host.parse().ok();
@@ -69,8 +84,16 @@ fn hosts(config: &ServerConfig) -> Vec<String> {
     names
 }
 
-/// What tells two configurations apart.
-pub fn digest(config: &ServerConfig) -> String {
-    let text = serde_json::to_vec(config).expect("a configuration has only names and numbers");
-    Sha256::digest(&text).iter().take(DIGEST).map(|octet| format!("{octet:02x}")).collect()
+/// What tells contents apart: 16 hexadecimal digits.
+pub fn digest<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut digest = Sha256::new();
+    for content in contents {
+        digest.update((content.len() as u64).to_be_bytes());
+        digest.update(content);
+    }
+    let mut text = String::with_capacity(2 * DIGEST);
+    for octet in &digest.finalize()[..DIGEST] {
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
 }

@@ -1,0 +1,85 @@
+//! The labels of every object: the only truth about what belongs to which lab.
+
+use std::collections::HashMap;
+
+use crate::{
+    lab::LabName,
+    plan::docker::{Object, Parts, Role},
+};
+
+const LAB: &str = "labctl.lab";
+const OWNER: &str = "labctl.owner";
+const GROUP: &str = "labctl.group";
+const STUDENT: &str = "labctl.student";
+const ROLE: &str = "labctl.role";
+const PARTS: &str = "labctl.config";
+const VERSION: &str = "labctl.version";
+
+/// The labels of an object.
+pub(super) fn of(lab: &LabName, owner: &str, object: &Object, role: &str, parts: &Parts) -> HashMap<String, String> {
+    let parts = serde_json::to_string(parts).expect("parts are texts");
+    let mut labels = vec![
+        (LAB, lab.to_string()),
+        (OWNER, owner.to_owned()),
+        (GROUP, object.group.to_string()),
+        (ROLE, role.to_owned()),
+        (PARTS, parts),
+        (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    if let Role::Client(login) = &object.role {
+        labels.push((STUDENT, login.to_string()));
+    }
+    labels.into_iter().map(|(label, value)| (label.to_owned(), value)).collect()
+}
+
+/// What the role of an object is called.
+pub(super) fn role(object: &Object) -> &'static str {
+    match object.role {
+        Role::Network => "network",
+        Role::Server => "server",
+        Role::Client(_) => "client",
+    }
+}
+
+/// A filter for the lab's objects.
+pub(super) fn filter(lab: &LabName, owner: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{LAB}={lab}"), format!("{OWNER}={owner}")])])
+}
+
+/// Whether these are labels of this lab.
+pub(super) fn are_of(labels: &HashMap<String, String>, lab: &LabName, owner: &str) -> bool {
+    labels.get(LAB).is_some_and(|found| found == lab.as_str()) && labels.get(OWNER).is_some_and(|found| found == owner)
+}
+
+/// The object that labels speak of, and its parts; none where they are not labctl's.
+pub(super) fn read(labels: &HashMap<String, String>) -> Option<(Object, Parts)> {
+    let group = labels.get(GROUP)?.parse().ok()?;
+    let role = match labels.get(ROLE)?.as_str() {
+        "network" => Role::Network,
+        "server" => Role::Server,
+        "client" => Role::Client(labels.get(STUDENT)?.parse().ok()?),
+        _ => return None,
+    };
+    // Parts that do not read are others than those wanted, and so the object is made again.
+    let parts = labels.get(PARTS).and_then(|parts| serde_json::from_str(parts).ok()).unwrap_or_default();
+    Some((Object { group, role }, parts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_read_back_as_they_were_written() {
+        let lab: LabName = "p2".parse().unwrap();
+        for found in [Role::Network, Role::Server, Role::Client("ana".parse().unwrap())] {
+            let object = Object { group: "g01".parse().unwrap(), role: found };
+            let parts = Parts::from([("image".to_owned(), "a\"b".to_owned())]);
+            let labels = of(&lab, "abc", &object, role(&object), &parts);
+            assert!(are_of(&labels, &lab, "abc"));
+            assert!(!are_of(&labels, &lab, "abd"));
+            assert_eq!(read(&labels), Some((object, parts)));
+        }
+        assert_eq!(read(&HashMap::new()), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! The docker engine: a network, a server and a client per student for every group of a lab, on a Docker Engine. Here it is
+//! connected to, observed and performed on; what should be is decided in `crate::plan::docker`.
+//!
+//! Objects are found by their labels alone, never by guessing names. The Engine's "not modified", "not found" and
+//! "conflict" are answers that a second attempt expects.
+
+pub mod exec;
+pub mod image;
+mod labels;
+mod make;
+mod observe;
+mod perform;
+mod remove;
+mod settle;
+
+use std::{env, fs, sync::Arc};
+
+use bollard::errors::Error as Answer;
+
+pub use exec::{Dialer, Running};
+pub use perform::{Failure, Work};
+
+use super::state::{LabDir, StateError};
+use crate::{
+    control::ClientError,
+    lab::LabName,
+    plan::docker::{NoRoom, digest},
+};
+
+/// The digits of an owner's digest: it keeps the labs of a handful of people on one machine apart.
+const OWNER: usize = 8;
+
+/// What can go wrong with an Engine.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerError {
+    /// No Engine answers.
+    #[error("no Docker Engine answers at `{place}`: {}", told(source))]
+    Unreachable {
+        /// Where it was looked for.
+        place: String,
+        /// Why not.
+        source: Answer,
+    },
+    /// The Engine refused or failed.
+    #[error("{what}: {}", told(source))]
+    Engine {
+        /// What was asked, with the object's name.
+        what: String,
+        /// Its answer.
+        source: Answer,
+    },
+    /// An image could not be made.
+    #[error("image `{image}`: {why}")]
+    Image {
+        /// Which.
+        image: String,
+        /// Why not.
+        why: String,
+        /// The way out.
+        hint: Option<String>,
+    },
+    /// The pool has no addresses left.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// A server could not be asked.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A copy of a store could not be written.
+    #[error("copy the store of group `{group}`: {source}")]
+    Copy {
+        /// The group.
+        group: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// There is no container of that student that runs.
+    #[error("{object} does not run")]
+    NotRunning {
+        /// Which.
+        object: String,
+    },
+    /// Something of the lab is still there.
+    #[error("still there: {}", left.join(", "))]
+    Left {
+        /// What.
+        left: Vec<String>,
+    },
+}
+
+impl DockerError {
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { .. } => {
+                Some("start it, or say where it is with `DOCKER_HOST`; `--engine embedded` needs none".into())
+            }
+            Self::Image { hint, .. } => hint.clone(),
+            Self::NoRoom(_) => Some("choose another pool, for example `--pool 10.99.0.0/16`".into()),
+            Self::NotRunning { .. } => Some("run `labctl up`".into()),
+            Self::Left { .. } => Some("run `labctl down` again".into()),
+            Self::Engine { .. } | Self::Client(_) | Self::State(_) | Self::Copy { .. } => None,
+        }
+    }
+}
+
+/// What the Engine said, without the library's words around it.
+fn told(answer: &Answer) -> String {
+    match answer {
+        Answer::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(Answer) -> DockerError {
+    let what = what.into();
+    move |source| DockerError::Engine { what, source }
+}
+
+/// The status of an answer; none where there was no answer.
+fn status(answer: &Answer) -> Option<u16> {
+    match answer {
+        Answer::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// An answer whose status means that it is as it should be.
+fn expected<T: Default>(answer: Result<T, Answer>, statuses: &[u16]) -> Result<T, Answer> {
+    match answer {
+        Err(answer) if status(&answer).is_some_and(|status| statuses.contains(&status)) => Ok(T::default()),
+        other => other,
+    }
+}
+
+/// A lab on a Docker Engine.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    api: bollard::Docker,
+    lab: LabName,
+    owner: String,
+    dir: LabDir,
+}
+
+impl Docker {
+    /// Connects to the Engine that `DOCKER_HOST` names, else to the one of this machine.
+    pub async fn connect(dir: LabDir) -> Result<Self, DockerError> {
+        let place = place();
+        let unreachable = |source| DockerError::Unreachable { place: place.clone(), source };
+        let api = bollard::Docker::connect_with_defaults().map_err(unreachable)?;
+        let api = api.negotiate_version().await.map_err(unreachable)?;
+        Ok(Self { api, lab: dir.name().clone(), owner: owner(&dir), dir })
+    }
+
+    /// The lab's objects with their servers' control sockets in reach.
+    pub async fn client(&self) -> Result<crate::control::Client, DockerError> {
+        let servers = self.running_servers().await?;
+        Ok(crate::control::Client::of_containers(Arc::new(Dialer::new(self.api.clone(), servers))))
+    }
+}
+
+fn place() -> String {
+    env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into())
+}
+
+/// Whether the Engine runs on this machine, so that this machine's routes are its routes.
+fn is_local() -> bool {
+    place().starts_with("unix://")
+}
+
+/// Who the lab belongs to: this machine and this state directory, so that two instructors, or two state directories, have
+/// labs of the same name side by side on one Engine.
+fn owner(dir: &LabDir) -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let state = dir.path().ancestors().nth(2).unwrap_or(dir.path());
+    let mut owner = digest([host.trim().as_bytes(), state.as_os_str().as_encoded_bytes()]);
+    owner.truncate(OWNER);
+    owner
+}

@@ -1,0 +1,130 @@
+//! What an Engine has of a lab, looked at once: one listing of containers and one of networks.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    net::Ipv4Addr,
+};
+
+use bollard::{
+    models::{ContainerSummary, ContainerSummaryStateEnum, Network},
+    query_parameters::{ListContainersOptions, ListNetworksOptions},
+};
+
+use super::{Docker, DockerError, failed, is_local, labels};
+use crate::{
+    lab::{GroupName, Login},
+    plan::docker::{Found, Object, Observed, Role, State, Subnet, Taken},
+};
+
+impl Docker {
+    /// The lab's objects, and whose addresses the others are.
+    pub async fn observe(&self) -> Result<Observed, DockerError> {
+        let (networks, containers) = tokio::try_join!(self.networks(), self.containers())?;
+        let ids: BTreeMap<String, String> =
+            networks.iter().filter_map(|network| Some((network.name.clone()?, network.id.clone()?))).collect();
+        let mut observed = Observed::default();
+        for network in &networks {
+            match self.own_network(network) {
+                Some((object, found)) => drop(observed.objects.insert(object, found)),
+                None => observed.taken.extend(taken(network)),
+            }
+        }
+        if is_local() {
+            observed.taken.extend(routes(&fs::read_to_string("/proc/net/route").unwrap_or_default(), &observed.taken));
+        }
+        for container in containers {
+            let Some((object, parts)) = container.labels.as_ref().and_then(labels::read) else { continue };
+            let network = network_of(&container, &ids);
+            let (id, state) = (container.id.unwrap_or_default(), state(container.state));
+            observed.objects.insert(object, Found { id, parts, state, network });
+        }
+        Ok(observed)
+    }
+
+    /// The lab's servers that run, by group.
+    pub(super) async fn running_servers(&self) -> Result<BTreeMap<GroupName, String>, DockerError> {
+        let running = self.observe().await?.objects.into_iter().filter(|(_, found)| found.state == State::Running);
+        let servers = running.filter(|(object, _)| object.role == Role::Server);
+        Ok(servers.map(|(object, found)| (object.group, found.id)).collect())
+    }
+
+    /// The container of a student, if it runs.
+    pub(super) async fn running_client(&self, group: &GroupName, login: &Login) -> Result<String, DockerError> {
+        let client = Object { group: group.clone(), role: Role::Client(login.clone()) };
+        let found = self.observe().await?.objects.remove(&client).filter(|found| found.state == State::Running);
+        found.map(|found| found.id).ok_or_else(|| DockerError::NotRunning { object: client.to_string() })
+    }
+
+    async fn networks(&self) -> Result<Vec<Network>, DockerError> {
+        let listed = self.api.list_networks(None::<ListNetworksOptions>).await;
+        listed.map_err(failed("list the networks"))
+    }
+
+    async fn containers(&self) -> Result<Vec<ContainerSummary>, DockerError> {
+        let filters = Some(labels::filter(&self.lab, &self.owner));
+        let listed = self.api.list_containers(Some(ListContainersOptions { all: true, filters, ..Default::default() }));
+        listed.await.map_err(failed("list the containers"))
+    }
+
+    fn own_network(&self, network: &Network) -> Option<(Object, Found)> {
+        let labels = network.labels.as_ref().filter(|labels| labels::are_of(labels, &self.lab, &self.owner))?;
+        let (object, parts) = labels::read(labels)?;
+        let id = network.id.clone()?;
+        Some((object, Found { id, parts, state: State::Running, network: None }))
+    }
+}
+
+/// The network that a container is on; one that never ran knows its network by name only.
+fn network_of(container: &ContainerSummary, ids: &BTreeMap<String, String>) -> Option<String> {
+    let networks: &HashMap<_, _> = container.network_settings.as_ref()?.networks.as_ref()?;
+    let (name, endpoint) = networks.iter().next()?;
+    let id = endpoint.network_id.clone().filter(|id| !id.is_empty());
+    id.or_else(|| ids.get(name).cloned()).or_else(|| ids.values().find(|id| *id == name).cloned())
+}
+
+fn state(state: Option<ContainerSummaryStateEnum>) -> State {
+    use ContainerSummaryStateEnum as Engine;
+    match state {
+        Some(Engine::RUNNING) => State::Running,
+        Some(Engine::PAUSED) => State::Paused,
+        Some(Engine::CREATED | Engine::EXITED | Engine::EMPTY) | None => State::Stopped,
+        Some(Engine::RESTARTING | Engine::REMOVING | Engine::DEAD | Engine::STOPPING) => State::Broken,
+    }
+}
+
+fn taken(network: &Network) -> Vec<Taken> {
+    let by = format!("network `{}`", network.name.as_deref().unwrap_or_default());
+    let configs = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
+    let subnets = configs.filter_map(|config| config.subnet.as_deref()?.parse().ok());
+    subnets.map(|subnet| Taken { subnet, by: by.clone() }).collect()
+}
+
+/// The host's routes (proc(5), `/proc/net/route`) but the default one and those to the Engine's networks.
+fn routes(table: &str, known: &[Taken]) -> Vec<Taken> {
+    let octets = |hexadecimal: &str| u32::from_str_radix(hexadecimal, 16).ok().map(u32::from_be);
+    let route = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (by, address, mask) = (fields.first()?, octets(fields.get(1)?)?, octets(fields.get(7)?)?);
+        let prefix = u8::try_from(mask.leading_ones()).ok().filter(|prefix| *prefix > 0)?;
+        let subnet = Subnet::new(Ipv4Addr::from(address), prefix);
+        Some(Taken { subnet, by: format!("the host's route by `{by}`") })
+    };
+    let routes = table.lines().skip(1).filter_map(route);
+    routes.filter(|route| known.iter().all(|known| known.subnet != route.subnet)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_of_the_host_are_read_and_the_default_one_is_none() {
+        let table = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
+                     eth0 00000000 0100000A 0003 0 0 0 00000000 0 0 0\n\
+                     tun0 00004D0A 00000000 0001 0 0 0 0000FFFF 0 0 0\n";
+        let read: Vec<String> =
+            routes(table, &[]).iter().map(|taken| format!("{} {}", taken.subnet, taken.by)).collect();
+        assert_eq!(read, ["10.77.0.0/16 the host's route by `tun0`"]);
+    }
+}

@@ -1,0 +1,166 @@
+//! A lab of its own on the Engine, and what the Engine has of it: asked of the `docker` program, not of labctl.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+/// The clients' image of the tests.
+const IMAGE: &str = "labctl-test-client";
+
+pub struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// A lab `class`; none where no Engine answers, which is said.
+    pub fn new(lab: &str) -> Option<Self> {
+        let answers = Command::new("docker").args(["version"]).output().is_ok_and(|output| output.status.success());
+        if !answers {
+            let required = std::env::var_os("LABCTL_TEST_DOCKER").is_some_and(|value| value == "required");
+            assert!(!required, "no Docker Engine answers, and these tests must run");
+            eprintln!("not run: no Docker Engine answers");
+            return None;
+        }
+        let world = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        world.write(lab);
+        world.import_image();
+        Some(world)
+    }
+
+    /// Writes the lab file.
+    pub fn write(&self, lab: &str) {
+        let folder = self.folder.path().join("class");
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("lab.toml"), lab).expect("a file");
+    }
+
+    /// busybox, a home, and nothing else.
+    fn import_image(&self) {
+        let root = self.folder.path().join("root");
+        for folder in ["bin", "home/student", "tmp"] {
+            fs::create_dir_all(root.join(folder)).expect("a folder");
+        }
+        fs::copy(busybox(), root.join("bin/busybox")).expect("busybox is installed: tests/install.sh");
+        for applet in ["sh", "sleep", "nc", "cat", "ls", "ip", "grep", "printf"] {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link");
+        }
+        let mut tar = Command::new("tar");
+        tar.arg("-C").arg(&root).args(["--numeric-owner", "--owner=1000", "--group=1000", "-c", "."]);
+        let archive = tar.output().expect("tar");
+        let mut import = Command::new("docker");
+        import.args(["import", "--change", "ENV PATH=/bin", "-", IMAGE]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut import = import.spawn().expect("docker");
+        import.stdin.take().expect("piped").write_all(&archive.stdout).expect("docker reads");
+        assert!(import.wait().expect("docker").success());
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_labctl"));
+        command.args(args).current_dir(self.folder.path().join("class")).stdin(Stdio::null());
+        command.env("LABCTL_STATE_DIR", self.state()).env("LC_ALL", "C").env_remove("LANG");
+        command
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The exit status of a labctl command and all that it said.
+    pub fn run(&self, args: &[&str]) -> (i32, String) {
+        let output = self.command(args).output().expect("labctl starts");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().expect("it ends by itself"), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// The data of a command that must do all that it was told.
+    pub fn done(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().expect("labctl starts");
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        assert!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.done(args)).expect("JSON")
+    }
+
+    /// `up`, as JSON.
+    pub fn up(&self, args: &[&str]) -> Value {
+        self.json(&[&["up", "--engine", "docker", "--client-image", IMAGE, "--json"], args].concat())
+    }
+
+    /// What the Engine lists of this lab and nobody else's: other owners have labs `class`, too.
+    fn list(&self, what: &[&str], format: &str, more: &[String]) -> Vec<String> {
+        let owner = format!("label=labctl.owner={}", self.owner());
+        let mut args = what.to_vec();
+        args.extend(["--filter", "label=labctl.lab=class", "--filter", &owner, "--format", format]);
+        args.extend(more.iter().flat_map(|filter| ["--filter", filter.as_str()]));
+        let mut found = docker(&args);
+        found.sort();
+        found
+    }
+
+    /// Who the lab belongs to: this machine and this state directory.
+    fn owner(&self) -> String {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let state = self.state();
+        labctl::plan::docker::digest([host.trim().as_bytes(), state.as_os_str().as_encoded_bytes()])[..8].to_owned()
+    }
+
+    /// The ids of the lab's containers, whatever their state.
+    pub fn containers(&self) -> Vec<String> {
+        self.list(&["ps", "--all", "--no-trunc"], "{{.ID}}", &[])
+    }
+
+    /// The container of a student or the server of a group.
+    pub fn container(&self, role: &str, whose: &str) -> String {
+        let label = if role == "client" { "student" } else { "group" };
+        let filters = [format!("label=labctl.role={role}"), format!("label=labctl.{label}={whose}")];
+        self.list(&["ps", "--all", "--no-trunc"], "{{.ID}}", &filters).remove(0)
+    }
+
+    /// The addresses of a group's containers, the server's first.
+    pub fn addresses(&self, group: &str) -> Vec<String> {
+        let ids = self.list(&["ps", "--no-trunc"], "{{.ID}}", &[format!("label=labctl.group={group}")]);
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let args: Vec<&str> =
+            ["inspect", "--format", format].into_iter().chain(ids.iter().map(String::as_str)).collect();
+        let mut addresses = docker(&args);
+        addresses.sort_by_key(|address| address.parse::<std::net::Ipv4Addr>().expect("an address"));
+        addresses
+    }
+
+    /// What is left of the lab, by kind.
+    pub fn left(&self) -> Vec<String> {
+        let kinds: [(&str, &[&str]); 3] =
+            [("container", &["ps", "--all"]), ("network", &["network", "ls"]), ("volume", &["volume", "ls"])];
+        let of = |(kind, list): (&str, &[&str])| {
+            self.list(list, "x", &[]).into_iter().map(move |_| kind.to_owned()).collect::<Vec<_>>()
+        };
+        kinds.into_iter().flat_map(of).collect()
+    }
+}
+
+/// The lines that the `docker` program prints.
+pub fn docker(args: &[&str]) -> Vec<String> {
+    let output = Command::new("docker").args(args).output().expect("docker");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+fn busybox() -> PathBuf {
+    let places = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from);
+    places.into_iter().find(|path| path.exists()).expect("busybox is installed: tests/install.sh")
+}
+
+/// Containers outlive a test that fails; they must not outlive the test run.
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.command(&["down", "class", "--purge", "--yes"]).output();
+    }
+}
