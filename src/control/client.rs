@@ -1,11 +1,6 @@
 //! The client of the control API: a function per route. A connection per request: over a Unix socket that costs microseconds.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -32,6 +27,9 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// The longest line of an NDJSON stream: an event keeps at most a few KiB, a message's list of recipients a few more.
 const MAX_EVENT_LINE: usize = 4 << 20;
+
+/// Containers that are asked at once: each costs a process there.
+const AT_ONCE: usize = 16;
 
 /// How long an answer may take; starting a server waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -94,10 +92,17 @@ impl Client {
     /// several processes it is the first one's, with the servers of all.
     pub async fn status(&self, injected: bool) -> Result<Status, ClientError> {
         let ask = move || Ask::new(Method::GET, format!("/v1/status?injected={injected}"));
-        let mut answers = self.of_each(move |client, group| async move { client.json(ask().of(group)).await }).await?;
-        let mut first: Status = answers.pop_front().ok_or_else(nobody)?;
-        first.servers.extend(answers.into_iter().flat_map(|status: Status| status.servers));
-        Ok(first)
+        let asked = self.of_each(move |client, group| async move { client.json(ask().of(group)).await }).await;
+        let (mut whole, mut problem): (Option<Status>, _) = (None, None);
+        for answer in asked {
+            match (answer, &mut whole) {
+                (Ok(status), None) => whole = Some(status),
+                (Ok(status), Some(whole)) => whole.servers.extend(status.servers),
+                // The others' answers are worth having without it.
+                (Err(silent), _) => problem = Some(silent),
+            }
+        }
+        whole.ok_or_else(|| problem.unwrap_or_else(nobody))
     }
 
     /// Starts the group's server or gives it its new configuration.
@@ -124,13 +129,13 @@ impl Client {
     pub async fn flush(&self) -> Result<(), ClientError> {
         let flush =
             |client: Self, group| async move { client.done(Ask::new(Method::POST, "/v1/flush").of(group)).await };
-        self.of_each(flush).await.map(drop)
+        self.of_each(flush).await.into_iter().collect()
     }
 
     /// Tells the process to end; it does after its sessions and commits.
     pub async fn stop(&self) -> Result<(), ClientError> {
         let stop = |client: Self, group| async move { client.done(Ask::new(Method::POST, "/v1/stop").of(group)).await };
-        self.of_each(stop).await.map(drop)
+        self.of_each(stop).await.into_iter().collect()
     }
 
     /// Writes a copy of the group's store, as of one moment that holds all that was seen until now.
@@ -222,19 +227,22 @@ impl Client {
     async fn of_each<T: Send + 'static, Asked>(
         &self,
         ask: impl Fn(Self, Option<GroupName>) -> Asked,
-    ) -> Result<VecDeque<T>, ClientError>
+    ) -> Vec<Result<T, ClientError>>
     where
         Asked: Future<Output = Result<T, ClientError>> + Send + 'static,
     {
         let Reach::Containers(dialer) = &self.reach else {
-            return Ok(VecDeque::from([ask(self.clone(), None).await?]));
+            return vec![ask(self.clone(), None).await];
         };
         let mut asking: JoinSet<(GroupName, Result<T, ClientError>)> = JoinSet::new();
+        let mut answers = BTreeMap::new();
         for group in dialer.groups() {
+            if asking.len() == AT_ONCE {
+                answers.extend(asking.join_next().await.and_then(Result::ok));
+            }
             let (group, asked) = (group.clone(), ask(self.clone(), Some(group.clone())));
             asking.spawn(async move { (group, asked.await) });
         }
-        let mut answers = BTreeMap::new();
         while let Some(answered) = asking.join_next().await {
             answers.extend(answered.ok());
         }

@@ -136,6 +136,11 @@ async fn follow(view: &View<'_>, opened: &Opened, mut groups: Vec<Marked>) -> Re
         while let Ok(Some((index, event))) = timeout(TOGETHER, events.recv()).await {
             groups[index].take(&event);
         }
+        if let Engine::Docker(docker) = &engine {
+            // The mail that these events speak of is not in the copies yet.
+            docker.settle().await?;
+            (groups, _) = marks::of_lab(&opened.lab, &opened.key, &opened.dir);
+        }
     }
 }
 

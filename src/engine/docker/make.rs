@@ -11,7 +11,7 @@ use bollard::models::{
 use super::{Docker, labels};
 use crate::{
     lab::ServerConfig,
-    plan::docker::{Object, Role, Spec, Subnet},
+    plan::docker::{CONFIGURATION, Object, Role, Spec, Subnet},
 };
 
 /// Where a server keeps its store, its socket and what it was told.
@@ -52,8 +52,20 @@ pub(super) struct Client<'a> {
     pub variables: &'a BTreeMap<String, String>,
 }
 
+/// What comes before the digest of a server's configuration in its name.
+pub(super) const TOLD: &str = ".server.";
+
 impl Docker {
-    /// What an object is called. Only people look at it.
+    /// What a container is called: a server's name says at its end which configuration it was told.
+    pub(super) fn container_name(&self, object: &Object, spec: &Spec) -> String {
+        let stem = format!("labctl.{}.{}.{}", self.owner, self.lab, object.group);
+        match spec.parts().get(CONFIGURATION) {
+            Some(digest) => format!("{stem}{TOLD}{digest}"),
+            None => self.name(object),
+        }
+    }
+
+    /// What a network or a volume is called. Only people look at it.
     pub(super) fn name(&self, object: &Object) -> String {
         let stem = format!("labctl.{}.{}.{}", self.owner, self.lab, object.group);
         match &object.role {
@@ -64,7 +76,9 @@ impl Docker {
     }
 
     pub(super) fn labels_of(&self, object: &Object, spec: &Spec) -> HashMap<String, String> {
-        labels::of(&self.lab, &self.owner, object, labels::role(object), &spec.parts())
+        let mut parts = spec.parts();
+        parts.remove(CONFIGURATION);
+        labels::of(&self.lab, &self.owner, object, labels::role(object), &parts)
     }
 
     /// A network without a way out: internal, and its bridge has no address of the host's.

@@ -11,10 +11,10 @@ use bollard::{
     query_parameters::{ListContainersOptions, ListNetworksOptions},
 };
 
-use super::{Docker, DockerError, failed, is_local, labels};
+use super::{Docker, DockerError, failed, is_local, labels, make};
 use crate::{
     lab::{GroupName, Login},
-    plan::docker::{Found, Object, Observed, Role, State, Subnet, Taken},
+    plan::docker::{CONFIGURATION, Found, Object, Observed, Role, State, Subnet, Taken},
 };
 
 impl Docker {
@@ -34,7 +34,10 @@ impl Docker {
             observed.taken.extend(routes(&fs::read_to_string("/proc/net/route").unwrap_or_default(), &observed.taken));
         }
         for container in containers {
-            let Some((object, parts)) = container.labels.as_ref().and_then(labels::read) else { continue };
+            let Some((object, mut parts)) = container.labels.as_ref().and_then(labels::read) else { continue };
+            if let Some(told) = told(&container) {
+                parts.insert(CONFIGURATION.to_owned(), told);
+            }
             let network = network_of(&container, &ids);
             let (id, state) = (container.id.unwrap_or_default(), state(container.state));
             observed.objects.insert(object, Found { id, parts, state, network });
@@ -73,6 +76,13 @@ impl Docker {
         let id = network.id.clone()?;
         Some((object, Found { id, parts, state: State::Running, network: None }))
     }
+}
+
+/// Which configuration a server was last told. It changes while the server runs and labels cannot, so it stands at the end
+/// of the name, the only thing about a container that can be changed and that a listing shows.
+fn told(container: &ContainerSummary) -> Option<String> {
+    let name = container.names.as_ref()?.first()?;
+    name.rsplit_once(make::TOLD).map(|(_, digest)| digest.to_owned())
 }
 
 /// The network that a container is on; one that never ran knows its network by name only.

@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use bollard::{
     body_full,
     query_parameters::{
-        CreateContainerOptions, RemoveContainerOptions, StartContainerOptions, UploadToContainerOptions,
+        CreateContainerOptions, RemoveContainerOptions, RenameContainerOptions, StartContainerOptions,
+        UploadToContainerOptions,
     },
 };
 use serde::Serialize;
@@ -16,11 +17,12 @@ use tokio::{
 };
 
 use super::{
-    Docker, DockerError, expected, failed,
+    Dialer, Docker, DockerError, expected, failed,
     make::{self, SERVER_CONFIG, SERVER_DIR, SERVER_USER},
     status,
 };
 use crate::{
+    control::Client,
     lab::{GroupName, ServerConfig},
     plan::docker::{Action, Desired, Object, Observed, Role, Spec, Step},
 };
@@ -122,13 +124,14 @@ impl Docker {
         match (step.action, work.desired.get(object)) {
             (Action::Remove, _) => self.remove(object, id).await.map(|()| None),
             (Action::Create, Some(spec)) => self.create(object, spec, network).await,
-            (Action::Start, Some(spec)) => self.start(spec, id).await.map(|()| None),
+            (Action::Start, Some(spec)) => self.start(object, spec, id).await.map(|()| None),
+            (Action::Update, Some(spec)) => self.update(object, spec, id).await.map(|()| None),
             (Action::Resume, _) => {
                 let resumed = expected(self.api.unpause_container(id).await, &[304]);
                 resumed.map(|()| None).map_err(failed("resume"))
             }
-            // The plan creates and starts only what is desired.
-            (Action::Create | Action::Start, None) => Ok(None),
+            // The plan makes, starts and tells only what is desired.
+            (Action::Create | Action::Start | Action::Update, None) => Ok(None),
         }
     }
 
@@ -156,7 +159,7 @@ impl Docker {
                 (self.student(object, spec, &client), *address)
             }
         };
-        let name = self.name(object);
+        let name = self.container_name(object, spec);
         self.api.create_volume(self.volume(object)).await.map_err(failed("create the volume"))?;
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
         let created = self.api.create_container(Some(options), make::at(body, network, address)).await;
@@ -166,7 +169,7 @@ impl Docker {
             Err(answer) if status(&answer) == Some(409) && self.is_own(&name).await => name,
             Err(answer) => return Err(failed("create")(answer)),
         };
-        self.start(spec, &id).await.map(|()| None)
+        self.start(object, spec, &id).await.map(|()| None)
     }
 
     async fn is_own(&self, name: &str) -> bool {
@@ -177,14 +180,38 @@ impl Docker {
 
     /// Starts a container. A server's configuration is put into its volume first, each time: a container that was created
     /// and never started has none, and it is no label or variable, because passwords are in it.
-    async fn start(&self, spec: &Spec, id: &str) -> Result<(), DockerError> {
+    async fn start(&self, object: &Object, spec: &Spec, id: &str) -> Result<(), DockerError> {
         if let Spec::Server { config, .. } = spec {
-            let options = UploadToContainerOptions { path: SERVER_DIR.into(), ..Default::default() };
-            let uploaded = self.api.upload_to_container(id, Some(options), body_full(told(config).into())).await;
-            uploaded.map_err(failed("give it its configuration"))?;
+            self.upload(config, id).await?;
+            self.call(object, spec, id).await?;
         }
         let started = self.api.start_container(id, None::<StartContainerOptions>).await;
         expected(started, &[304]).map_err(failed("start"))
+    }
+
+    /// Tells a server that runs its new configuration: for its next start, and for now. Its name says so last: whatever
+    /// came before is done again by the next `up`.
+    async fn update(&self, object: &Object, spec: &Spec, id: &str) -> Result<(), DockerError> {
+        let Spec::Server { config, .. } = spec else { return Ok(()) };
+        self.upload(config, id).await?;
+        let dialer = Dialer::new(self.api.clone(), BTreeMap::from([(object.group.clone(), id.to_owned())]));
+        Client::of_containers(Arc::new(dialer)).put_server(config).await?;
+        self.call(object, spec, id).await
+    }
+
+    /// Has a container's name say what it was told.
+    async fn call(&self, object: &Object, spec: &Spec, id: &str) -> Result<(), DockerError> {
+        let name = self.container_name(object, spec);
+        let options = RenameContainerOptions { name };
+        let renamed = self.api.rename_container(id, options).await;
+        // It is called so already.
+        expected(renamed, &[400]).map_err(failed("rename"))
+    }
+
+    async fn upload(&self, config: &ServerConfig, id: &str) -> Result<(), DockerError> {
+        let options = UploadToContainerOptions { path: SERVER_DIR.into(), ..Default::default() };
+        let uploaded = self.api.upload_to_container(id, Some(options), body_full(told(config).into())).await;
+        uploaded.map_err(failed("give it its configuration"))
     }
 }
 

@@ -19,6 +19,9 @@ pub use resolve::{Images, desired, digest};
 
 use crate::lab::{GroupName, Login, ServerConfig};
 
+/// The part of a server that can change while it runs.
+pub const CONFIGURATION: &str = "configuration";
+
 /// How this version makes objects; a change of it makes all of them again.
 const SHAPE: &str = "1";
 
@@ -95,7 +98,7 @@ impl Spec {
             Self::Server { image, address, config } => vec![
                 ("image", image.clone()),
                 ("address", address.to_string()),
-                ("configuration", {
+                (CONFIGURATION, {
                     let told = serde_json::to_vec(config).expect("a configuration has only names and numbers");
                     digest([told.as_slice()])
                 }),
@@ -160,6 +163,8 @@ pub enum Action {
     Create,
     /// Start it: it is there and stopped.
     Start,
+    /// Give a server its new configuration; its sessions go on.
+    Update,
     /// Let it go on: it was frozen.
     Resume,
 }
@@ -181,6 +186,7 @@ impl fmt::Display for Step {
             Action::Remove => "remove",
             Action::Create => "create",
             Action::Start => "start",
+            Action::Update => "update",
             Action::Resume => "resume",
         };
         write!(out, "{action} {}: {}", self.object, self.why)
@@ -196,58 +202,77 @@ pub fn steps(desired: &Desired, observed: &Observed) -> Vec<Step> {
 
 fn of_group(group: &GroupName, desired: &Desired, observed: &Observed) -> Vec<Step> {
     let network = Object { group: group.clone(), role: Role::Network };
+    let fate_of_network = fate(&network, desired, observed, None);
     let found = observed.objects.get(&network);
-    let (stays, why) = fate(&network, desired, observed, None);
-    let kept = found.filter(|_| stays).map(|found| found.id.as_str());
-    let (mut removes, mut comes) = (Vec::new(), Vec::new());
+    let kept = found.filter(|_| matches!(fate_of_network, Fate::Stays)).map(|found| found.id.as_str());
     let mine = |object: &&Object| object.group == *group && object.role != Role::Network;
     let objects: BTreeSet<&Object> = desired.keys().chain(observed.objects.keys()).filter(mine).collect();
     let step = |action, object: &Object, why: &str| Step { action, object: object.clone(), why: why.to_owned() };
-    for object in objects {
-        let (stays, why) = fate(object, desired, observed, kept);
-        match observed.objects.get(object) {
-            Some(found) if stays => comes.extend(started(found.state).map(|(action, why)| step(action, object, why))),
-            Some(_) => {
-                removes.push(step(Action::Remove, object, &why));
+    let (mut goes, mut comes) = (Vec::new(), Vec::new());
+    let mut decide = |object: &Object, fate: Fate, comes: &mut Vec<Step>| {
+        let found = observed.objects.get(object);
+        match fate {
+            Fate::Stays => {
+                let started = found.and_then(|found| started(found.state));
+                comes.extend(started.map(|(action, why)| step(action, object, why)));
+            }
+            Fate::Changes => {
+                let started = found.and_then(|found| started(found.state));
+                comes.extend(started.map(|(action, why)| step(action, object, why)));
+                // What starts is told anyway.
+                let told = matches!(started, Some((Action::Start, _)));
+                comes.extend((!told).then(|| step(Action::Update, object, CHANGED)));
+            }
+            Fate::Goes(why) => {
+                goes.extend(found.map(|_| step(Action::Remove, object, &why)));
                 comes.extend(desired.contains_key(object).then(|| step(Action::Create, object, &why)));
             }
-            None => comes.push(step(Action::Create, object, &why)),
         }
+    };
+    for object in objects {
+        decide(object, fate(object, desired, observed, kept), &mut comes);
     }
-    if found.is_some() && !stays {
-        removes.push(step(Action::Remove, &network, &why));
-    }
-    if kept.is_none() && desired.contains_key(&network) {
-        removes.push(step(Action::Create, &network, &why));
-    }
-    removes.extend(comes);
-    removes
+    // The network goes behind what is on it, and comes before.
+    let mut first = Vec::new();
+    decide(&network, fate_of_network, &mut first);
+    goes.into_iter().chain(first).chain(comes).collect()
 }
 
-/// Whether an object that may be there stays as it is; if not, why. `network` is the one that its group keeps.
-fn fate(object: &Object, desired: &Desired, observed: &Observed, network: Option<&str>) -> (bool, String) {
+/// What becomes of an object that may be there.
+enum Fate {
+    /// It stays as it is.
+    Stays,
+    /// It stays and is told something new.
+    Changes,
+    /// It is removed, if it is there, and made anew, if it is wanted, for this reason.
+    Goes(String),
+}
+
+const CHANGED: &str = "its configuration changed";
+
+/// What becomes of an object; `network` is the one that its group keeps.
+fn fate(object: &Object, desired: &Desired, observed: &Observed, network: Option<&str>) -> Fate {
     let Some(wanted) = desired.get(object) else {
-        let why = match object.role {
-            Role::Client(_) => "the lab has no such student",
-            Role::Network | Role::Server => "the lab has no such group",
-        };
-        return (false, why.into());
+        return Fate::Goes(match object.role {
+            Role::Client(_) => "the lab has no such student".into(),
+            Role::Network | Role::Server => "the lab has no such group".into(),
+        });
     };
-    let Some(found) = observed.objects.get(object) else { return (false, "there is none".into()) };
+    let Some(found) = observed.objects.get(object) else { return Fate::Goes("there is none".into()) };
     if found.state == State::Broken {
-        return (false, "it does not stay up".into());
+        return Fate::Goes("it does not stay up".into());
     }
     let wanted = wanted.parts();
     let differs = |part: &&String| wanted.get(*part) != found.parts.get(*part);
     let parts: BTreeSet<&String> = wanted.keys().chain(found.parts.keys()).filter(differs).collect();
-    if !parts.is_empty() {
-        let changes = parts.into_iter().map(|part| change(part, found.parts.get(part), wanted.get(part)));
-        return (false, changes.collect::<Vec<_>>().join("; "));
+    if parts.iter().any(|part| *part != CONFIGURATION) {
+        let changes = parts.iter().map(|part| change(part, found.parts.get(*part), wanted.get(*part)));
+        return Fate::Goes(changes.collect::<Vec<_>>().join("; "));
     }
     if object.role != Role::Network && (network.is_none() || found.network.as_deref() != network) {
-        return (false, "its network is another one".into());
+        return Fate::Goes("its network is another one".into());
     }
-    (true, String::new())
+    if parts.is_empty() { Fate::Stays } else { Fate::Changes }
 }
 
 fn change(part: &str, from: Option<&String>, to: Option<&String>) -> String {

@@ -33,8 +33,15 @@ fn world(step: &Step, desired: &Desired, mut observed: Observed) -> Observed {
             let found = Found { id: number.to_string(), parts, state: State::Running, network: on };
             assert!(objects.insert(step.object.clone(), found).is_none(), "{step}: there is one");
         }
-        Action::Start | Action::Resume => {
-            objects.get_mut(&step.object).expect("only what is there starts").state = State::Running;
+        Action::Start => {
+            let found = objects.get_mut(&step.object).expect("only what is there starts");
+            (found.state, found.parts) = (State::Running, desired[&step.object].parts());
+        }
+        Action::Resume => objects.get_mut(&step.object).expect("only what is there resumes").state = State::Running,
+        Action::Update => {
+            let found = objects.get_mut(&step.object).expect("only what is there is told");
+            assert_eq!((found.state, &step.object.role), (State::Running, &Role::Server), "{step}");
+            found.parts = desired[&step.object].parts();
         }
     }
     observed
@@ -147,9 +154,8 @@ fn a_plan_reads_like_a_to_do_list() {
     assert_eq!(
         read(&steps),
         [
-            "remove server `g01`: its configuration changed",
             "remove client `g01/ana`: the lab has no such student",
-            "create server `g01`: its configuration changed",
+            "update server `g01`: its configuration changed",
             "start client `g01/ben`: it does not run",
             "create network `g02`: there is none",
             "create server `g02`: there is none",
