@@ -54,9 +54,9 @@ fn forgotten(shell: &Shell, args: &Down) -> Option<Result<Exit, Error>> {
     let name: LabName = args.lab.as_deref()?.parse().ok()?;
     let dir = shell.state.lab(&name);
     let runtime = super::runtime().ok()?;
-    let found = runtime.block_on(async { Docker::connect(dir.clone()).await.ok()?.observe().await.ok() })?;
+    let there = async { Docker::connect(dir.clone()).await.ok()?.has_any(args.purge).await.ok() };
     let asked = args.yes || !args.purge;
-    (!found.objects.is_empty() && asked).then(|| runtime.block_on(docker(shell, args, &dir)))
+    (runtime.block_on(there)? && asked).then(|| runtime.block_on(docker(shell, args, &dir)))
 }
 
 /// Stops a lab in containers. Its mail and evidence stay in volumes, and a copy of them here.

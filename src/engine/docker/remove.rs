@@ -40,6 +40,11 @@ impl Docker {
         if left.is_empty() { Ok(removed + volumes) } else { Err(DockerError::Left { left }) }
     }
 
+    /// Whether there is anything for [`Docker::down`] to remove.
+    pub async fn has_any(&self, purge: bool) -> Result<bool, DockerError> {
+        Ok(!self.observe().await?.objects.is_empty() || (purge && !self.volumes().await?.is_empty()))
+    }
+
     async fn remove_volumes(&self) -> Result<usize, DockerError> {
         let volumes = self.volumes().await?;
         for volume in &volumes {

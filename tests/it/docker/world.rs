@@ -94,6 +94,22 @@ impl World {
         self.json(&[&["up", "--engine", "docker", "--client-image", IMAGE, "--json"], args].concat())
     }
 
+    /// An `up` that is killed as soon as the Engine has so many containers of the lab.
+    pub fn up_killed_at(&self, containers: usize) {
+        let args = ["up", "--engine", "docker", "--client-image", IMAGE];
+        let mut up = self.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("labctl starts");
+        while self.containers().len() < containers && up.try_wait().expect("a process").is_none() {}
+        // It may have been faster than we look; then nothing is left to do, which is as good.
+        let _ = up.kill();
+        up.wait().expect("a process");
+    }
+
+    /// Loses the state directory, and the lab file with it.
+    pub fn forget(&self) {
+        fs::remove_dir_all(self.state()).expect("a folder");
+        fs::remove_file(self.folder.path().join("class/lab.toml")).expect("a file");
+    }
+
     /// What the Engine lists of this lab and nobody else's: other owners have labs `class`, too.
     fn list(&self, what: &[&str], format: &str, more: &[String]) -> Vec<String> {
         let owner = format!("label=labctl.owner={}", self.owner());
