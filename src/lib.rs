@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  lab.toml + roster.csv ─ reading ─▶ Lab ─┬─ plan ─▶ engine: embedded ─▶ one server per group, one endpoint per student
+//!                                          │          engine: docker ───▶ one network and server per group, one client per student
 //!                                          ├─ inject ──────▶ server (real SMTP over the control socket)
 //!                                          └─ marking ◀─ evidence ◀─ server's store (SQLite: mail + events, one transaction)
 //!                                               └▶ report: table, csv, json, words
@@ -26,6 +27,7 @@
 //! - Layers 0 and 1 have no sockets, files, clock, randomness or threads: time and seeds are arguments.
 //! - A reply that promises (250 after DATA, +OK after POP3 QUIT) is sent after the commit that keeps the promise.
 //! - An event never holds a password. A message once accepted stays in the store as evidence when its mailbox entry is gone.
+//! - Docker objects are found by their labels, and nothing without them is touched; no password is in a label or a variable.
 //! - No control interface listens on a network; injected mail comes in over the control socket and never counts as a student's.
 //! - Only `cli::output` prints.
 
