@@ -48,6 +48,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// Somebody stopped it.
+    #[error("stopped before it was done")]
+    Interrupted,
     /// The runtime for sockets could not be made.
     #[error("start the runtime: {0}")]
     Runtime(io::Error),
@@ -174,6 +177,7 @@ impl Error {
             | Self::Rehearsal(_)
             | Self::File { .. }
             | Self::Runtime(_)
+            | Self::Interrupted
             | Self::OtherLab { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
@@ -220,6 +224,7 @@ impl Error {
             | Self::Rehearsal(_)
             | Self::File { .. }
             | Self::Runtime(_)
+            | Self::Interrupted
             | Self::WrongLab { .. }
             | Self::UnknownSession { .. }
             | Self::Exists { .. }

@@ -1,6 +1,11 @@
 //! The bundled labs pass their own rehearsal, and a lab whose checks are too lax does not.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 fn rehearse(lab: &Path) -> (bool, String) {
     let state = tempfile::tempdir().expect("a temporary folder");
@@ -53,4 +58,33 @@ fn a_solution_that_does_not_solve_is_found_with_the_reason() {
 fn a_check_that_an_idle_student_meets_is_found() {
     let (passed, said) = with_exercise(r#"{ mailbox = { of = "{login}", count = 0, now = true } }"#, "C: NOOP\n");
     assert!(!passed && said.contains("idle"), "{said}");
+}
+
+#[test]
+fn a_rehearsal_that_is_stopped_leaves_nothing_behind_that_others_could_read() {
+    let places = tempfile::tempdir().expect("a temporary folder");
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("labs/practica2");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_labctl"))
+        .env("TMPDIR", places.path())
+        .env("LABCTL_STATE_DIR", places.path().join("state"))
+        .arg("rehearse")
+        .arg(lab)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("labctl runs");
+    let folder = loop {
+        let mut entries = fs::read_dir(places.path()).expect("readable").map(|entry| entry.expect("an entry").path());
+        // Its first store is there once it plays, and by then it listens to signals.
+        if let Some(folder) = entries.find(|path| path.join("0.sqlite").exists()) {
+            break folder;
+        }
+        assert!(child.try_wait().expect("a child").is_none(), "it ended before it played");
+        std::thread::yield_now();
+    };
+    assert_eq!(fs::metadata(&folder).expect("the folder").permissions().mode() & 0o777, 0o700);
+    let killed = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
+    assert!(killed.success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    assert!(!folder.exists());
 }
