@@ -12,3 +12,6 @@ check: ## formatting, lints and documentation, warnings denied
 
 test: ## every test
 	cargo test
+
+bench: ## labctl beside Postfix and Dovecot, with figures (root; ONLY="accept pop3 memory marking")
+	cargo bench --bench labctl -- $(ONLY)
