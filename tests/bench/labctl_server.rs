@@ -67,8 +67,13 @@ impl Labctl {
 
     /// Brings up a lab whose state is in `folder`.
     pub fn start_class(folder: &Path, class: Class) -> Fallible<Self> {
+        Self::start_with(folder, class, "")
+    }
+
+    /// Brings up a lab with these exercises.
+    pub fn start_with(folder: &Path, class: Class, exercises: &str) -> Fallible<Self> {
         let lab = folder.join("bench.toml");
-        fs::write(&lab, lab_file(class)?)?;
+        fs::write(&lab, format!("{}{exercises}", lab_file(class)?))?;
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut server = Self { state: folder.join("state"), lab, pid: 0, smtp: any, pop3: any };
         server.labctl("up")?;
@@ -109,9 +114,19 @@ impl Labctl {
         self.labctl("report").map(drop)
     }
 
+    /// The store of a group, counted from 0.
+    pub fn store(&self, group: usize) -> PathBuf {
+        self.state.join(format!("labctl/labs/bench/stores/{}.sqlite", group_name(group)))
+    }
+
+    /// Takes the process down and keeps the lab.
+    pub fn pause(&self) -> Fallible<()> {
+        self.labctl("down").map(drop)
+    }
+
     /// Takes the lab down; its state stays, because nothing is deleted between runs.
     pub fn stop(self) -> Fallible<()> {
-        self.labctl("down").map(drop)
+        self.pause()
     }
 
     fn labctl(&self, verb: &str) -> Fallible<Output> {
@@ -130,16 +145,20 @@ impl Labctl {
     }
 }
 
+fn group_name(group: usize) -> String {
+    format!("g{:03}", group + 1)
+}
+
 /// A lab file with ports of its own and limits that no measurement reaches.
-fn lab_file(class: Class) -> Fallible<String> {
+pub fn lab_file(class: Class) -> Fallible<String> {
     let (smtp, pop3) = (free_address()?.port(), free_address()?.port());
     let domain = if class.groups == 1 { "bench.lab" } else { "{group}.lab" };
     let mut text = format!(
         "name = \"bench\"\ndomain = \"{domain}\"\nrelay = false\nports = {{ smtp = {smtp}, pop3 = {pop3} }}\nstudents = [\n"
     );
     for number in 0..class.groups * class.students {
-        let (login, group) = (number + 1, number / class.students + 1);
-        let _ = writeln!(text, "  {{ login = \"user{login}\", group = \"g{group:03}\", password = \"{PASSWORD}\" }},");
+        let (login, group) = (number + 1, group_name(number / class.students));
+        let _ = writeln!(text, "  {{ login = \"user{login}\", group = \"{group}\", password = \"{PASSWORD}\" }},");
     }
     text.push_str("]\n[limits]\nmailbox = \"64 GiB\"\nsessions_per_student = 1000\nsessions = 10000\n");
     Ok(text)

@@ -6,6 +6,7 @@
 
 mod accept;
 mod bare;
+mod classwork;
 mod figure;
 mod labctl_server;
 mod load;
