@@ -1,1 +1,23 @@
-//! control
+//! The control API: how `labctl` speaks to the process that serves a lab. HTTP/1.1 over a Unix socket that only its owner
+//! can open; nothing of it listens on a network, so no student can reach it.
+//!
+//! | route | |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`]: the process and every server in it |
+//! | `PUT /v1/servers/GROUP` | a `ServerConfig`: starts the server, or gives it its new configuration |
+//! | `DELETE /v1/servers/GROUP` | stops the server; its store stays |
+//! | `GET /v1/servers/GROUP/events?after=N&follow=true` | events as NDJSON, with `follow` for as long as both live |
+//! | `POST /v1/servers/GROUP/reset` | a [`Reset`]: students start their next run |
+//! | `GET /v1/servers/GROUP/smtp?mail=ID&student=LOGIN` | with `Upgrade: smtp`: an SMTP session for injected mail |
+//! | `POST /v1/stop` | ends sessions, commits, and ends the process |
+//!
+//! What goes wrong comes back as a [`Problem`] with a status of 4xx or 5xx.
+
+pub mod client;
+pub mod dial;
+pub mod host;
+pub mod routes;
+pub mod values;
+
+pub use client::{Client, ClientError};
+pub use values::{Problem, Reset, ServerStatus, Status};

@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{ExerciseId, Login, MailId, Protocol, Text};
+use super::{ExerciseId, MailId, Protocol, Text};
 
 /// The most steps of one conversation check: the marker keeps its state in the bits of a `u64`.
 pub const MAX_STEPS: usize = 60;
@@ -118,8 +118,8 @@ impl Pattern {
 /// A message that the student delivered (injected mail never counts).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MessageCheck {
-    /// The mailbox it arrived in.
-    pub mailbox: Option<Login>,
+    /// The mailbox it arrived in; a template (`{login}` is the student's own).
+    pub mailbox: Option<String>,
     /// A pattern for the reverse-path.
     pub from: Option<Pattern>,
     /// A pattern for one of the recipients as given.
@@ -147,8 +147,8 @@ pub struct MessageCheck {
 pub struct Touched {
     /// Which message.
     pub what: Which,
-    /// The mailbox it was in.
-    pub mailbox: Option<Login>,
+    /// The mailbox it was in; a template (`{login}` is the student's own).
+    pub mailbox: Option<String>,
     /// The protocol.
     pub via: Option<Protocol>,
 }
@@ -218,6 +218,8 @@ pub enum ScriptLine {
     Server(String),
     /// `X: close`: the client cuts the connection without QUIT.
     Close,
+    /// `X: hold`: the connection stays open, as it is, while the scripts after it run.
+    Hold,
 }
 
 impl Bound {
@@ -403,6 +405,7 @@ mod tests {
     fn a_script_says_which_line_is_wrong() {
         let script = Script::parse(Protocol::Smtp, "C: HELO me\n# why\nS: 250\nX: close\n").unwrap();
         assert_eq!(script.lines.len(), 3);
+        assert!(Script::parse(Protocol::Smtp, "C: a\nX: wait").is_err());
         assert!(Script::parse(Protocol::Smtp, "C: a\nhello").unwrap_err().contains("line 2"));
         assert!(Script::parse(Protocol::Smtp, "S: 220").is_err());
     }

@@ -67,6 +67,9 @@ pub struct Leniency {
     pub no_greeting: bool,
     /// Command lines that end in a lone LF (RFC 5321 2.3.8).
     pub line_feed: bool,
+    /// POP3 commands with blanks before, between or after their words beyond the single ones that separate them, and with
+    /// more arguments than they take (RFC 1939 3).
+    pub pop3_blanks: bool,
 }
 
 impl Leniency {
@@ -78,6 +81,7 @@ impl Leniency {
         local_part: true,
         no_greeting: false,
         line_feed: true,
+        pop3_blanks: true,
     };
     /// With `strict = true`.
     pub const STRICT: Self = Self {
@@ -87,6 +91,7 @@ impl Leniency {
         local_part: false,
         no_greeting: false,
         line_feed: false,
+        pop3_blanks: false,
     };
 }
 

@@ -1,4 +1,16 @@
 //! Framing, apart from parsing: octets to command lines and message data, with every length bounded before it is kept.
+//! However the octets are cut on their way, the same inputs come out. What a line means is the session's business.
+//!
+//! A line ends at LF; whether a CR stood before it is told along (RFC 5321 2.3.8). Data ends at `CRLF.CRLF` and nowhere
+//! else, and a dot is taken away only after CRLF (RFC 5321 4.1.1.4, 4.5.2): a server that lets a lone LF do either can be
+//! made to see a message that the next server does not.
+
+use crate::lab::{LoneNewline, ServerConfig};
+
+use super::{Input, Next};
+
+/// How much room [`Framer::buffer`] has for one read, in octets.
+pub const READ: usize = 16 << 10;
 
 /// Message data up to `CRLF.CRLF`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,4 +32,408 @@ pub enum DataFault {
     LineTooLong,
     /// A CR or LF that stands alone, where the lab refuses it.
     LoneNewline,
+}
+
+/// The limits of one connection's framing, in octets with CRLF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest command line; a longer one is thrown away up to its end.
+    pub line: usize,
+    /// The longest text line of a message.
+    pub text_line: usize,
+    /// The longest message.
+    pub message: u64,
+    /// What happens to a lone CR or LF in data.
+    pub lone_newline: LoneNewline,
+}
+
+impl Limits {
+    /// What a server is told, with command lines of at most `line` octets.
+    pub fn of(config: &ServerConfig, line: usize) -> Self {
+        Self {
+            line,
+            text_line: config.limits.text_line,
+            message: config.limits.message,
+            lone_newline: config.lone_newline,
+        }
+    }
+}
+
+/// Cuts what a connection brings into inputs. It holds at most one line and what one read brought; an idle one holds nothing.
+#[derive(Debug)]
+pub struct Framer {
+    limits: Limits,
+    buffer: Vec<u8>,
+    /// Up to here the buffer is used up.
+    start: usize,
+    /// So many octets after `start` hold no line end.
+    scanned: usize,
+    /// So many octets of a line over the limit are thrown away already.
+    dropped: u64,
+    data: Option<Receiver>,
+}
+
+impl Framer {
+    /// A framer that has seen nothing.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, buffer: Vec::new(), start: 0, scanned: 0, dropped: 0, data: None }
+    }
+
+    /// Adds what came.
+    pub fn feed(&mut self, octets: &[u8]) {
+        self.compact();
+        self.buffer.extend_from_slice(octets);
+    }
+
+    /// The buffer to append to, with room for at least [`READ`] octets: for a driver that reads straight into it.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.compact();
+        self.buffer.reserve(READ);
+        &mut self.buffer
+    }
+
+    /// Whether octets wait that no input has used up: a pipelining client's next commands, or the start of one.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.len() == self.start
+    }
+
+    /// Throws away what waits: after STARTTLS nothing that came in the clear may count (RFC 3207 4.2).
+    pub fn clear(&mut self) {
+        *self = Self::new(self.limits);
+    }
+
+    /// The next input of the kind that the session wants, if all of it is there. After `None` the buffer has given back the memory it does not need.
+    pub fn next(&mut self, want: Next) -> Option<Input<'_>> {
+        match want {
+            Next::Line => self.line(),
+            Next::Data => self.data().map(Input::Data),
+            Next::Close => None,
+        }
+    }
+
+    fn line(&mut self) -> Option<Input<'_>> {
+        let rest = &self.buffer[self.start..];
+        let Some(end) = memchr::memchr(b'\n', &rest[self.scanned..]).map(|at| self.scanned + at) else {
+            self.scanned = rest.len();
+            // Whatever ends it now, it is over the limit.
+            if self.dropped > 0 || rest.len() >= self.limits.line {
+                self.dropped += rest.len() as u64;
+                self.consume(self.scanned);
+            }
+            self.release();
+            return None;
+        };
+        let length = end + 1;
+        let line = self.start..self.start + end;
+        self.consume(length);
+        let octets = std::mem::take(&mut self.dropped) + length as u64;
+        if octets > self.limits.line as u64 {
+            return Some(Input::LineTooLong { octets });
+        }
+        let line = &self.buffer[line];
+        let (octets, crlf) = line.strip_suffix(b"\r").map_or((line, false), |line| (line, true));
+        Some(Input::Line { octets, crlf })
+    }
+
+    fn data(&mut self) -> Option<Data> {
+        let receiver = self.data.get_or_insert_with(|| Receiver::new(self.limits));
+        let (used, ended) = receiver.take(&self.buffer[self.start..]);
+        self.consume(used);
+        if !ended {
+            self.release();
+            return None;
+        }
+        self.data.take().map(|receiver| receiver.data)
+    }
+
+    fn consume(&mut self, octets: usize) {
+        self.start += octets;
+        self.scanned = 0;
+    }
+
+    fn compact(&mut self) {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+    }
+
+    fn release(&mut self) {
+        self.compact();
+        self.buffer.shrink_to_fit();
+    }
+}
+
+/// Message data on its way.
+#[derive(Debug)]
+struct Receiver {
+    limits: Limits,
+    data: Data,
+    /// The next octet is the first after CRLF: a dot there is not text.
+    at_start: bool,
+    /// Octets of the text line so far.
+    line: usize,
+    /// Octets of the message so far, kept or not.
+    size: u64,
+}
+
+impl Receiver {
+    fn new(limits: Limits) -> Self {
+        // The CRLF before the final dot may be the one that ended DATA's own line (RFC 5321 4.1.1.4).
+        Self { limits, data: Data::default(), at_start: true, line: 0, size: 0 }
+    }
+
+    /// Takes what it can, and says how much that was and whether the data has ended. Up to two octets may stay until it
+    /// is known what they mean.
+    fn take(&mut self, octets: &[u8]) -> (usize, bool) {
+        let (mut used, mut kept) = (0, 0);
+        let ended = loop {
+            let rest = &octets[used..];
+            if self.at_start {
+                match rest {
+                    [b'.', b'\r', b'\n', ..] => {
+                        self.keep(&octets[kept..used]);
+                        used += 3;
+                        kept = used;
+                        break true;
+                    }
+                    [] | [b'.'] | [b'.', b'\r'] => break false,
+                    [b'.', ..] => {
+                        self.keep(&octets[kept..used]);
+                        used += 1;
+                        kept = used;
+                    }
+                    [..] => {}
+                }
+                self.at_start = false;
+                continue;
+            }
+            let Some(text) = memchr::memchr2(b'\r', b'\n', rest) else {
+                self.count(rest.len());
+                used += rest.len();
+                break false;
+            };
+            self.count(text);
+            used += text;
+            match &octets[used..] {
+                [b'\r'] => break false,
+                [b'\r', b'\n', ..] => {
+                    self.newline(2);
+                    self.at_start = true;
+                    used += 2;
+                }
+                lone => {
+                    self.keep(&octets[kept..used]);
+                    self.lone_newline(lone[0]);
+                    used += 1;
+                    kept = used;
+                }
+            }
+        };
+        self.keep(&octets[kept..used]);
+        self.data.octets += used as u64;
+        (used, ended)
+    }
+
+    /// Counts text of one line against both limits. Which of them is passed first must not depend on how the text was cut.
+    fn count(&mut self, octets: usize) {
+        let line_room = self.limits.text_line.saturating_sub(2 + self.line) as u64;
+        let room = self.limits.message.saturating_sub(self.size);
+        self.line += octets;
+        self.size += octets as u64;
+        if octets as u64 > line_room.min(room) {
+            self.fault(if line_room <= room { DataFault::LineTooLong } else { DataFault::TooLarge });
+        }
+    }
+
+    fn newline(&mut self, octets: u64) {
+        self.line = 0;
+        self.size += octets;
+        if self.size > self.limits.message {
+            self.fault(DataFault::TooLarge);
+        }
+    }
+
+    fn lone_newline(&mut self, octet: u8) {
+        match self.limits.lone_newline {
+            LoneNewline::Refuse => self.fault(DataFault::LoneNewline),
+            LoneNewline::Convert => {
+                self.newline(2);
+                self.keep(b"\r\n");
+            }
+            LoneNewline::Keep => {
+                self.newline(1);
+                self.keep(&[octet]);
+            }
+        }
+    }
+
+    fn keep(&mut self, octets: &[u8]) {
+        if self.data.fault.is_none() {
+            self.data.content.extend_from_slice(octets);
+        }
+    }
+
+    fn fault(&mut self, fault: DataFault) {
+        self.data.fault.get_or_insert(fault);
+        self.data.content = Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { line: 20, text_line: 12, message: 40, lone_newline: LoneNewline::Refuse };
+
+    /// Everything that comes out of `pieces`: lines as text, `!n` for a line of n octets that was too long.
+    fn lines(pieces: &[&[u8]]) -> Vec<String> {
+        let mut framer = Framer::new(LIMITS);
+        let mut found = Vec::new();
+        for piece in pieces {
+            framer.feed(piece);
+            while let Some(input) = framer.next(Next::Line) {
+                found.push(match input {
+                    Input::Line { octets, crlf } => format!("{}{}", octets.escape_ascii(), if crlf { "" } else { "~" }),
+                    Input::LineTooLong { octets } => format!("!{octets}"),
+                    other => panic!("{other:?}"),
+                });
+            }
+        }
+        found
+    }
+
+    fn data(limits: Limits, octets: &[u8], step: usize) -> Option<(Data, Vec<u8>)> {
+        let mut framer = Framer::new(limits);
+        let mut pieces = octets.chunks(step);
+        loop {
+            framer.feed(pieces.next()?);
+            if let Some(input) = framer.next(Next::Data) {
+                let Input::Data(data) = input else { panic!("{input:?}") };
+                let rest = framer.buffer().clone();
+                return Some((data, [rest, pieces.collect::<Vec<_>>().concat()].concat()));
+            }
+        }
+    }
+
+    fn content(lone_newline: LoneNewline, octets: &[u8]) -> Result<String, DataFault> {
+        let (data, _) = data(Limits { lone_newline, ..LIMITS }, octets, 3).expect("the end");
+        assert_eq!(data.octets, octets.len() as u64);
+        data.fault.map_or_else(|| Ok(data.content.escape_ascii().to_string()), Err)
+    }
+
+    #[test]
+    fn a_line_ends_at_lf_and_tells_about_its_cr() {
+        assert_eq!(lines(&[b"NOOP\r\nQUIT\nx\ry\r\n\r\n"]), ["NOOP", "QUIT~", "x\\ry", ""]);
+        assert_eq!(lines(&[b"NO", b"OP\r", b"\nQU"]), ["NOOP"]);
+        assert_eq!(lines(&[b"\xff\0\r\n"]), ["\\xff\\x00"]);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_thrown_away_to_its_end() {
+        let line = |length: usize| [b"x".repeat(length - 2).as_slice(), b"\r\nNOOP\r\n"].concat();
+        assert_eq!(lines(&[&line(20)]), ["x".repeat(18).as_str(), "NOOP"]);
+        assert_eq!(lines(&[&line(21)]), ["!21", "NOOP"]);
+        let many: Vec<&[u8]> =
+            std::iter::repeat_n(b"0123456789".as_slice(), 1_000).chain([b"\r\n".as_slice()]).collect();
+        assert_eq!(lines(&many), ["!10002"]);
+    }
+
+    #[test]
+    fn an_endless_line_costs_no_memory() {
+        let mut framer = Framer::new(LIMITS);
+        for _ in 0..10_000 {
+            framer.feed(b"0123456789");
+            assert_eq!(framer.next(Next::Line), None);
+            assert!(framer.buffer.capacity() <= 64);
+        }
+    }
+
+    #[test]
+    fn an_idle_framer_holds_no_memory() {
+        let mut framer = Framer::new(LIMITS);
+        framer.buffer().extend_from_slice(b"NOOP\r\n");
+        assert!(framer.next(Next::Line).is_some() && framer.next(Next::Line).is_none());
+        assert!(framer.is_empty());
+        assert_eq!(framer.buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn what_came_in_the_clear_can_be_thrown_away() {
+        let mut framer = Framer::new(LIMITS);
+        framer.feed(b"STARTTLS\r\nMAIL FROM:<>\r\n");
+        assert!(framer.next(Next::Line).is_some());
+        framer.clear();
+        assert!(framer.is_empty() && framer.next(Next::Line).is_none());
+    }
+
+    #[test]
+    fn data_ends_at_crlf_dot_crlf_only() {
+        let refuse = |octets| content(LoneNewline::Refuse, octets);
+        assert_eq!(refuse(b".\r\n").as_deref(), Ok(""));
+        assert_eq!(refuse(b"a\r\n.\r\n").as_deref(), Ok("a\\r\\n"));
+        assert_eq!(refuse(b"..\r\n.b\r\n...\r\nc.\r\n.\r\n").as_deref(), Ok(".\\r\\nb\\r\\n..\\r\\nc.\\r\\n"));
+        for open in
+            ["", ".", ".\r", ".\n", "a\r\n.\n", "a\n.\r\n", "a\n.\n", "a\r.\r\n", "a\r.\r", "a\r\n.\r", ".\r\r\n"]
+        {
+            for lone_newline in [LoneNewline::Refuse, LoneNewline::Convert, LoneNewline::Keep] {
+                assert_eq!(data(Limits { lone_newline, ..LIMITS }, open.as_bytes(), 9), None, "{open:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lone_newline_is_refused_converted_or_kept() {
+        for (octets, converted, kept) in [
+            (b"a\nb\r\n.\r\n".as_slice(), "a\\r\\nb\\r\\n", "a\\nb\\r\\n"),
+            (b"a\rb\r\n.\r\n", "a\\r\\nb\\r\\n", "a\\rb\\r\\n"),
+            (b"a\n.\r\n.\r\n", "a\\r\\n.\\r\\n", "a\\n.\\r\\n"),
+            (b".\n\r\n.\r\n", "\\r\\n\\r\\n", "\\n\\r\\n"),
+            (b"a\r\r\n.\r\n", "a\\r\\n\\r\\n", "a\\r\\r\\n"),
+        ] {
+            assert_eq!(content(LoneNewline::Refuse, octets), Err(DataFault::LoneNewline));
+            assert_eq!(content(LoneNewline::Convert, octets).as_deref(), Ok(converted));
+            assert_eq!(content(LoneNewline::Keep, octets).as_deref(), Ok(kept));
+        }
+    }
+
+    #[test]
+    fn text_lines_and_messages_are_limited_on_both_sides() {
+        let text = |lines: &[usize]| {
+            let lines: Vec<String> = lines.iter().map(|length| "x".repeat(length - 2)).collect();
+            content(LoneNewline::Refuse, format!("{}\r\n.\r\n", lines.join("\r\n")).as_bytes()).map(|_| ())
+        };
+        assert_eq!(text(&[12]), Ok(()));
+        assert_eq!(text(&[13]), Err(DataFault::LineTooLong));
+        assert_eq!(text(&[10, 10, 10, 10]), Ok(()));
+        assert_eq!(text(&[10, 10, 10, 11]), Err(DataFault::TooLarge));
+        // The dot that is taken away counts for neither limit.
+        assert!(content(LoneNewline::Refuse, b"..345678901\r\n.\r\n").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn however_data_is_cut_the_same_comes_out(
+            octets in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'.'), Just(b'a')], 0..120),
+            step in 1..7_usize,
+            lone_newline in prop_oneof![Just(LoneNewline::Refuse), Just(LoneNewline::Convert), Just(LoneNewline::Keep)],
+        ) {
+            let limits = Limits { lone_newline, ..LIMITS };
+            let whole = data(limits, &octets, usize::MAX);
+            prop_assert_eq!(&data(limits, &octets, step), &whole);
+            let end = memchr::memmem::find(&[b"\r\n", octets.as_slice()].concat(), b"\r\n.\r\n").map(|at| at + 3);
+            prop_assert_eq!(whole.map(|(data, _)| data.octets), end.map(|end| end as u64));
+        }
+
+        #[test]
+        fn however_lines_are_cut_the_same_comes_out(
+            octets in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'x')], 0..200),
+            step in 1..9_usize,
+        ) {
+            let cut: Vec<&[u8]> = octets.chunks(step).collect();
+            prop_assert_eq!(lines(&cut), lines(&[&octets]));
+        }
+    }
 }

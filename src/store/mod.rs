@@ -1,1 +1,265 @@
-//! store
+//! The store: mail and evidence of one server in one SQLite file, committed together. One thread writes; whoever promises
+//! something waits for the commit that keeps it. No protocol knowledge, no sockets.
+//!
+//! ```text
+//!  sessions ── record, deliver, expunge ──▶ queue ──▶ writer ── one transaction, one sync ──▶ file
+//!           ◀─────────── committed ────────────────────┘                                       │
+//!  sessions ── entries, message ◀───────────── a reading connection ◀──────────────────────────┤
+//!  report, trace ── Reader ◀───────── any process, also while nothing runs ◀───────────────────┘
+//! ```
+
+mod batch;
+mod code;
+mod error;
+mod queue;
+mod reader;
+mod schema;
+mod state;
+mod writer;
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+pub use error::StoreError;
+pub use reader::{Counts, Mailbox, Reader, StoredMessage};
+pub use schema::VERSION;
+
+use self::{
+    queue::{Delivery, Job, Queue, Reset, Work},
+    state::{Holdings, State},
+    writer::Writer,
+};
+use crate::{
+    evidence::{Conn, EventKind, Injected, MessageId, Seq, Timestamp, Uid, Who},
+    lab::Login,
+    mail::{self, Entry, Envelope},
+};
+
+/// The writer's stack. SQLite needs a few tens of KiB; the rest is room, and costs address space only.
+const WRITER_STACK: usize = 256 << 10;
+
+/// Where events come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The connection; 0 for none.
+    pub conn: Conn,
+    /// Who it was, as far as the server knew.
+    pub who: Who,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// A server's store. Clones are the same store.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    queue: Arc<Queue>,
+    holdings: Holdings,
+    locked: Arc<Mutex<HashSet<Login>>>,
+    conn: AtomicU64,
+    committed: watch::Receiver<Seq>,
+    /// Opened by the first reader; gone after [`Store::close`].
+    reading: Mutex<Option<Connection>>,
+}
+
+impl Store {
+    /// Opens the store and makes it where there is none.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = schema::open_writer(path)?;
+        let holdings = Holdings::default();
+        let load = || holdings.load(&connection).and_then(|()| State::load(&connection));
+        let state = load().map_err(|error| StoreError::read(path, &error))?;
+        let queue = Arc::new(Queue::new());
+        let (committed, last) = watch::channel(Seq(state.seq));
+        let store = Shared {
+            path: path.to_owned(),
+            queue: Arc::clone(&queue),
+            holdings: holdings.clone(),
+            locked: Arc::default(),
+            conn: AtomicU64::new(state.conn),
+            committed: last,
+            reading: Mutex::new(None),
+        };
+        let path = path.to_owned();
+        let writer =
+            Writer { path: path.clone(), connection, queue, state, holdings, committed, logged: 0, lost: None };
+        let thread = thread::Builder::new().name("store".to_owned()).stack_size(WRITER_STACK);
+        thread.spawn(|| writer.run()).map_err(|error| StoreError::Open { path, why: error.to_string() })?;
+        Ok(Self(Arc::new(store)))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Writes events down, in order with everything else of the same caller. They are durable with the next commit, soon.
+    pub async fn record(&self, origin: Origin, events: Vec<EventKind>) -> Result<(), StoreError> {
+        let share = self.0.queue.share(events.len() * 1_024).await?;
+        self.0.queue.push(Job { origin, events, work: Work::Record, done: None, share })
+    }
+
+    /// Stores a message; `events` come first, [`EventKind::Accepted`] after them. Returns when all of it is committed.
+    pub async fn deliver(
+        &self,
+        origin: Origin,
+        events: Vec<EventKind>,
+        envelope: Envelope,
+        injected: Option<Injected>,
+    ) -> Result<(), StoreError> {
+        let octets = envelope.trace.len() + envelope.content.len();
+        // Here and not in the writer, where everybody would wait for it.
+        let sha256 = mail::sha256(&envelope.content);
+        self.commit(origin, events, Work::Deliver(Box::new(Delivery { envelope, sha256, injected })), octets).await
+    }
+
+    /// Takes entries out of a mailbox, together with `events`. Returns when that is committed.
+    pub async fn expunge(
+        &self,
+        origin: Origin,
+        events: Vec<EventKind>,
+        mailbox: Login,
+        entries: Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        self.commit(origin, events, Work::Expunge(Box::new((mailbox, entries))), 0).await
+    }
+
+    /// Starts a new run of each student: takes out of the mailboxes what is in the student's own, what the student sent and
+    /// what was injected for the student; for a whole group everything. An [`EventKind::Reset`] for each says what.
+    pub async fn reset(&self, origin: Origin, students: Vec<Login>, whole_group: bool) -> Result<(), StoreError> {
+        self.commit(origin, Vec::new(), Work::Reset(Box::new(Reset { students, whole_group })), 0).await
+    }
+
+    /// Returns when everything that was recorded before is committed.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.commit(writer::nobody(), Vec::new(), Work::Record, 0).await
+    }
+
+    /// Commits what is under way and closes the file. Whoever comes later gets [`StoreError::Closed`].
+    pub async fn close(&self) -> Result<(), StoreError> {
+        *lock(&self.0.reading) = None;
+        let result = self.commit(writer::nobody(), Vec::new(), Work::Close, 0).await;
+        self.0.queue.close();
+        result
+    }
+
+    async fn commit(
+        &self,
+        origin: Origin,
+        events: Vec<EventKind>,
+        work: Work,
+        octets: usize,
+    ) -> Result<(), StoreError> {
+        let share = self.0.queue.share(octets).await?;
+        let (done, answer) = oneshot::channel();
+        self.0.queue.push(Job { origin, events, work, done: Some(done), share })?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// What the mailbox holds, in the order of UIDs. Reads from memory or the page cache: a few microseconds, a few
+    /// milliseconds for 10,000 entries.
+    pub fn entries(&self, mailbox: &Login) -> Result<Vec<Entry>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT uid, message, octets FROM entry WHERE mailbox = ? ORDER BY uid";
+            let mut statement = connection.prepare_cached(sql)?;
+            let entry = |row: &rusqlite::Row<'_>| {
+                Ok(Entry { uid: Uid(row.get(0)?), message: MessageId(row.get(1)?), octets: row.get(2)? })
+            };
+            statement.query_map([mailbox.as_str()], entry)?.collect()
+        })
+    }
+
+    /// The whole message, trace fields first.
+    pub fn message(&self, id: MessageId) -> Result<Vec<u8>, StoreError> {
+        let found = self.read(|connection| reader::message(connection, id))?;
+        let missing = || StoreError::Damaged { path: self.0.path.clone(), why: format!("message {} is missing", id.0) };
+        found.map(|message| message.octets).ok_or_else(missing)
+    }
+
+    /// The injected mail of the current runs.
+    pub fn injected(&self) -> Result<Vec<Injected>, StoreError> {
+        self.read(reader::injected)
+    }
+
+    fn read<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let mut reading = lock(&self.0.reading);
+        let connection = match reading.take() {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.0.path)?,
+        };
+        let connection = reading.insert(connection);
+        ask(connection).map_err(|error| StoreError::read(&self.0.path, &error))
+    }
+
+    /// Locks a mailbox for one session; none where another has it. Dropping the lock frees it.
+    pub fn try_lock(&self, mailbox: &Login) -> Option<MailboxLock> {
+        let free = lock(&self.0.locked).insert(mailbox.clone());
+        free.then(|| MailboxLock { mailbox: mailbox.clone(), locked: Arc::clone(&self.0.locked) })
+    }
+
+    /// Whether so many octets more would keep the mailbox within `limit`.
+    pub fn room(&self, mailbox: &Login, octets: u64, limit: u64) -> bool {
+        let held = self.0.holdings.lock().get(mailbox).map_or(0, |holding| holding.octets);
+        held.saturating_add(octets) <= limit
+    }
+
+    /// The mailboxes that ever held something, in order, with what they hold.
+    pub fn mailboxes(&self) -> Vec<Mailbox> {
+        let holdings = self.0.holdings.lock();
+        let mailbox = |(name, holding): (&Login, &state::Holding)| Mailbox {
+            name: name.clone(),
+            count: holding.count,
+            octets: holding.octets,
+        };
+        let mut all: Vec<Mailbox> = holdings.iter().map(mailbox).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
+    /// A connection number that was never used before.
+    pub fn next_conn(&self) -> Conn {
+        Conn(self.0.conn.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// The last committed event, and a signal when there are more.
+    pub fn subscribe(&self) -> watch::Receiver<Seq> {
+        self.0.committed.clone()
+    }
+}
+
+impl Drop for Shared {
+    /// Without its senders the writer works off what is queued and ends.
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// A locked mailbox.
+#[derive(Debug)]
+pub struct MailboxLock {
+    mailbox: Login,
+    locked: Arc<Mutex<HashSet<Login>>>,
+}
+
+impl Drop for MailboxLock {
+    fn drop(&mut self) {
+        lock(&self.locked).remove(&self.mailbox);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,1 +1,91 @@
-//! marking
+//! Marking as tables from evidence to verdict (`tests/marking/*.txt`), marked after every row, and as properties.
+
+mod notation;
+mod properties;
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use labctl::marking::{Marker, Verdict, words::Words};
+use notation::Table;
+
+/// Plays a table and writes, after every row, what changed; the rest of the file stands as it is.
+fn play(text: &str) -> String {
+    let mut table = Table::read(text);
+    let mut marker = table.marker();
+    let mut before = said(&marker);
+    let mut out = String::new();
+    for line in text.lines().filter(|line| !line.starts_with('=')) {
+        writeln!(out, "{line}").unwrap();
+        if let Some(event) = table.event(line) {
+            marker.take(&event, &mut |id| table.content(id));
+            let after = said(&marker);
+            for (new, _) in after.iter().zip(&before).filter(|(new, old)| new != old) {
+                writeln!(out, "= {new}").unwrap();
+            }
+            before = after;
+        }
+    }
+    let replayed = table.replay();
+    assert_eq!(replayed, said(&marker), "live marks are the marks of a replay");
+    out
+}
+
+fn said(marker: &Marker) -> Vec<String> {
+    let mut lines = Vec::new();
+    for student in marker.marks() {
+        for mark in &student.exercises {
+            let (login, id, verdict) = (&student.login, &mark.exercise.id, mark.verdict.as_str());
+            let events = mark.events().iter().map(|seq| seq.0.to_string()).collect::<Vec<_>>().join(" ");
+            let proof = if mark.verdict == Verdict::Done { format!(" [{events}]") } else { String::new() };
+            lines.push(format!("{login} {id} {verdict} {}{proof}: {}", mark.points, Words::default().why(mark)));
+        }
+    }
+    lines
+}
+
+/// One file; `UPDATE=1` rewrites its `=` lines.
+fn check(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/marking").join(name);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("read `{}`: {error}", path.display()));
+    let played = play(&text);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, played).unwrap();
+    } else {
+        assert_eq!(text, played, "`tests/marking/{name}`: run with UPDATE=1 and read the difference");
+    }
+}
+
+macro_rules! tables {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            check(concat!(stringify!($name), ".txt"));
+        })*
+
+        #[test]
+        fn every_table_is_played() {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/marking");
+            let mut found: Vec<String> =
+                fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            found.sort();
+            let mut known = vec![$(concat!(stringify!($name), ".txt")),*];
+            known.sort_unstable();
+            assert_eq!(found, known);
+        }
+    };
+}
+
+tables! {
+    a_conversation_is_steps_in_order
+    a_forbidden_step_breaks_what_came_before
+    a_message_is_seen_from_its_envelope_first
+    an_exercise_waits_for_others
+    damage_is_never_the_students_fault
+    one_connection_or_several
+    retrieved_and_deleted
+    a_mailbox_belongs_to_the_group
+    a_reset_forgets
+    a_student_known_later
+    headers_without_an_empty_line
+    words_are_whole_words
+}

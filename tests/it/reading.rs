@@ -1,1 +1,340 @@
-//! reading
+//! Labs in, diagnostics out: `tests/reading/NAME.toml` reads as `NAME.txt` beside it says. `UPDATE=1` rewrites the latter.
+
+use std::{collections::BTreeSet, fmt::Write as _, fs, io, path::Path, time::Instant};
+
+use labctl::{
+    lab::{Check, Lab, MAX_EXERCISES, MAX_GROUP, MAX_GROUPS, MAX_MAILS, MAX_STUDENTS, exercise::MAX_STEPS},
+    reading::{Code, Reading, keys, read, render, templates, to_json},
+};
+use proptest::prelude::*;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reading");
+const REFERENCE: &str = include_str!("../../src/reading/reference.md");
+
+fn read_fixture(name: &str) -> Reading {
+    let octets = fs::read(Path::new(FOLDER).join(name)).expect(name);
+    read(octets, Path::new(name), &mut |path| match fs::read(Path::new(FOLDER).join(path)) {
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => Err(io::Error::other("it does not exist")),
+        other => other,
+    })
+}
+
+/// Reads a lab with a roster from memory.
+fn read_text(lab: &str, roster: impl AsRef<[u8]>) -> Reading {
+    read(lab, Path::new("/labs/test/lab.toml"), &mut |_| Ok(roster.as_ref().to_vec()))
+}
+
+fn codes(reading: &Reading) -> Vec<&'static str> {
+    reading.diagnostics.iter().map(|problem| problem.code.as_str()).collect()
+}
+
+fn fixtures() -> Vec<String> {
+    let names = fs::read_dir(FOLDER).expect(FOLDER).map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml")).collect();
+    names.sort();
+    names
+}
+
+/// What people would ask about a lab: who is where.
+fn people(lab: &Lab) -> String {
+    let mut text = format!("lab {}, catch-all {:?}\n", lab.name, lab.settings.catch_all);
+    for group in &lab.groups {
+        let users: Vec<String> = group.users.iter().map(|user| user.name.to_string()).collect();
+        writeln!(text, "  {} {} {} [{}]", group.name, group.domain, group.host, users.join(" ")).unwrap();
+        for student in &group.students {
+            let parts = [&student.name, &student.email, &student.password].map(|part| part.as_deref().unwrap_or("-"));
+            writeln!(text, "    {} | {}", student.login, parts.join(" | ")).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn labs_read_as_expected() {
+    let mut wrong = Vec::new();
+    for name in fixtures() {
+        let reading = read_fixture(&name);
+        let mut text = render(&reading.diagnostics, &reading.sources, false);
+        text.push_str(&reading.lab.as_ref().map_or("no lab\n".to_owned(), people));
+        let file = Path::new(FOLDER).join(&name).with_extension("txt");
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&file, &text).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap_or_default();
+        if text != expected {
+            wrong.push(format!("{name}\n--- expected\n{expected}\n--- found\n{text}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_code_is_in_some_fixture() {
+    let seen: BTreeSet<Code> =
+        fixtures().iter().flat_map(|name| read_fixture(name).diagnostics).map(|problem| problem.code).collect();
+    // What takes eight mebibytes to show is shown where files are decoded.
+    let missing: Vec<&str> = Code::ALL
+        .iter()
+        .filter(|code| !seen.contains(code) && **code != Code::TooLarge)
+        .map(|code| code.as_str())
+        .collect();
+    assert!(missing.is_empty(), "no fixture has {missing:?}");
+}
+
+#[test]
+fn a_lab_is_there_exactly_without_errors() {
+    for name in fixtures() {
+        let reading = read_fixture(&name);
+        assert_eq!(reading.lab.is_some(), reading.errors() == 0, "{name}");
+    }
+}
+
+#[test]
+fn the_reference_names_every_key_and_every_code() {
+    for section in keys::SECTIONS {
+        let heading = format!("### {}\n", section.name);
+        let text = REFERENCE.split(&heading).nth(1).unwrap_or_else(|| panic!("no heading `{}`", section.name));
+        let table =
+            text.lines().skip_while(|line| !line.starts_with("|---")).skip(1).take_while(|line| !line.is_empty());
+        let named: Vec<&str> = table.filter_map(|row| row.split('`').nth(1)).collect();
+        assert_eq!(named, section.keys, "{}", section.name);
+    }
+    for code in Code::ALL {
+        let row = format!("| `{}` | {} | {} |", code.as_str(), code.severity().as_str(), code.about());
+        assert!(REFERENCE.contains(&row), "the reference lacks: {row}");
+    }
+    for (placeholder, about) in labctl::lab::template::PLACEHOLDERS {
+        assert!(REFERENCE.contains(&format!("| `{{{placeholder}}}` | {about} |")), "{placeholder}");
+    }
+}
+
+#[test]
+fn the_labs_of_the_reference_read() {
+    let blocks: Vec<&str> =
+        REFERENCE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(blocks.len() > 3);
+    for block in blocks {
+        let whole = if block.lines().any(|line| line.starts_with("domain")) {
+            block.to_owned()
+        } else {
+            format!("{REFERENCE_LAB}{block}")
+        };
+        let reading = read_text(&whole, "group,login\ng01,ana\ng02,ben\n");
+        let text = render(&reading.diagnostics, &reading.sources, false);
+        assert!(reading.lab.is_some(), "{block}\n{text}");
+    }
+}
+
+/// What the pieces of labs in the reference stand in.
+const REFERENCE_LAB: &str = "domain = \"{group}.lab\"\nusers = [\"user1\", \"user2\"]\nroster = \"roster.csv\"\n";
+
+#[test]
+fn json_has_a_place_and_a_way_out() {
+    let reading = read_text("domain = \"lib.simulacion\"\nusers = [\"ñ\", \"a\"]\nrelai = false\n", "");
+    let json = to_json(&reading.diagnostics, &reading.sources);
+    let expected = serde_json::json!({
+        "version": 1,
+        "diagnostics": [
+            {
+                "code": "bad-name",
+                "severity": "error",
+                "message": "`ñ` is no name for a mailbox",
+                "file": "/labs/test/lab.toml",
+                "line": 2,
+                "column": 10,
+                "help": null,
+            },
+            {
+                "code": "unknown-key",
+                "severity": "error",
+                "message": "there is no key `relai` in the lab",
+                "file": "/labs/test/lab.toml",
+                "line": 3,
+                "column": 1,
+                "help": "did you mean `relay`?",
+            },
+        ],
+    });
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn colour_is_only_there_where_it_is_asked_for() {
+    let reading = read_text("relai = false", "");
+    assert!(!render(&reading.diagnostics, &reading.sources, false).contains('\x1b'));
+    assert!(render(&reading.diagnostics, &reading.sources, true).contains('\x1b'));
+}
+
+#[test]
+fn a_lab_gets_its_name_from_its_folder_or_its_file() {
+    let name = |path: &str| {
+        let reading = read("domain = \"a.lab\"\nusers = [\"u\"]", Path::new(path), &mut |_| unreachable!());
+        reading.lab.unwrap().name.to_string()
+    };
+    assert_eq!(name("/labs/practica2/lab.toml"), "practica2");
+    assert_eq!(name("/labs/Práctica 2/lab.toml"), "practica-2");
+    assert_eq!(name("/labs/argosoft.toml"), "argosoft");
+    assert_eq!(name("lab.toml"), "lab");
+    assert_eq!(name(""), "lab");
+}
+
+/// A roster of this many students, `size` to a group.
+fn roster(students: usize, size: usize) -> String {
+    let row = |number: usize| format!("g{},s{number},Ana,ana@example.edu\n", number / size);
+    std::iter::once("group,login,name,email\n".to_owned()).chain((0..students).map(row)).collect()
+}
+
+const CLASS: &str = "domain = \"{group}.lab\"\nroster = \"roster.csv\"\n";
+
+#[test]
+fn limits_of_people_hold_at_n_and_not_at_n_plus_1() {
+    for (students, size, most) in
+        [(MAX_STUDENTS, 100, "students"), (MAX_GROUPS, 1, "groups"), (MAX_GROUP, MAX_GROUP + 1, "one group")]
+    {
+        let reading = read_text(CLASS, roster(students, size));
+        assert_eq!(codes(&reading), [""; 0], "{most}");
+        let reading = read_text(CLASS, roster(students + 1, size));
+        assert_eq!(codes(&reading), ["too-many"], "{most}");
+    }
+}
+
+#[test]
+fn ten_thousand_students_are_answered_at_once() {
+    let start = Instant::now();
+    let reading = read_text(CLASS, roster(10_000, 2));
+    let text = render(&reading.diagnostics, &reading.sources, false);
+    assert!(text.contains("there are 10000 students, but a lab has at most 4096"), "{text}");
+    let same: String = "group,login\n".to_owned() + &"g01,ana\n".repeat(10_000);
+    let reading = read_text(CLASS, same);
+    assert!(render(&reading.diagnostics, &reading.sources, false).contains("more like this"));
+    // Quadratic work would take minutes; this is no measurement.
+    assert!(start.elapsed().as_secs() < 30);
+}
+
+#[test]
+fn limits_of_exercises_and_mails_hold_at_n_and_not_at_n_plus_1() {
+    let smallest = "domain = \"a.lab\"\nusers = [\"u\"]\n";
+    let exercise =
+        |n: usize| format!("[[exercise]]\nid = \"{n}\"\ncheck = [{{ mailbox = {{ of = \"u\", count = 1 }} }}]\n");
+    let mail = |n: usize| format!("[[mail]]\nid = \"{n}\"\n");
+    let step = |count: usize| {
+        let steps = vec!["\"NOOP -> 250\""; count].join(", ");
+        format!("[[exercise]]\nid = \"1\"\n[[exercise.check]]\nprotocol = \"smtp\"\nsteps = [{steps}]\n")
+    };
+    let tables: [(usize, &dyn Fn(usize) -> String); 3] = [
+        (MAX_EXERCISES, &|count| (0..count).map(exercise).collect()),
+        (MAX_MAILS, &|count| (0..count).map(mail).collect()),
+        (MAX_STEPS, &step),
+    ];
+    for (most, text) in tables {
+        assert_eq!(codes(&read_text(&format!("{smallest}{}", text(most)), "")), [""; 0], "{most}");
+        assert_eq!(codes(&read_text(&format!("{smallest}{}", text(most + 1)), "")), ["too-many"], "{most}");
+    }
+}
+
+#[test]
+fn numbers_hold_at_their_ends_and_not_beyond() {
+    let table = [
+        ("[limits]\nline = ", 64, 65_536),
+        ("[limits]\nsessions = ", 1, 100_000),
+        ("[limits]\npop3_idle_secs = ", 1, 86_400),
+        ("[ports]\nsmtp = ", 1, 65_535),
+        ("[[mail]]\nid = \"m\"\ntext = ", 3, 1 << 20),
+        ("[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\nsession = ", 1, 100),
+        ("[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\npoints = ", 0, 1_000),
+        ("group_size = ", 1, 200),
+    ];
+    for (key, least, most) in table {
+        let errors =
+            |number: i64| read_text(&format!("domain = \"a.lab\"\nusers = [\"u\"]\n{key}{number}\n"), "").errors();
+        assert_eq!([least - 1, least, most, most + 1].map(errors), [1, 0, 0, 1], "{key}");
+    }
+}
+
+#[test]
+fn the_class_template_reads_into_its_values() {
+    let class = templates().iter().find(|template| template.name == "class").unwrap();
+    let lab = read_text(class.files[0].1, class.files[1].1).lab.unwrap();
+    assert_eq!(lab.groups.len(), 2);
+    assert!(lab.mails[0].per_student);
+    let kinds = lab.exercises.iter().flat_map(|exercise| &exercise.checks).map(|check| match check {
+        Check::Conversation(found) => found.steps.len(),
+        Check::Message(found) => usize::try_from(found.times).unwrap(),
+        Check::Retrieved(_) | Check::Deleted(_) | Check::Mailbox(_) => 0,
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), [6, 1, 0, 1]);
+    assert_eq!(lab.exercises.iter().map(|exercise| exercise.points.to_string()).collect::<Vec<_>>(), ["2", "1", "1.5"]);
+    assert_eq!(lab.exercises[1].after[0].as_str(), "1.1");
+}
+
+#[test]
+fn a_mail_is_one_per_student_where_it_speaks_of_one() {
+    let mail = |id: &str, rest: &str| format!("[[mail]]\nid = \"{id}\"\nto = \"user1\"\n{rest}\n");
+    let mails = [
+        mail("shared", "body = \"{secret} {group} {password:user1}\""),
+        mail("named", "subject = \"{name}\""),
+        mail("given", "body = \"{secret:named}\""),
+        mail("twice", "body = \"{secret:given}\""),
+        mail("other", "body = \"{secret:shared}\""),
+    ];
+    let lab = read_text(&format!("{REFERENCE_LAB}{}", mails.concat()), "group,login\ng1,a\ng2,b\n").lab.unwrap();
+    let found: Vec<(&str, bool)> = lab.mails.iter().map(|mail| (mail.id.as_str(), mail.per_student)).collect();
+    assert_eq!(found, [("shared", false), ("named", true), ("given", true), ("twice", true), ("other", false)]);
+}
+
+#[test]
+fn strict_turns_every_point_off_and_single_points_come_back() {
+    let leniency = |text: &str| {
+        let lab = format!("domain = \"a.lab\"\nusers = [\"u\"]\n{text}");
+        read_text(&lab, "").lab.unwrap().settings.leniency
+    };
+    for key in keys::LENIENT.keys {
+        let on = leniency(&format!("strict = true\n[lenient]\n{key} = true"));
+        let mut off = leniency("strict = true");
+        assert_ne!(on, off, "{key}");
+        off = leniency(&format!("[lenient]\n{key} = false"));
+        assert_eq!(off == leniency(""), *key == "no_greeting", "{key}");
+    }
+}
+
+#[test]
+fn solutions_keep_the_order_written() {
+    let lab = "domain = \"a.lab\"\nusers = [\"u\"]\n[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\n\
+               [[exercise.solution]]\npop3 = \"C: STAT\"\nsmtp = \"C: NOOP\"\n[[exercise.solution]]\nsmtp = \"C: QUIT\"\n";
+    let lab = read_text(lab, "").lab.unwrap();
+    let order: Vec<&str> = lab.exercises[0].solution.iter().map(|script| script.protocol.as_str()).collect();
+    assert_eq!(order, ["pop3", "smtp", "smtp"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_octets_are_read(lab in proptest::collection::vec(any::<u8>(), 0..200), roster in any::<Vec<u8>>()) {
+        let reading = read(&lab, Path::new("lab.toml"), &mut |_| Ok(roster.clone()));
+        render(&reading.diagnostics, &reading.sources, true);
+        to_json(&reading.diagnostics, &reading.sources);
+    }
+
+    #[test]
+    fn any_roster_is_read(roster in "([a-zñÑ@,;\t\"\n\r .]|group|login|Student|Section|First name| and ){0,60}") {
+        let reading = read_text(CLASS, &roster);
+        render(&reading.diagnostics, &reading.sources, false);
+        prop_assert_eq!(reading.lab.is_some(), reading.errors() == 0);
+    }
+
+    #[test]
+    fn a_damaged_lab_is_read(cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0usize..30, "[a-z0-9=\"\\[\\]{}'#\n,. ñ]{0,6}"), 1..5)) {
+        let class = templates()[1].files;
+        let mut text = class[0].1.to_owned();
+        for (at, length, new) in cuts {
+            let fit = |mut at: usize| { while !text.is_char_boundary(at) { at -= 1; } at };
+            let start = at.index(text.len().max(1));
+            let (start, end) = (fit(start.min(text.len())), fit((start + length).min(text.len())));
+            text.replace_range(start..end, &new);
+        }
+        let reading = read_text(&text, class[1].1);
+        render(&reading.diagnostics, &reading.sources, false);
+        prop_assert_eq!(reading.lab.is_some(), reading.errors() == 0);
+    }
+}

@@ -1,1 +1,252 @@
-//! pop3
+//! POP3 as a machine without I/O: RFC 1939, CAPA of RFC 2449, the response codes of RFC 3206. Here is the session: which
+//! state it is in, whether a command may come there, what is recorded. What the commands do is in `authorization` and
+//! `transaction`, what a line is in `command`, the open mailbox in `maildrop`, who may open it in `login`, the words in `reply`.
+//!
+//! ```text
+//!  Fresh ─greeting─▶ Authorization ─PASS, APOP─▶ Opening ─opened─▶ Transaction ─QUIT─▶ Updating ─▶ Closed
+//!                     │       ▲                    │               │       ▲                          ▲
+//!                     │       └── locked, failed ──┘           RETR, TOP   │                          │
+//!                     │                                            ▼       │                          │
+//!                     │                                            Fetching                           │
+//!                     └── QUIT ───────────────────────────────────────────────────────────────────────┤
+//!                               anywhere: idle, shutdown, too many errors; nothing is deleted then ───┘
+//! ```
+
+mod authorization;
+mod command;
+mod content;
+mod login;
+mod maildrop;
+mod reply;
+mod transaction;
+
+use std::mem;
+
+use self::{
+    command::{Heard, Line, Place, Suspicion, Verb},
+    login::Claim,
+    maildrop::{Maildrop, Number},
+    reply::Reply,
+};
+use super::{Input, Next, Now, Outcome, Output, Peer, Refusal, line};
+use crate::{
+    evidence::{EventKind, State, kept_reply},
+    lab::{Login, Protocol},
+};
+
+/// How the octets of a POP3 connection are framed.
+pub fn framing(peer: &Peer) -> line::Limits {
+    line::Limits::of(&peer.config, peer.config.limits.line)
+}
+
+/// One POP3 connection.
+#[derive(Debug)]
+pub struct Session {
+    peer: Peer,
+    /// APOP's timestamp, where the greeting had one.
+    timestamp: Option<String>,
+    errors: usize,
+    stage: Stage,
+}
+
+/// Where the session is, with what it holds there.
+#[derive(Debug)]
+enum Stage {
+    /// Not greeted.
+    Fresh,
+    /// The login is not complete; after USER with the name it gave.
+    Authorization { claim: Option<Claim> },
+    /// The login is right and the store opens the mailbox.
+    Opening { opening: Opening, heard: Heard },
+    /// The mailbox is open.
+    Transaction(Maildrop),
+    /// The store fetches a message for RETR or TOP.
+    Fetching { maildrop: Maildrop, wanted: Wanted, heard: Heard },
+    /// The store deletes what was marked; `farewell` is sent when it has.
+    Updating { farewell: Vec<u8>, heard: Heard },
+    /// Over.
+    Closed,
+}
+
+/// A login on its way into the mailbox.
+#[derive(Debug)]
+struct Opening {
+    mailbox: Login,
+    mechanism: Verb,
+}
+
+/// A command that may come here, on its way to be carried out.
+#[derive(Debug, Clone, Copy)]
+struct Command<'a> {
+    verb: Verb,
+    line: Line<'a>,
+    heard: &'a Heard,
+}
+
+/// What RETR or TOP asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    number: Number,
+    /// Body lines (TOP); none for all (RETR).
+    lines: Option<u64>,
+}
+
+impl Stage {
+    const fn state(&self) -> State {
+        match self {
+            Self::Fresh | Self::Authorization { .. } | Self::Opening { .. } => State::Authorization,
+            Self::Transaction(_) | Self::Fetching { .. } => State::Transaction,
+            Self::Updating { .. } => State::Update,
+            Self::Closed => State::Closed,
+        }
+    }
+
+    /// Where commands may come; none where the driver reads no line: before the greeting, during an action, after the end.
+    const fn place(&self) -> Option<Place> {
+        match self {
+            Self::Authorization { .. } => Some(Place::Authorization),
+            Self::Transaction(_) => Some(Place::Transaction),
+            Self::Fresh | Self::Opening { .. } | Self::Fetching { .. } | Self::Updating { .. } | Self::Closed => None,
+        }
+    }
+
+    /// The mailbox that is open.
+    fn user(&self) -> &str {
+        match self {
+            Self::Transaction(maildrop) | Self::Fetching { maildrop, .. } => maildrop.mailbox.as_str(),
+            Self::Fresh | Self::Authorization { .. } | Self::Opening { .. } | Self::Updating { .. } | Self::Closed => {
+                ""
+            }
+        }
+    }
+
+    const fn suspicion(&self) -> Suspicion {
+        match self {
+            Self::Authorization { claim: Some(_) } => Suspicion::Everything,
+            Self::Fresh | Self::Authorization { claim: None } | Self::Opening { .. } => Suspicion::Arguments,
+            Self::Transaction(_) | Self::Fetching { .. } | Self::Updating { .. } | Self::Closed => Suspicion::None,
+        }
+    }
+}
+
+impl Session {
+    /// A session that has not greeted yet.
+    pub const fn new(peer: Peer) -> Self {
+        Self { peer, timestamp: None, errors: 0, stage: Stage::Fresh }
+    }
+
+    /// Takes what came and appends what follows to `out`, which the caller has cleared.
+    pub fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {
+        match input {
+            Input::Connected => self.greet(now, out),
+            Input::Refused(Refusal::StudentSessions) => self.turn_away(Reply::StudentSessions, out),
+            Input::Refused(Refusal::ServerSessions) => self.turn_away(Reply::ServerSessions, out),
+            Input::Line { octets, crlf } => self.line(octets, crlf, out),
+            Input::LineTooLong { octets } => self.line_too_long(octets, out),
+            Input::Done(outcome) => self.done(outcome, out),
+            // POP3 has no message data to receive: the session never asks for it.
+            Input::Data(_) => {}
+            // POP3 replies only to commands, so neither has words; closing here is not QUIT, and nothing is deleted
+            // (RFC 1939 3).
+            Input::Idle | Input::Shutdown => self.stage = Stage::Closed,
+        }
+        if matches!(self.stage, Stage::Closed) {
+            out.next = Next::Close;
+        }
+    }
+
+    fn greet(&mut self, now: Now, out: &mut Output) {
+        let timestamp = login::timestamp(&self.peer, now);
+        let id = format!("{:x}", self.peer.seed);
+        Reply::Greeting.write(&self.peer, &[("timestamp", &timestamp), ("id", &id)], &mut out.reply);
+        self.timestamp = Reply::Greeting.mentions(&self.peer, "timestamp").then_some(timestamp);
+        self.stage = Stage::Authorization { claim: None };
+        self.connected(out);
+    }
+
+    fn turn_away(&mut self, reply: Reply, out: &mut Output) {
+        reply.write(&self.peer, &[], &mut out.reply);
+        self.stage = Stage::Closed;
+        self.connected(out);
+    }
+
+    fn connected(&self, out: &mut Output) {
+        out.events.push(EventKind::Connected {
+            protocol: Protocol::Pop3,
+            peer: self.peer.remote,
+            local: self.peer.local,
+            reply: kept_reply(&out.reply),
+        });
+    }
+
+    fn line(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
+        let Some(place) = self.stage.place() else { return };
+        let before = self.stage.state();
+        let line = Line::of(octets, crlf);
+        let heard = Heard::of(&line, self.stage.suspicion());
+        match line.may_come(place, self.peer.config.leniency) {
+            Ok(verb) => self.obey(Command { verb, line, heard: &heard }, out),
+            Err(reply) => {
+                let user = self.stage.user().to_owned();
+                let usage = line.verb.map_or("", |verb| verb.rule().usage);
+                self.refuse(reply, &[("verb", &heard.verb), ("usage", usage), ("user", &user)], out);
+            }
+        }
+        if out.action.is_none() {
+            self.answered(heard, before, out);
+        }
+    }
+
+    fn line_too_long(&mut self, octets: u64, out: &mut Output) {
+        if self.stage.place().is_none() {
+            return;
+        }
+        let before = self.stage.state();
+        let limit = self.peer.config.limits.line.to_string();
+        self.refuse(Reply::LineTooLong, &[("limit", &limit)], out);
+        self.answered(Heard::too_long(octets), before, out);
+    }
+
+    fn obey(&mut self, command: Command<'_>, out: &mut Output) {
+        self.stage = match mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Authorization { claim } => self.authorization(claim, command, out),
+            Stage::Transaction(maildrop) => self.transaction(maildrop, command, out),
+            stage @ (Stage::Fresh
+            | Stage::Opening { .. }
+            | Stage::Fetching { .. }
+            | Stage::Updating { .. }
+            | Stage::Closed) => stage,
+        };
+    }
+
+    fn done(&mut self, outcome: Outcome, out: &mut Output) {
+        self.stage = match mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Opening { opening, heard } => self.opened(opening, heard, outcome, out),
+            Stage::Fetching { maildrop, wanted, heard } => self.fetched(maildrop, wanted, heard, outcome, out),
+            Stage::Updating { farewell, heard } => self.updated(farewell, heard, &outcome, out),
+            stage @ (Stage::Fresh | Stage::Authorization { .. } | Stage::Transaction(_) | Stage::Closed) => stage,
+        };
+    }
+
+    fn say(&self, reply: Reply, values: &[(&str, &str)], out: &mut Output) {
+        reply.write(&self.peer, values, &mut out.reply);
+    }
+
+    /// Says no, and counts it.
+    fn refuse(&mut self, reply: Reply, values: &[(&str, &str)], out: &mut Output) {
+        self.errors += 1;
+        let reply = if self.errors > self.peer.config.limits.errors { Reply::TooManyErrors } else { reply };
+        self.say(reply, values, out);
+    }
+
+    /// Ends a command that was answered at once. Its event comes first, then those of what it did.
+    fn answered(&mut self, heard: Heard, before: State, out: &mut Output) {
+        if self.errors > self.peer.config.limits.errors {
+            self.stage = Stage::Closed;
+        }
+        out.events.insert(0, heard.answered(&out.reply, before, self.stage.state()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

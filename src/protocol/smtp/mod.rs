@@ -1,1 +1,349 @@
-//! smtp
+//! SMTP (RFC 5321) as a machine without I/O. Here: the states, what comes in and how it is answered and recorded; the
+//! commands are in `transaction` and `auth`, the reply texts in the dialects.
+//!
+//! ```text
+//!           HELO EHLO            MAIL              RCPT               DATA
+//!  connect ───────────▶ ready ─────────▶ mail ───────────▶ rcpt ─────────────▶ data
+//!                       ▲  │ ▲            │ ▲                │ │ ▲              │
+//!            AUTH ends  │  │ └── RSET, HELO, EHLO ───────────┘ └─┘ RCPT         │ CRLF.CRLF
+//!                       │  ▼ AUTH         └─┘ RCPT refused                      ▼
+//!                       auth          ◀──────────────────────────────────── (commit)
+//!
+//!  QUIT, too many errors, idle, shutdown: closed, from everywhere
+//! ```
+
+mod auth;
+mod command;
+mod parameter;
+mod path;
+mod reply;
+mod route;
+mod trace;
+mod transaction;
+
+use std::sync::{Arc, LazyLock};
+
+use crate::{
+    evidence::{EventKind, State, Who, kept_reply},
+    lab::{Login, Protocol},
+};
+
+use self::{
+    auth::Exchange,
+    command::{Command, Verb},
+    path::Host,
+    reply::Words,
+    transaction::{Asked, Transaction},
+};
+use super::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line};
+
+/// What SIZE, BODY and SMTPUTF8 add to the longest MAIL command, in octets (RFC 1870 3, RFC 6152 2, RFC 6531 3.1).
+pub const MAIL_LINE_MORE: usize = 26 + 17 + 10;
+
+/// The longest AUTH command or response, in octets with CRLF (RFC 4954 4).
+pub const AUTH_LINE: usize = 12_288;
+
+/// How the octets of an SMTP connection are framed: with lines as long as the longest that may come. The session itself
+/// refuses those that are too long where they come.
+pub fn framing(peer: &Peer) -> line::Limits {
+    let longest = peer.config.limits.line + MAIL_LINE_MORE;
+    let longest = if reply::offers(&peer.dialect, "AUTH") { longest.max(AUTH_LINE) } else { longest };
+    line::Limits::of(&peer.config, longest)
+}
+
+/// One SMTP connection.
+#[derive(Debug)]
+pub struct Session {
+    peer: Peer,
+    who: Who,
+    hello: Option<Hello>,
+    login: Option<Login>,
+    stage: Stage,
+    /// The command that waits for the store.
+    waiting: Option<Seen>,
+    offers_auth: bool,
+    /// An AUTH was refused and nothing sensible came since: what comes now may be its password.
+    auth_refused: bool,
+    errors: usize,
+    messages: u64,
+}
+
+/// What HELO or EHLO said.
+#[derive(Debug)]
+struct Hello {
+    extended: bool,
+    argument: String,
+}
+
+/// Where a session is.
+#[derive(Debug)]
+enum Stage {
+    /// No transaction is open.
+    Idle,
+    /// After MAIL.
+    Open(Transaction),
+    /// A recipient waits for the store's word on room.
+    Asking(Transaction, Asked),
+    /// After 354.
+    Data(Transaction),
+    /// A message waits for its commit, and this reply with it.
+    Storing(Vec<u8>),
+    /// Inside an AUTH exchange.
+    Auth(Exchange),
+    /// Nothing more is read.
+    Closed,
+}
+
+/// A command as its event will have it.
+#[derive(Debug, Clone)]
+struct Seen {
+    verb: Arc<str>,
+    line: String,
+    octets: u64,
+    before: State,
+}
+
+impl Session {
+    /// A session that has not greeted yet.
+    pub fn new(peer: Peer) -> Self {
+        Self {
+            offers_auth: reply::offers(&peer.dialect, "AUTH"),
+            who: peer.who.clone(),
+            peer,
+            hello: None,
+            login: None,
+            stage: Stage::Idle,
+            waiting: None,
+            auth_refused: false,
+            errors: 0,
+            messages: 0,
+        }
+    }
+
+    /// Takes one input; `out` is empty.
+    pub fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {
+        match input {
+            Input::Connected => self.greet("greeting", now, out),
+            Input::Refused(refusal) => {
+                self.stage = Stage::Closed;
+                let key = match refusal {
+                    Refusal::StudentSessions => "closing.student_sessions",
+                    Refusal::ServerSessions => "closing.server_sessions",
+                };
+                self.greet(key, now, out);
+            }
+            Input::Line { octets, crlf } => self.line(octets, crlf, now, out),
+            Input::LineTooLong { octets } => {
+                let verb = if matches!(self.stage, Stage::Auth(_)) { "<response>" } else { "" };
+                let seen = self.seen(verb, String::new(), octets);
+                self.line_too_long(now, out);
+                self.finish(seen, now, out);
+            }
+            Input::Data(data) => self.end_of_data(data, now, out),
+            Input::Done(outcome) => self.done(&outcome, now, out),
+            Input::Idle => self.close("closing.idle", now, out),
+            Input::Shutdown => self.close("closing.shutdown", now, out),
+        }
+        out.next = match self.stage {
+            Stage::Data(_) => Next::Data,
+            Stage::Closed => Next::Close,
+            Stage::Idle | Stage::Open(_) | Stage::Asking(..) | Stage::Storing(_) | Stage::Auth(_) => Next::Line,
+        };
+    }
+
+    fn greet(&mut self, key: &str, now: Now, out: &mut Output) {
+        self.say(key, &Words::default(), now, out);
+        out.events.push(EventKind::Connected {
+            protocol: Protocol::Smtp,
+            peer: self.peer.remote,
+            local: self.peer.local,
+            reply: kept_reply(&out.reply),
+        });
+    }
+
+    fn line(&mut self, octets: &[u8], crlf: bool, now: Now, out: &mut Output) {
+        let length = octets.len() + if crlf { 2 } else { 1 };
+        let text = String::from_utf8_lossy(octets);
+        let command = Command::parse(&text);
+        let response = matches!(self.stage, Stage::Auth(_)) || self.auth_refused && command.verb == Verb::Unknown;
+        let seen = if response {
+            self.seen("<response>", if octets == b"*" { "*" } else { "***" }.to_owned(), length as u64)
+        } else {
+            Seen {
+                verb: Arc::clone(&command.name),
+                line: command.kept(octets),
+                octets: length as u64,
+                before: self.state(),
+            }
+        };
+        if length > self.longest(command.verb) {
+            self.line_too_long(now, out);
+        } else if !crlf && !self.peer.config.leniency.line_feed {
+            self.tell("line.line_feed", now, out);
+        } else if memchr::memchr2(b'\0', b'\r', octets).is_some() {
+            self.tell("line.control", now, out);
+        } else if matches!(self.stage, Stage::Auth(_)) {
+            self.response(octets, now, out);
+        } else if response {
+            self.tell("unknown.response", now, out);
+        } else {
+            self.auth_refused = command.holds_secret() && self.login.is_none();
+            self.command(&command, octets, now, out);
+        }
+        if out.action.is_some() {
+            self.waiting = Some(seen);
+        } else {
+            self.finish(seen, now, out);
+        }
+    }
+
+    /// The longest line that may come now, in octets.
+    fn longest(&self, verb: Verb) -> usize {
+        let line = self.peer.config.limits.line;
+        match (&self.stage, verb) {
+            (Stage::Auth(_), _) => line.max(AUTH_LINE),
+            (_, Verb::Auth) if self.offers_auth => line.max(AUTH_LINE),
+            (_, Verb::Mail) => line + MAIL_LINE_MORE,
+            _ => line,
+        }
+    }
+
+    fn line_too_long(&mut self, now: Now, out: &mut Output) {
+        if matches!(self.stage, Stage::Auth(_)) {
+            self.stage = Stage::Idle;
+            self.tell("auth.line_too_long", now, out);
+        } else {
+            self.tell("line.too_long", now, out);
+        }
+    }
+
+    fn command(&mut self, command: &Command<'_>, octets: &[u8], now: Now, out: &mut Output) {
+        let state = match self.state() {
+            State::Connect if self.peer.config.leniency.no_greeting => State::Ready,
+            state => state,
+        };
+        let words = Words { verb: &command.name, argument: command.argument, ..Words::default() };
+        if let Err(key) = command.verb.may_come(state) {
+            let refused = matches!(&self.stage, Stage::Open(transaction) if transaction.refused);
+            return self.say(
+                if refused && key == "sequence.rcpt" { "sequence.refused" } else { key },
+                &words,
+                now,
+                out,
+            );
+        }
+        match command.verb {
+            Verb::Helo => self.hello(false, &words, now, out),
+            Verb::Ehlo => self.hello(true, &words, now, out),
+            Verb::Mail => self.mail(command.argument, std::str::from_utf8(octets).is_ok(), now, out),
+            Verb::Rcpt => self.rcpt(command.argument, std::str::from_utf8(octets).is_ok(), now, out),
+            Verb::Auth => self.auth(command.argument, now, out),
+            Verb::Noop => self.say("noop", &words, now, out),
+            Verb::Help => self.say("help", &words, now, out),
+            Verb::Vrfy | Verb::Expn if command.argument.is_empty() => self.say("argument.missing", &words, now, out),
+            Verb::Vrfy => self.say("vrfy", &words, now, out),
+            Verb::Expn => self.say("expn", &words, now, out),
+            Verb::Data | Verb::Rset | Verb::Quit if !command.argument.is_empty() => {
+                self.say("argument.superfluous", &words, now, out);
+            }
+            Verb::Data => self.data(now, out),
+            Verb::Rset => {
+                self.stage = Stage::Idle;
+                self.say("rset", &words, now, out);
+            }
+            Verb::Quit => self.close("quit", now, out),
+            Verb::Missing => self.say("missing.command", &words, now, out),
+            Verb::Extension => self.say("unknown.extension", &words, now, out),
+            Verb::Pop3 => self.say("unknown.pop3", &words, now, out),
+            Verb::Unknown if command.name.is_empty() => self.say("unknown.empty", &words, now, out),
+            Verb::Unknown => self.say("unknown.command", &words, now, out),
+        }
+    }
+
+    fn hello(&mut self, extended: bool, words: &Words<'_>, now: Now, out: &mut Output) {
+        let argument = words.argument;
+        if !self.peer.config.leniency.greeting_argument && Host::parse(argument).is_err() {
+            return self.say("argument.hello", words, now, out);
+        }
+        self.stage = Stage::Idle;
+        self.say(if extended { "ehlo" } else { "helo" }, &Words { hello: argument, ..*words }, now, out);
+        self.hello = Some(Hello { extended, argument: argument.to_owned() });
+    }
+
+    fn done(&mut self, outcome: &Outcome, now: Now, out: &mut Output) {
+        match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Asking(transaction, asked) => {
+                self.asked(transaction, asked, outcome, now, out);
+                if let Some(seen) = self.waiting.take() {
+                    self.finish(seen, now, out);
+                }
+            }
+            Stage::Storing(reply) => self.stored(reply, outcome, now, out),
+            // Nothing was asked for.
+            stage @ (Stage::Idle | Stage::Open(_) | Stage::Data(_) | Stage::Auth(_) | Stage::Closed) => {
+                self.stage = stage;
+            }
+        }
+    }
+
+    fn close(&mut self, key: &str, now: Now, out: &mut Output) {
+        self.stage = Stage::Closed;
+        self.say(key, &Words::default(), now, out);
+    }
+
+    /// Says what needs no words of the client.
+    fn tell(&self, key: &str, now: Now, out: &mut Output) {
+        self.say(key, &Words::default(), now, out);
+    }
+
+    fn say(&self, key: &str, words: &Words<'_>, now: Now, out: &mut Output) {
+        reply::write(&self.peer, key, words, now, &mut out.reply);
+    }
+
+    /// A command that is being answered, before it has changed the state.
+    fn seen(&self, verb: &'static str, line: String, octets: u64) -> Seen {
+        static SPECIAL: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["", "<message>", "<response>"].map(Arc::from));
+        let special = SPECIAL.iter().find(|special| special.as_ref() == verb);
+        Seen { verb: special.map_or_else(|| verb.into(), Arc::clone), line, octets, before: self.state() }
+    }
+
+    /// Counts a refusal, closes after too many, and records the command with its reply.
+    fn finish(&mut self, seen: Seen, now: Now, out: &mut Output) {
+        if matches!(out.reply.first(), Some(b'4' | b'5')) {
+            self.errors += 1;
+            if self.errors > self.peer.config.limits.errors {
+                out.reply.clear();
+                self.close("closing.errors", now, out);
+            }
+        }
+        let event = self.event(seen, &out.reply);
+        // The command comes before what it led to, such as a login.
+        out.events.insert(0, event);
+    }
+
+    fn event(&self, seen: Seen, reply: &[u8]) -> EventKind {
+        EventKind::Command {
+            verb: seen.verb,
+            line: seen.line,
+            octets: seen.octets,
+            reply: kept_reply(reply),
+            reply_octets: reply.len() as u64,
+            before: seen.before,
+            after: self.state(),
+        }
+    }
+
+    fn state(&self) -> State {
+        match &self.stage {
+            Stage::Idle | Stage::Storing(_) if self.hello.is_none() => State::Connect,
+            Stage::Idle | Stage::Storing(_) => State::Ready,
+            Stage::Open(transaction) | Stage::Asking(transaction, _) if transaction.recipients.is_empty() => {
+                State::Mail
+            }
+            Stage::Open(_) | Stage::Asking(..) => State::Rcpt,
+            Stage::Data(_) => State::Data,
+            Stage::Auth(_) => State::Auth,
+            Stage::Closed => State::Closed,
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The command line, defined once: parsing, `--help` and completions come from here.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
+
+use super::exit::EXIT_CODES;
+
+/// A lab for e-mail protocols: mail servers for a class, and marks from what went over the wire.
+#[derive(Debug, Parser)]
+#[command(name = "labctl", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Args {
+    /// What holds for every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// The verb.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, ArgGroup)]
+pub struct Global {
+    /// Where labctl keeps keys, mail and evidence [default: $LABCTL_STATE_DIR, else $XDG_STATE_HOME/labctl]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
+    /// The language of titles, hints and templates [default: from LANG]
+    #[arg(long, global = true, value_name = "CODE")]
+    pub lang: Option<Language>,
+    /// Colour in what is printed
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// A language that labctl's own labs are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// Spanish
+    Es,
+    /// English
+    En,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a new lab from a template
+    New(New),
+    /// Validate a lab: every problem at once, nothing is started
+    Check(Check),
+    /// Bring a lab up, or change what its file changed
+    Up(Up),
+    /// Show what runs, and who is connected
+    Status(Status),
+    /// Show where each student connects, and the passwords
+    Credentials(Credentials),
+    /// Send the lab's mail to whoever has not got it yet
+    Inject(Inject),
+    /// Show what went over the wire
+    Trace(Trace),
+    /// Mark what the students did
+    Report(Report),
+    /// Try a lab out: solutions must give all points, an idle student none
+    Rehearse(Rehearse),
+    /// Let a student or a group start again; old evidence is kept and never counted
+    Reset(Reset),
+    /// Copy mail, evidence and marks into a folder
+    Archive(Archive),
+    /// Stop a lab; mail and evidence stay unless --purge
+    Down(Down),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Serve a lab (labctl starts this itself)
+    #[command(hide = true)]
+    Serve(Serve),
+    /// Join standard input and output to a control socket (engines start this themselves)
+    #[command(hide = true)]
+    Dial(Dial),
+}
+
+/// The lab's name in help texts.
+const LAB: &str = "The lab's file, its folder, or its name [default: ./lab.toml, else the only lab that is up]";
+
+/// `status`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Examples:\n  labctl status\n  labctl status practica2 --json")]
+pub struct Status {
+    #[arg(help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `rehearse`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Example:\n  labctl rehearse labs/practica2")]
+pub struct Rehearse {
+    #[arg(help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `new`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Example:\n  labctl new my-lab --template minimal && labctl up my-lab")]
+pub struct New {
+    /// The folder to make; its name is the lab's name
+    pub folder: PathBuf,
+    /// The template; an unknown name lists them
+    #[arg(long, value_name = "NAME", default_value = "minimal")]
+    pub template: String,
+}
+
+/// `check`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Example:\n  labctl check labs/practica2")]
+pub struct Check {
+    #[arg(help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `up`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Examples:\n  labctl up labs/practica2\n  labctl up --dry-run")]
+pub struct Up {
+    #[arg(help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Show what would be done, and why, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where the lab runs [default: what the lab says, else embedded]
+    #[arg(long, value_name = "ENGINE")]
+    pub engine: Option<Engine>,
+    /// Listen on this address instead of loopback, for students on their own machines: a port per student and protocol,
+    /// without TLS, reachable by everybody who reaches the address
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<IpAddr>,
+    /// Do not send the lab's mail
+    #[arg(long)]
+    pub no_inject: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where a lab can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// One background process on this machine
+    Embedded,
+}
+
+/// `credentials`
+#[derive(Debug, ArgGroup)]
+#[command(
+    after_help = "Examples:\n  labctl credentials\n  labctl credentials --cards > cards.txt\n  labctl credentials --json"
+)]
+pub struct Credentials {
+    #[arg(help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Print JSON
+    #[arg(long, conflicts_with_all = ["csv", "cards"])]
+    pub json: bool,
+    /// Print CSV
+    #[arg(long, conflicts_with = "cards")]
+    pub csv: bool,
+    /// Print a card for each student, to cut out and give away
+    #[arg(long)]
+    pub cards: bool,
+}
+
+/// `inject`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Examples:\n  labctl inject\n  labctl inject practica2 --mail welcome --again")]
+pub struct Inject {
+    #[arg(help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Only this mail
+    #[arg(long, value_name = "ID")]
+    pub mail: Option<String>,
+    /// Also what was sent before
+    #[arg(long)]
+    pub again: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `trace`
+#[derive(Debug, ArgGroup)]
+#[command(
+    after_help = "Examples:\n  labctl trace ana\n  labctl trace g05 --follow\n  labctl trace ana --format states"
+)]
+pub struct Trace {
+    /// A student or a group [default: everybody]
+    #[arg(value_name = "STUDENT|GROUP")]
+    pub who: Option<String>,
+    #[arg(long, help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Stay and show what comes
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How to show it
+    #[arg(long, value_name = "FORMAT", default_value = "transcript")]
+    pub format: TraceFormat,
+    /// Print events as NDJSON, the same as --format json
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How `trace` shows events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TraceFormat {
+    /// What client and server said, line by line
+    Transcript,
+    /// What the server did at each step, as MailHog logs it
+    States,
+    /// The events themselves, one JSON object a line
+    Json,
+}
+
+/// `report`
+#[derive(Debug, ArgGroup)]
+#[command(
+    after_help = "Examples:\n  labctl report\n  labctl report --student ana\n  labctl report --csv --output marks.csv"
+)]
+pub struct Report {
+    #[arg(help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Explain every verdict for this student
+    #[arg(long, value_name = "LOGIN")]
+    pub student: Option<String>,
+    /// Only the exercises of this session
+    #[arg(long, value_name = "N")]
+    pub session: Option<u32>,
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Stay and show each change
+    #[arg(long, short, conflicts_with = "output")]
+    pub follow: bool,
+    /// Write to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `reset`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Examples:\n  labctl reset ana\n  labctl reset g05 --yes")]
+pub struct Reset {
+    /// A student or a group
+    #[arg(value_name = "STUDENT|GROUP")]
+    pub who: String,
+    #[arg(long, help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `archive`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Example:\n  labctl archive practica2 --output ~/archive")]
+pub struct Archive {
+    #[arg(help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// The folder in which the archive's folder is made [default: the current one]
+    #[arg(long, short, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Also copy the key that passwords and secrets are drawn from: without it marks cannot be computed again, with it the
+    /// archive must be kept from students
+    #[arg(long)]
+    pub with_key: bool,
+}
+
+/// `down`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Examples:\n  labctl down\n  labctl down practica2 --purge")]
+pub struct Down {
+    #[arg(help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Delete mail, evidence and key as well
+    #[arg(long)]
+    pub purge: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `completions`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Example:\n  labctl completions bash > ~/.local/share/bash-completion/completions/labctl")]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `serve`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Example:\n  labctl serve --dir ~/.local/state/labctl/labs/practica2")]
+pub struct Serve {
+    /// The lab's folder in the state directory: its lock, its control socket, its stores
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: PathBuf,
+    /// Configurations to serve from the start: `{"version":1,"servers":[…]}`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Accept configurations that listen on a network
+    #[arg(long)]
+    pub beyond_loopback: bool,
+}
+
+/// `dial`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Example:\n  labctl dial --dir ~/.local/state/labctl/labs/practica2")]
+pub struct Dial {
+    /// The lab's folder in the state directory
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: PathBuf,
+}

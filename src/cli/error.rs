@@ -1,0 +1,266 @@
+//! What can go wrong with a command: one enum, which knows its exit code and the way out. Printing is `super::output`.
+
+use std::{io, path::PathBuf};
+
+use super::exit::Exit;
+use crate::{
+    control::ClientError,
+    engine::{StateError, embedded::EngineError},
+    lab::LabName,
+    store::StoreError,
+};
+
+/// Why a command did not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Standard output or standard error is gone.
+    #[error("print: {0}")]
+    Output(io::Error),
+    /// There is nobody to ask.
+    #[error("`{question}` cannot be asked: standard input is no terminal")]
+    CannotAsk {
+        /// The question.
+        question: String,
+    },
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The process that serves the lab.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The control API.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file or folder of the user's.
+    #[error("{what} `{}`: {source}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The runtime for sockets could not be made.
+    #[error("start the runtime: {0}")]
+    Runtime(io::Error),
+    /// No lab was named and none is the obvious one.
+    #[error("which lab? there is no `lab.toml` here, and {}", labs(known))]
+    WhichLab {
+        /// The labs that labctl knows, with whether they are up.
+        known: Vec<(LabName, bool)>,
+    },
+    /// No lab is called so.
+    #[error("there is no lab `{name}`: no such file, no folder with a `lab.toml`, and {}", labs(known))]
+    UnknownLab {
+        /// What was written.
+        name: String,
+        /// The labs that labctl knows, with whether they are up.
+        known: Vec<(LabName, bool)>,
+        /// The one that may have been meant.
+        near: Option<String>,
+    },
+    /// The lab has errors, which were shown.
+    #[error("{} in lab `{}`", count(*errors, "error"), path.display())]
+    WrongLab {
+        /// The lab file.
+        path: PathBuf,
+        /// How many.
+        errors: usize,
+    },
+    /// Another lab file has this name.
+    #[error("lab `{name}` is another one: labctl knows it from `{}`", source_file.display())]
+    OtherLab {
+        /// The name.
+        name: LabName,
+        /// The file it was brought up from.
+        source_file: PathBuf,
+    },
+    /// The lab was never up.
+    #[error("lab `{name}` was never up")]
+    NeverUp {
+        /// The lab.
+        name: String,
+    },
+    /// The lab is not up.
+    #[error("lab `{name}` is not up")]
+    NotUp {
+        /// The lab.
+        name: LabName,
+    },
+    /// Nobody in the lab is called so.
+    #[error("lab `{lab}` has no student or group `{who}`")]
+    Nobody {
+        /// The lab.
+        lab: LabName,
+        /// What was written.
+        who: String,
+        /// The one that may have been meant.
+        near: Option<String>,
+    },
+    /// The lab has no such mail.
+    #[error("lab `{lab}` has no mail `{mail}`")]
+    UnknownMail {
+        /// The lab.
+        lab: LabName,
+        /// What was written.
+        mail: String,
+        /// The ones it has.
+        known: Vec<String>,
+    },
+    /// The lab has no such session.
+    #[error("lab `{lab}` has no exercise in session {session}")]
+    UnknownSession {
+        /// The lab.
+        lab: LabName,
+        /// What was written.
+        session: u32,
+    },
+    /// There is no such template.
+    #[error("there is no template `{name}`")]
+    UnknownTemplate {
+        /// What was written.
+        name: String,
+        /// The ones there are.
+        known: Vec<String>,
+    },
+    /// What would be made is there already.
+    #[error("`{}` is there already", path.display())]
+    Exists {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A configuration for `serve` does not read.
+    #[error("configuration `{}`: {why}", path.display())]
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Another process serves the lab.
+    #[error("process {pid} serves `{}` already", dir.display())]
+    Served {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// The process.
+        pid: u32,
+    },
+}
+
+impl Error {
+    /// The error of a file or folder of the user's.
+    pub fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { what, path, source }
+    }
+
+    /// The exit code. A reader that has seen enough (`| head`) is no failure.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Output(problem) if problem.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Output(_)
+            | Self::State(_)
+            | Self::Engine(_)
+            | Self::Client(_)
+            | Self::Store(_)
+            | Self::File { .. }
+            | Self::Runtime(_)
+            | Self::OtherLab { .. }
+            | Self::Exists { .. }
+            | Self::Configuration { .. }
+            | Self::Served { .. } => Exit::Failed,
+            Self::CannotAsk { .. } | Self::UnknownTemplate { .. } => Exit::Usage,
+            Self::WrongLab { .. } => Exit::WrongLab,
+            Self::WhichLab { .. }
+            | Self::UnknownLab { .. }
+            | Self::NeverUp { .. }
+            | Self::NotUp { .. }
+            | Self::Nobody { .. }
+            | Self::UnknownMail { .. }
+            | Self::UnknownSession { .. } => Exit::Unknown,
+        }
+    }
+
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::CannotAsk { .. } => Some("pass `--yes` if the answer is yes".into()),
+            Self::Engine(problem) => problem.hint(),
+            Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
+            Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
+            Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
+            Self::WhichLab { known } => known.first().map_or_else(
+                || Some("make one with `labctl new my-lab`".to_owned()),
+                |(name, _)| Some(format!("name it, for example `{name}`")),
+            ),
+            Self::UnknownLab { near, .. } | Self::Nobody { near, .. } => {
+                near.as_ref().map(|near| format!("did you mean `{near}`?"))
+            }
+            Self::OtherLab { name, .. } => Some(format!(
+                "give this lab another `name`, or delete the other one's mail and evidence with `labctl down {name} --purge`"
+            )),
+            Self::NeverUp { name } => Some(format!("bring it up with `labctl up {name}`")),
+            Self::NotUp { name } => Some(format!("bring it up with `labctl up {name}`")),
+            Self::UnknownMail { known, .. } | Self::UnknownTemplate { known, .. } => {
+                Some(format!("there is {}", names(known.iter())))
+            }
+            Self::State(_)
+            | Self::Output(_)
+            | Self::Client(_)
+            | Self::Store(_)
+            | Self::File { .. }
+            | Self::Runtime(_)
+            | Self::WrongLab { .. }
+            | Self::UnknownSession { .. }
+            | Self::Exists { .. }
+            | Self::Configuration { .. }
+            | Self::Served { .. } => None,
+        }
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+fn labs(known: &[(LabName, bool)]) -> String {
+    if known.is_empty() {
+        return "labctl knows no lab yet".into();
+    }
+    let shown = known.iter().map(|(name, up)| format!("{name}{}", if *up { " (up)" } else { "" }));
+    format!("labctl knows {}", names(shown))
+}
+
+fn names(names: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let quoted: Vec<String> = names.map(|name| format!("`{}`", name.as_ref())).collect();
+    quoted.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_failure() {
+        let problem = Error::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(problem.exit(), Exit::Done);
+        assert_eq!(Error::Output(io::ErrorKind::StorageFull.into()).exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn an_unknown_lab_names_those_there_are_and_the_one_meant() {
+        let known = vec![("practica2".parse().unwrap(), true), ("argosoft".parse().unwrap(), false)];
+        let near = Some("practica2".to_owned());
+        let problem = Error::UnknownLab { name: "practcia2".into(), known, near };
+        assert_eq!(
+            problem.to_string(),
+            "there is no lab `practcia2`: no such file, no folder with a `lab.toml`, and labctl knows `practica2 (up)`, `argosoft`"
+        );
+        assert_eq!(problem.hint().as_deref(), Some("did you mean `practica2`?"));
+    }
+}

@@ -1,0 +1,166 @@
+//! Which lab is meant: a file, a folder, the name of a lab that labctl knows, or, where nothing is said, the obvious one.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{error::Error, labfile, output::Output};
+use crate::{
+    engine::{LabDir, Record, StateDir},
+    lab::{Group, GroupName, Key, Lab, LabName, Login},
+    reading::diagnostic::closest,
+};
+
+/// What every verb works with.
+#[derive(Debug, Clone)]
+pub struct Shell {
+    /// Where it prints.
+    pub out: Output,
+    /// What labctl remembers.
+    pub state: StateDir,
+}
+
+/// The lab that is meant.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// Its file, absolute; it need not exist any more.
+    pub source: PathBuf,
+    /// What labctl remembers of it, where it was named by name or was up from this file.
+    pub known: Option<(LabDir, Record)>,
+}
+
+/// A lab that is or was up, with its file read.
+#[derive(Debug)]
+pub struct Opened {
+    /// The lab.
+    pub lab: Lab,
+    /// Its folder in the state directory.
+    pub dir: LabDir,
+    /// What labctl remembers of it.
+    pub record: Record,
+    /// Its key.
+    pub key: Key,
+}
+
+impl Shell {
+    /// The lab that `named` means, or the obvious one.
+    pub fn locate(&self, named: Option<&str>) -> Result<Located, Error> {
+        let known = self.state.known()?;
+        let named = match named {
+            Some(named) => named,
+            None if Path::new(labfile::NAME).is_file() => ".",
+            None => return obvious(known),
+        };
+        if let Some(source) = lab_file(Path::new(named))? {
+            let known = known.into_iter().find(|(_, record)| record.source == source);
+            return Ok(Located { source, known });
+        }
+        if let Some(found) = known.iter().position(|(dir, _)| dir.name().as_str() == named) {
+            return Ok(located(known.into_iter().nth(found).expect("found above")));
+        }
+        let near = closest(named, known.iter().map(|(dir, _)| dir.name().as_str())).map(str::to_owned);
+        Err(Error::UnknownLab { name: named.to_owned(), known: names(&known), near })
+    }
+
+    /// The lab that is meant and what labctl remembers of it; its file is read only where its name must be known.
+    pub fn known(&self, named: Option<&str>) -> Result<(LabDir, Record), Error> {
+        let located = self.locate(named)?;
+        if let Some(known) = located.known {
+            return Ok(known);
+        }
+        let lab = labfile::read(self.out, &located.source)?;
+        self.remembered(&lab)
+    }
+
+    /// The lab that is meant, read, with what labctl remembers of it.
+    pub fn open(&self, named: Option<&str>) -> Result<Opened, Error> {
+        let located = self.locate(named)?;
+        let lab = labfile::read(self.out, &located.source)?;
+        let (dir, record) = self.remembered(&lab)?;
+        let key = dir.key()?.ok_or_else(|| Error::NeverUp { name: lab.name.to_string() })?;
+        Ok(Opened { lab, dir, record, key })
+    }
+
+    fn remembered(&self, lab: &Lab) -> Result<(LabDir, Record), Error> {
+        let dir = self.state.lab(&lab.name);
+        let record = dir.record()?.ok_or_else(|| Error::NeverUp { name: lab.name.to_string() })?;
+        same_lab(lab, &record)?;
+        Ok((dir, record))
+    }
+}
+
+/// That the lab is the one that labctl remembers under its name. A file that is gone was moved.
+pub fn same_lab(lab: &Lab, record: &Record) -> Result<(), Error> {
+    if record.source == lab.source || !record.source.exists() {
+        return Ok(());
+    }
+    Err(Error::OtherLab { name: lab.name.clone(), source_file: record.source.clone() })
+}
+
+/// The lab file that a path means: itself, or `lab.toml` in the folder.
+fn lab_file(path: &Path) -> Result<Option<PathBuf>, Error> {
+    let file = if path.is_dir() { path.join(labfile::NAME) } else { path.to_owned() };
+    if !file.is_file() {
+        return Ok(None);
+    }
+    fs::canonicalize(&file).map(Some).map_err(Error::file("find", file))
+}
+
+/// Without a name: the only lab that is up, else the only lab there is.
+fn obvious(known: Vec<(LabDir, Record)>) -> Result<Located, Error> {
+    let up = known.iter().filter(|(_, record)| record.up).count();
+    let wanted = |record: &Record| if up == 0 { known.len() == 1 } else { up == 1 && record.up };
+    match known.iter().find(|(_, record)| wanted(record)) {
+        Some(found) => Ok(located(found.clone())),
+        None => Err(Error::WhichLab { known: names(&known) }),
+    }
+}
+
+fn located((dir, record): (LabDir, Record)) -> Located {
+    Located { source: record.source.clone(), known: Some((dir, record)) }
+}
+
+fn names(known: &[(LabDir, Record)]) -> Vec<(LabName, bool)> {
+    known.iter().map(|(dir, record)| (dir.name().clone(), record.up)).collect()
+}
+
+/// A student or a whole group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// One student.
+    Student(GroupName, Login),
+    /// A group.
+    Group(GroupName),
+}
+
+impl Whom {
+    /// Whom a name means in a lab; a student before a group of the same name.
+    pub fn find(lab: &Lab, name: &str) -> Result<Self, Error> {
+        let wanted = name.to_ascii_lowercase();
+        if let Some((group, student)) = lab.students().find(|(_, student)| student.login.as_str() == wanted) {
+            return Ok(Self::Student(group.name.clone(), student.login.clone()));
+        }
+        if let Some(group) = lab.group(&wanted) {
+            return Ok(Self::Group(group.name.clone()));
+        }
+        let students = lab.students().map(|(_, student)| student.login.as_str());
+        let near =
+            closest(&wanted, students.chain(lab.groups.iter().map(|group| group.name.as_str()))).map(str::to_owned);
+        Err(Error::Nobody { lab: lab.name.clone(), who: name.to_owned(), near })
+    }
+
+    /// The group.
+    pub fn group<'a>(&self, lab: &'a Lab) -> &'a Group {
+        let (Self::Student(name, _) | Self::Group(name)) = self;
+        lab.group(name.as_str()).expect("found in this lab")
+    }
+
+    /// The student, if it is one.
+    pub fn student(&self) -> Option<&Login> {
+        match self {
+            Self::Student(_, login) => Some(login),
+            Self::Group(_) => None,
+        }
+    }
+}

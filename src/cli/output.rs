@@ -1,0 +1,212 @@
+//! The only place that prints: data to standard output, the rest to standard error. Colour, boxes and progress bars are for
+//! terminals; into a pipe or a file go plain lines.
+
+use std::{
+    fmt::Display,
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    args::{Color, Global, Language},
+    error::Error,
+};
+
+/// A progress bar shows after this: what takes less is over before it can be read.
+const BLINK: Duration = Duration::from_millis(300);
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+const BOLD: Style = Style::new().bold();
+
+/// Where the program prints, and in which language.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    language: Language,
+}
+
+impl Output {
+    /// As the command line and the environment want it.
+    pub fn new(global: &Global) -> Self {
+        let choice = match global.color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+        Self { language: global.lang.unwrap_or_else(language_of_environment) }
+    }
+
+    /// Before the command line is understood.
+    pub fn plain() -> Self {
+        Self { language: language_of_environment() }
+    }
+
+    /// The code of the language for titles and hints.
+    pub fn language(self) -> &'static str {
+        match self.language {
+            Language::Es => "es",
+            Language::En => "en",
+        }
+    }
+
+    /// Whether data goes to a terminal.
+    pub fn is_terminal(self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Whether data should be coloured.
+    pub fn is_colored(self) -> bool {
+        !matches!(anstream::AutoStream::choice(&io::stdout()), anstream::ColorChoice::Never)
+    }
+
+    /// Whether what goes to standard error should be coloured.
+    pub fn errors_are_colored(self) -> bool {
+        !matches!(anstream::AutoStream::choice(&io::stderr()), anstream::ColorChoice::Never)
+    }
+
+    /// Prints data as it is.
+    pub fn data(self, text: &str) -> Result<(), Error> {
+        let mut out = anstream::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
+    }
+
+    /// Prints data as JSON, one line.
+    pub fn json(self, value: &impl Serialize) -> Result<(), Error> {
+        let mut text = serde_json::to_string(value).map_err(|problem| Error::Output(problem.into()))?;
+        text.push('\n');
+        self.data(&text)
+    }
+
+    /// Prints data as a table on a terminal, as lines with tabs elsewhere.
+    pub fn table(self, head: &[&str], rows: &[Vec<String>]) -> Result<(), Error> {
+        if !self.is_terminal() {
+            let line = |cells: &mut dyn Iterator<Item = &str>| cells.collect::<Vec<_>>().join("\t") + "\n";
+            let mut text = line(&mut head.iter().copied());
+            for row in rows {
+                text.push_str(&line(&mut row.iter().map(String::as_str)));
+            }
+            return self.data(&text);
+        }
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(head.iter().copied());
+        table.add_rows(rows.iter().map(|row| row.iter().map(String::as_str)));
+        self.data(&format!("{table}\n"))
+    }
+
+    /// Empties the terminal before a table is shown again; elsewhere nothing.
+    pub fn clear(self) -> Result<(), Error> {
+        if self.is_terminal() { self.data("\x1b[H\x1b[2J\x1b[3J") } else { Ok(()) }
+    }
+
+    /// Says what is going on.
+    pub fn note(self, text: impl Display) {
+        say(&format!("{text}\n"));
+    }
+
+    /// Warns.
+    pub fn warn(self, text: impl Display) {
+        say(&format!("{YELLOW}warning:{YELLOW:#} {text}\n"));
+    }
+
+    /// Says the way out.
+    pub fn hint(self, text: impl Display) {
+        say(&format!("{CYAN}hint:{CYAN:#} {text}\n"));
+    }
+
+    /// Says what went wrong, and the way out where there is one.
+    pub fn problem(self, text: impl Display, hint: Option<&str>) {
+        say(&format!("{RED}error:{RED:#} {text}\n"));
+        if let Some(hint) = hint {
+            self.hint(hint);
+        }
+    }
+
+    /// Shows rendered diagnostics.
+    pub fn diagnostics(self, rendered: &str) {
+        say(rendered);
+    }
+
+    /// A heading among notes.
+    pub fn heading(self, text: impl Display) {
+        say(&format!("{BOLD}{text}{BOLD:#}\n"));
+    }
+
+    /// Shows how far something is that has `total` steps, once it has taken longer than a blink.
+    pub fn progress(self, what: &'static str, total: usize) -> Progress {
+        Progress { what, total, done: 0, started: Instant::now(), bar: None }
+    }
+
+    /// Asks; no is the default. Where nobody can answer, it is an error that says what to pass instead.
+    pub fn ask(self, question: &str) -> Result<bool, Error> {
+        if !io::stdin().is_terminal() {
+            return Err(Error::CannotAsk { question: question.to_owned() });
+        }
+        let mut err = anstream::stderr().lock();
+        write!(err, "{question} [y/N] ").and_then(|()| err.flush()).map_err(Error::Output)?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map_err(Error::Output)?;
+        let answer = answer.trim().to_lowercase();
+        Ok(["y", "yes", "s", "si", "sí"].contains(&answer.as_str()))
+    }
+}
+
+/// Standard error that is gone is no reason to stop.
+fn say(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A progress bar on standard error, if that is a terminal.
+pub struct Progress {
+    what: &'static str,
+    total: usize,
+    done: usize,
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// One step is done.
+    pub fn step(&mut self) {
+        self.done += 1;
+        if self.bar.is_none() && self.started.elapsed() > BLINK && io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}").expect("a template that is tested");
+            self.bar = Some(ProgressBar::new(self.total as u64).with_style(style).with_message(self.what));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done as u64);
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The language that the environment asks for, by the variables' usual order.
+fn language_of_environment() -> Language {
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    if set.is_some_and(|value| value.to_lowercase().starts_with("es")) { Language::Es } else { Language::En }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_progress_template_is_one() {
+        assert!(ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}").is_ok());
+    }
+}

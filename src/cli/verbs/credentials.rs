@@ -1,0 +1,141 @@
+//! `labctl credentials`: where each student connects, and the passwords. For the instructor to give away.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        args::Credentials,
+        error::Error,
+        exit::Exit,
+        naming::{Opened, Shell},
+    },
+    lab::{Protocol, ServerConfig, server::Account},
+    plan,
+};
+
+/// What `--json` prints; its shape is promised.
+#[derive(Debug, Serialize)]
+struct All {
+    version: u32,
+    students: Vec<Student>,
+}
+
+/// One student's way in.
+#[derive(Debug, Serialize)]
+pub struct Student {
+    /// The group.
+    pub group: String,
+    /// The mail domain.
+    pub domain: String,
+    /// The login.
+    pub login: String,
+    /// The password of the own mailbox.
+    pub password: String,
+    /// `host:port` by protocol.
+    pub endpoints: BTreeMap<Protocol, String>,
+    /// The mailboxes the student may open: the own one first, then the group's.
+    pub mailboxes: Vec<Mailbox>,
+}
+
+/// A mailbox and its password.
+#[derive(Debug, Serialize)]
+pub struct Mailbox {
+    /// Its name.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+}
+
+/// Prints them.
+pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
+    let opened = shell.open(args.lab.as_deref())?;
+    let students = of_lab(&opened)?;
+    if args.json {
+        shell.out.json(&All { version: 1, students })?;
+    } else if args.csv {
+        shell.out.data(&csv(&students))?;
+    } else if args.cards {
+        let cards: Vec<String> = students.iter().map(card).collect();
+        shell.out.data(&cards.join("\n"))?;
+    } else {
+        let rows: Vec<_> = students.iter().map(row).collect();
+        shell.out.table(&HEAD, &rows)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The credentials of every student of the lab, where it is or last was up.
+pub fn of_lab(opened: &Opened) -> Result<Vec<Student>, Error> {
+    let mut numbers = opened.record.numbers.clone();
+    numbers.assign(&opened.lab);
+    let addressing = opened.record.addressing().ok_or(crate::engine::StateError::NoBlock)?;
+    let servers = plan::servers(&opened.lab, &opened.key, addressing, &numbers);
+    Ok(servers.iter().flat_map(of_server).collect())
+}
+
+/// The credentials of every student of one server.
+pub fn of_server(config: &ServerConfig) -> Vec<Student> {
+    let shared = config.accounts.iter().filter(|(_, account)| !account.student);
+    let shared: Vec<_> = shared.collect();
+    let students = config.accounts.iter().filter(|(_, account)| account.student);
+    let mailbox = |name: &str, account: &Account| Mailbox { user: name.to_owned(), password: account.password.clone() };
+    let one = |(login, account): (&crate::lab::Login, &Account)| {
+        let own = config.endpoints.iter().filter(|endpoint| endpoint.student.as_ref() == Some(login));
+        let others = shared.iter().map(|(name, account)| mailbox(name.as_str(), account));
+        Student {
+            group: config.group.to_string(),
+            domain: config.domain.to_string(),
+            login: login.to_string(),
+            password: account.password.clone(),
+            endpoints: own.map(|endpoint| (endpoint.protocol, endpoint.address.to_string())).collect(),
+            mailboxes: std::iter::once(mailbox(login.as_str(), account)).chain(others).collect(),
+        }
+    };
+    students.map(one).collect()
+}
+
+const HEAD: [&str; 7] = ["GROUP", "DOMAIN", "STUDENT", "PASSWORD", "SMTP", "POP3", "SHARED MAILBOXES"];
+
+fn row(student: &Student) -> Vec<String> {
+    let endpoint = |protocol| student.endpoints.get(&protocol).cloned().unwrap_or_default();
+    let shared = student.mailboxes.iter().skip(1).map(|mailbox| format!("{}:{}", mailbox.user, mailbox.password));
+    vec![
+        student.group.clone(),
+        student.domain.clone(),
+        student.login.clone(),
+        student.password.clone(),
+        endpoint(Protocol::Smtp),
+        endpoint(Protocol::Pop3),
+        shared.collect::<Vec<_>>().join(" "),
+    ]
+}
+
+fn csv(students: &[Student]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let head = ["group", "domain", "login", "password", "smtp", "pop3", "shared_mailboxes"];
+    let rows = std::iter::once(head.map(str::to_owned).to_vec()).chain(students.iter().map(row));
+    for row in rows {
+        writer.write_record(&row).expect("a list of octets takes every record");
+    }
+    String::from_utf8(writer.into_inner().unwrap_or_default()).expect("CSV of text is text")
+}
+
+/// A card to cut out, as wide as a line of a terminal.
+fn card(student: &Student) -> String {
+    let mut card = format!("{:-<72}\n{}   group {}   domain {}\n\n", "", student.login, student.group, student.domain);
+    for (protocol, address) in &student.endpoints {
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        let what = match protocol {
+            Protocol::Smtp => "send mail",
+            Protocol::Pop3 => "read mail",
+        };
+        let _ = writeln!(card, "  {what}   telnet {} {port}", host.trim_matches(['[', ']']));
+    }
+    card.push('\n');
+    for mailbox in &student.mailboxes {
+        let _ = writeln!(card, "  mailbox {:<20} password {}", mailbox.user, mailbox.password);
+    }
+    card
+}

@@ -1,0 +1,93 @@
+//! `labctl inject`: sends the lab's mail, through the running servers, to whoever has not got it yet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
+
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        args::Inject,
+        error::{Error, count},
+        exit::Exit,
+        naming::Shell,
+        output::Output,
+    },
+    control::{Client, Status},
+    engine::embedded::Embedded,
+    evidence::Injected,
+    inject::{self, Due},
+    lab::{GroupName, Key, Lab},
+};
+
+/// What was sent, as `--json` prints it.
+#[derive(Serialize)]
+struct Sent {
+    version: u32,
+    sent: usize,
+    undelivered: Vec<String>,
+}
+
+/// Sends what is due, or everything `--again`.
+pub fn run(shell: &Shell, args: &Inject) -> Result<Exit, Error> {
+    let opened = shell.open(args.lab.as_deref())?;
+    if let Some(mail) = args.mail.as_deref().filter(|mail| opened.lab.mail(mail).is_none()) {
+        let known = opened.lab.mails.iter().map(|mail| mail.id.to_string()).collect();
+        return Err(Error::UnknownMail { lab: opened.lab.name, mail: mail.to_owned(), known });
+    }
+    let engine = Embedded::new(opened.dir.clone());
+    super::runtime()?.block_on(async {
+        let not_up = || Error::NotUp { name: opened.lab.name.clone() };
+        let status = engine.status().await?.ok_or_else(not_up)?;
+        let before = if args.again { BTreeMap::new() } else { injected(&status) };
+        let mut due = due(&opened.lab, &status, &before);
+        due.retain(|due| args.mail.as_deref().is_none_or(|mail| due.injected.mail.as_str() == mail));
+        let total = due.len();
+        let undelivered = send(shell.out, &Arc::new(opened.lab), &opened.key, engine.client()?, due).await;
+        let sent = total - undelivered.len();
+        if args.json {
+            shell.out.json(&Sent { version: 1, sent, undelivered: undelivered.clone() })?;
+        } else {
+            shell.out.note(format_args!("sent {}", count(sent, "mail")));
+        }
+        Ok(if undelivered.is_empty() { Exit::Done } else { Exit::Partly })
+    })
+}
+
+/// What each server has got already.
+pub fn injected(status: &Status) -> BTreeMap<GroupName, BTreeSet<Injected>> {
+    let of = |server: &crate::control::ServerStatus| {
+        (server.config.group.clone(), server.injected.iter().cloned().collect())
+    };
+    status.servers.iter().map(of).collect()
+}
+
+/// The copies that the servers that run have to get and have not got `before`.
+pub fn due(lab: &Lab, status: &Status, before: &BTreeMap<GroupName, BTreeSet<Injected>>) -> Vec<Due> {
+    let none = BTreeSet::new();
+    let runs = |group: &GroupName| status.servers.iter().any(|server| server.config.group == *group);
+    let groups = lab.groups.iter().filter(|group| runs(&group.name));
+    groups.flat_map(|group| inject::due(lab, group, before.get(&group.name).unwrap_or(&none))).collect()
+}
+
+/// Sends the copies through the running servers; says and gives back what did not arrive.
+pub async fn send(out: Output, lab: &Arc<Lab>, key: &Key, client: Client, due: Vec<Due>) -> Vec<String> {
+    if due.is_empty() {
+        return Vec::new();
+    }
+    let mut progress = out.progress("mail", due.len());
+    let open = |due: &Due| {
+        let (client, due) = (client.clone(), due.clone());
+        async move { client.smtp(&due.group, &due.injected).await.map_err(io::Error::other) }
+    };
+    let undelivered = inject::send_all(lab, key, due, open, || progress.step()).await;
+    progress.finish();
+    let undelivered: Vec<String> = undelivered.iter().map(ToString::to_string).collect();
+    for problem in &undelivered {
+        out.problem(problem, None);
+    }
+    undelivered
+}

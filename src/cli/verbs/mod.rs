@@ -1,0 +1,26 @@
+//! One file per verb. Each has `run`, which does the verb and says how the program ends.
+
+pub mod archive;
+pub mod check;
+pub mod completions;
+pub mod credentials;
+pub mod dial;
+pub mod down;
+pub mod inject;
+pub mod new;
+pub mod rehearse;
+pub mod report;
+pub mod reset;
+pub mod serve;
+pub mod status;
+pub mod trace;
+pub mod up;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::error::Error;
+
+/// What a verb needs to talk to the process that serves a lab.
+fn runtime() -> Result<Runtime, Error> {
+    Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)
+}

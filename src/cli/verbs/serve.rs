@@ -1,0 +1,64 @@
+//! `labctl serve`: the process that serves a lab. `up` starts it in the background; engines start it in a container.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use serde::Deserialize;
+use tokio::{net::UnixListener, runtime::Builder};
+
+use crate::{
+    cli::{args::Serve, error::Error, exit::Exit},
+    control::host::Host,
+    engine::LabDir,
+    lab::ServerConfig,
+};
+
+/// The version of the configuration file's shape.
+const VERSION: u32 = 1;
+
+/// What `--config` holds.
+#[derive(Deserialize)]
+struct Configuration {
+    version: u32,
+    servers: Vec<ServerConfig>,
+}
+
+/// Serves until it is told to end.
+pub fn run(args: &Serve) -> Result<Exit, Error> {
+    let dir = LabDir::at(&args.dir)?;
+    dir.make()?;
+    let Some(_lock) = dir.serve_lock()? else {
+        return Err(Error::Served { dir: args.dir.clone(), pid: dir.process()?.unwrap_or(0) });
+    };
+    let servers = args.config.as_deref().map(configuration).transpose()?.unwrap_or_default();
+    // A socket per student and protocol, and a connection per session: the soft limit is for programs with less to do.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(async {
+        let host = Host::new(dir.stores(), args.beyond_loopback);
+        for config in servers {
+            host.put(config).await.map_err(crate::control::ClientError::Refused)?;
+        }
+        let socket = dir.socket()?;
+        let listener = listen(socket.as_path())?;
+        host.run(listener).await.map_err(Error::file("answer at", socket.as_path()))?;
+        Ok(Exit::Done)
+    })
+}
+
+/// Listens where only the owner can connect. A socket that a process left behind is taken away: we hold its lock.
+fn listen(path: &Path) -> Result<UnixListener, Error> {
+    let _ = fs::remove_file(path);
+    let listener = UnixListener::bind(path).map_err(Error::file("listen at", path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(Error::file("protect", path))?;
+    Ok(listener)
+}
+
+fn configuration(path: &Path) -> Result<Vec<ServerConfig>, Error> {
+    let text = fs::read(path).map_err(Error::file("read", path))?;
+    let wrong = |why: String| Error::Configuration { path: path.to_owned(), why };
+    let read: Configuration = serde_json::from_slice(&text).map_err(|problem| wrong(problem.to_string()))?;
+    if read.version != VERSION {
+        return Err(wrong(format!("its version is {} and this labctl reads {VERSION}", read.version)));
+    }
+    Ok(read.servers)
+}

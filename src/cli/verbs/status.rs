@@ -1,0 +1,139 @@
+//! `labctl status`: what runs, where, and who is connected.
+
+use serde::Serialize;
+
+use crate::{
+    cli::{args::Status as Args, error::Error, exit::Exit, naming::Shell},
+    control::{ServerStatus, Status},
+    engine::{LabDir, Record, embedded::Embedded},
+    lab::{Login, Protocol},
+};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Labs {
+    version: u32,
+    labs: Vec<Shown>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    name: String,
+    source: String,
+    up: bool,
+    process: Option<u32>,
+    groups: Vec<Group>,
+}
+
+#[derive(Serialize)]
+struct Group {
+    name: String,
+    domain: String,
+    students: Vec<Student>,
+}
+
+#[derive(Serialize)]
+struct Student {
+    login: String,
+    smtp: String,
+    pop3: String,
+    messages: u64,
+    connected: usize,
+}
+
+/// Shows one lab, or without a name all of them.
+pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
+    let wanted = match (&args.lab, shell.known(None)) {
+        (Some(lab), _) => vec![shell.known(Some(lab))?],
+        (None, Ok(one)) => vec![one],
+        (None, Err(Error::WhichLab { .. } | Error::NeverUp { .. })) => shell.state.known()?,
+        (None, Err(problem)) => return Err(problem),
+    };
+    let runtime = super::runtime()?;
+    let labs = wanted.into_iter().map(|(dir, record)| runtime.block_on(shown(&dir, &record)));
+    let labs: Vec<Shown> = labs.collect::<Result<_, Error>>()?;
+    if args.json {
+        shell.out.json(&Labs { version: 1, labs })?;
+        return Ok(Exit::Done);
+    }
+    match labs.as_slice() {
+        [] => shell.out.note("labctl knows no lab yet"),
+        [lab] => one(shell, lab)?,
+        several => {
+            let row = |lab: &Shown| vec![lab.name.clone(), state(lab).to_owned(), lab.source.clone()];
+            shell.out.table(&["LAB", "STATE", "FILE"], &several.iter().map(row).collect::<Vec<_>>())?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn one(shell: &Shell, lab: &Shown) -> Result<(), Error> {
+    shell.out.note(format_args!("lab `{}` is {} (`{}`)", lab.name, state(lab), lab.source));
+    if lab.groups.is_empty() {
+        return Ok(());
+    }
+    let rows = lab.groups.iter().flat_map(|group| {
+        group.students.iter().map(|student| {
+            vec![
+                group.name.clone(),
+                student.login.clone(),
+                student.smtp.clone(),
+                student.pop3.clone(),
+                student.messages.to_string(),
+                student.connected.to_string(),
+            ]
+        })
+    });
+    let head = ["GROUP", "STUDENT", "SMTP", "POP3", "MESSAGES", "CONNECTED"];
+    shell.out.table(&head, &rows.collect::<Vec<_>>())
+}
+
+fn state(lab: &Shown) -> &'static str {
+    match (lab.up, lab.process) {
+        (_, Some(_)) => "up",
+        (true, None) => "not running, though it should be: run `labctl up`",
+        (false, None) => "down",
+    }
+}
+
+async fn shown(dir: &LabDir, record: &Record) -> Result<Shown, Error> {
+    let status = Embedded::new(dir.clone()).status().await?;
+    Ok(Shown {
+        name: dir.name().to_string(),
+        source: record.source.display().to_string(),
+        up: record.up,
+        process: status.as_ref().map(|status| status.pid),
+        groups: status.as_ref().map(groups).unwrap_or_default(),
+    })
+}
+
+fn groups(status: &Status) -> Vec<Group> {
+    let group = |server: &ServerStatus| Group {
+        name: server.config.group.to_string(),
+        domain: server.config.domain.to_string(),
+        students: students(server),
+    };
+    status.servers.iter().map(group).collect()
+}
+
+fn students(server: &ServerStatus) -> Vec<Student> {
+    let own = server.config.accounts.iter().filter(|(_, account)| account.student);
+    own.map(|(login, _)| student(server, login)).collect()
+}
+
+fn student(server: &ServerStatus, login: &Login) -> Student {
+    let endpoint = |protocol: Protocol| {
+        let mut own = server.config.endpoints.iter().filter(|endpoint| endpoint.student.as_ref() == Some(login));
+        let found = own.find(|endpoint| endpoint.protocol == protocol);
+        found.map(|endpoint| endpoint.address.to_string()).unwrap_or_default()
+    };
+    let mailbox = server.mailboxes.iter().find(|mailbox| mailbox.name == *login);
+    let connected = server.connected.iter().find(|connected| connected.student.as_ref() == Some(login));
+    Student {
+        login: login.to_string(),
+        smtp: endpoint(Protocol::Smtp),
+        pop3: endpoint(Protocol::Pop3),
+        messages: mailbox.map_or(0, |mailbox| mailbox.messages),
+        connected: connected.map_or(0, |connected| connected.sessions),
+    }
+}

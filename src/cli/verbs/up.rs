@@ -1,0 +1,234 @@
+//! `labctl up`: reads the lab, looks at what runs, plans, performs, and sends the lab's mail. Run again, it changes only what
+//! the lab file changed; whatever it was stopped in the middle of, it goes on from there.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
+
+use super::{
+    credentials::{self, Student},
+    inject,
+};
+use crate::{
+    cli::{
+        args::Up,
+        error::{Error, count},
+        exit::Exit,
+        labfile,
+        naming::{Shell, same_lab},
+        output::Output,
+    },
+    control::Status,
+    engine::{
+        LabDir, Record, StateError,
+        embedded::{self, Embedded, Failure},
+    },
+    lab::{Key, Lab, Protocol},
+    plan::{self, Desired, Step},
+};
+
+/// Steps and students that are shown; of more, the number.
+const SHOWN: usize = 24;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Done {
+    version: u32,
+    lab: String,
+    steps: Vec<String>,
+    failed: Vec<Failed>,
+    sent: usize,
+    undelivered: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    group: String,
+    error: String,
+}
+
+/// What one run of `up` works with.
+struct Work {
+    out: Output,
+    lab: Arc<Lab>,
+    dir: LabDir,
+    key: Key,
+    desired: Desired,
+}
+
+/// Brings the lab up.
+pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
+    let located = shell.locate(args.lab.as_deref())?;
+    let lab = labfile::read(shell.out, &located.source)?;
+    let dir = shell.state.lab(&lab.name);
+    let wait = || shell.out.note(format_args!("waiting for another labctl that changes lab `{}`", lab.name));
+    let _lock = if args.dry_run { None } else { Some(dir.lock(wait)?) };
+    let mut record = record(&dir, &lab, args)?;
+    let key = if args.dry_run {
+        dir.key()?.unwrap_or(Key([0; 32]))
+    } else {
+        record = shell.state.claim(&dir, record)?;
+        dir.key_or_new()?
+    };
+    if let Some(address) = record.listen.filter(|address| !address.is_loopback()) {
+        shell.out.warn(format_args!(
+            "everybody who reaches `{address}` reaches the servers, and passwords travel in the clear"
+        ));
+    }
+    let desired = desired(&lab, &key, &record)?;
+    let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired };
+    super::runtime()?.block_on(work.run(args))
+}
+
+/// What labctl will remember, as far as it is known before a block of addresses is claimed.
+fn record(dir: &LabDir, lab: &Lab, args: &Up) -> Result<Record, Error> {
+    let mut record = match dir.record()? {
+        Some(record) => {
+            same_lab(lab, &record)?;
+            record
+        }
+        None => Record::new(lab.source.clone()),
+    };
+    record.source.clone_from(&lab.source);
+    record.listen = args.listen;
+    record.numbers.assign(lab);
+    Ok(record)
+}
+
+fn desired(lab: &Lab, key: &Key, record: &Record) -> Result<Desired, Error> {
+    let addressing = record.addressing().ok_or(StateError::NoBlock)?;
+    let servers = plan::servers(lab, key, addressing, &record.numbers);
+    Ok(Desired {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        beyond_loopback: record.listen.is_some_and(|address| !address.is_loopback()),
+        servers: servers.into_iter().map(|server| (server.group.clone(), server)).collect(),
+    })
+}
+
+impl Work {
+    async fn run(&self, args: &Up) -> Result<Exit, Error> {
+        let engine = Embedded::new(self.dir.clone());
+        let before = engine.status().await?;
+        let steps = plan::steps(&self.desired, &embedded::observed(before.as_ref()));
+        if !args.json {
+            self.announce(&steps, args.dry_run);
+        }
+        if args.dry_run {
+            return self.finish(args, &steps, &[], 0, Vec::new());
+        }
+        let mut progress = self.out.progress("servers", steps.len());
+        let failures = engine.perform(&steps, &self.desired, || progress.step()).await?;
+        progress.finish();
+        for failure in &failures {
+            self.out.problem(failure, failure.hint().as_deref());
+        }
+        let status = if steps.is_empty() { before } else { engine.status().await? };
+        let (mut sent, mut undelivered) = (0, Vec::new());
+        if let (Some(status), false) = (&status, args.no_inject) {
+            let due = inject::due(&self.lab, status, &inject::injected(status));
+            sent = due.len();
+            undelivered = inject::send(self.out, &self.lab, &self.key, engine.client()?, due).await;
+            sent -= undelivered.len();
+        }
+        if let (Some(status), false) = (&status, args.json) {
+            self.show(status, sent)?;
+        }
+        self.finish(args, &steps, &failures, sent, undelivered)
+    }
+
+    fn announce(&self, steps: &[Step], dry_run: bool) {
+        let name = &self.lab.name;
+        if steps.is_empty() {
+            return self.out.note(format_args!("lab `{name}`: nothing to do"));
+        }
+        let will = if dry_run { " would" } else { "" };
+        self.out.heading(format_args!("lab `{name}`:{will}"));
+        for step in steps.iter().take(SHOWN) {
+            self.out.note(format_args!("  {step}"));
+        }
+        if steps.len() > SHOWN {
+            self.out.note(format_args!("  … and {}", count(steps.len() - SHOWN, "more step")));
+        }
+    }
+
+    /// The table of endpoints, and what to type next.
+    fn show(&self, status: &Status, sent: usize) -> Result<(), Error> {
+        let students: Vec<Student> =
+            status.servers.iter().flat_map(|server| credentials::of_server(&server.config)).collect();
+        if sent > 0 {
+            self.out.note(format_args!("sent {}", count(sent, "mail")));
+        }
+        let endpoint = |student: &Student, protocol| student.endpoints.get(&protocol).cloned().unwrap_or_default();
+        let rows = students.iter().map(|student| {
+            vec![
+                student.group.clone(),
+                student.domain.clone(),
+                student.login.clone(),
+                endpoint(student, Protocol::Smtp),
+                endpoint(student, Protocol::Pop3),
+            ]
+        });
+        let most = if self.out.is_terminal() { SHOWN } else { usize::MAX };
+        let rows: Vec<_> = rows.take(most).collect();
+        self.out.table(&["GROUP", "DOMAIN", "STUDENT", "SMTP", "POP3"], &rows)?;
+        if students.len() > rows.len() {
+            self.out.note(format_args!("… and {}", count(students.len() - rows.len(), "more student")));
+        }
+        if let Some(student) = students.first() {
+            self.out.note(next(student, self.lab.name.as_str()));
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &self,
+        args: &Up,
+        steps: &[Step],
+        failures: &[Failure],
+        sent: usize,
+        undelivered: Vec<String>,
+    ) -> Result<Exit, Error> {
+        let exit = match (failures.len(), undelivered.is_empty()) {
+            (0, true) => Exit::Done,
+            (failed, _) if failed > 0 && failed == self.desired.servers.len() => Exit::Failed,
+            _ => Exit::Partly,
+        };
+        if args.json {
+            let failed =
+                failures.iter().map(|failure| Failed { group: failure.group.to_string(), error: failure.to_string() });
+            let steps = steps.iter().map(ToString::to_string).collect();
+            let lab = self.lab.name.to_string();
+            self.out.json(&Done { version: 1, lab, steps, failed: failed.collect(), sent, undelivered })?;
+        }
+        Ok(exit)
+    }
+}
+
+/// What to type next, as the first student: lines that work.
+fn next(student: &Student, lab: &str) -> String {
+    let telnet = |protocol| {
+        let address = student.endpoints.get(&protocol)?;
+        let (host, port) = address.rsplit_once(':')?;
+        Some(format!("telnet {} {port}", host.trim_matches(['[', ']'])))
+    };
+    let lines: BTreeMap<Protocol, String> =
+        Protocol::ALL.into_iter().filter_map(|protocol| Some((protocol, telnet(protocol)?))).collect();
+    let line = |protocol| lines.get(&protocol).map_or("", String::as_str);
+    format!(
+        "\nnext, as student `{login}` of group `{group}`:\n  \
+           {smtp:<28} send a mail: EHLO, MAIL, RCPT, DATA\n  \
+           {pop3:<28} read it: USER {login}, PASS {password}\n\
+         and as the instructor:\n  \
+           {credentials:<28} everybody's addresses and passwords\n  \
+           {trace:<28} what goes over the wire\n  \
+           {report:<28} marks",
+        login = student.login,
+        group = student.group,
+        password = student.password,
+        smtp = line(Protocol::Smtp),
+        pop3 = line(Protocol::Pop3),
+        credentials = format!("labctl credentials {lab}"),
+        trace = format!("labctl trace --lab {lab} -f"),
+        report = format!("labctl report {lab}"),
+    )
+}

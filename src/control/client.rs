@@ -1,0 +1,236 @@
+//! The client of the control API: a function per route. A connection per request: over a Unix socket that costs microseconds.
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Method, Request, Response, StatusCode, body::Bytes, body::Incoming, client::conn::http1, header, upgrade::Upgraded,
+};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::{net::UnixStream, time::timeout};
+
+use super::values::{Problem, Reset, Status};
+use crate::{
+    evidence::{Event, Injected, Seq},
+    lab::{GroupName, ServerConfig},
+};
+
+/// The longest answer that is read whole: the status of the largest lab is a tenth of it.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// The longest line of an NDJSON stream: an event keeps at most a few KiB, a message's list of recipients a few more.
+const MAX_EVENT_LINE: usize = 4 << 20;
+
+/// How long an answer may take; starting a server waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why the process did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers at the socket.
+    #[error("nobody answers at `{}`: {source}", path.display())]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The connection broke, or what came is no answer.
+    #[error("{what}: {why}")]
+    Broken {
+        /// What was asked.
+        what: String,
+        /// What happened.
+        why: String,
+    },
+    /// The process refused.
+    #[error("{}", .0.error)]
+    Refused(Problem),
+}
+
+/// A client of one process.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: Arc<crate::engine::state::SocketPath>,
+}
+
+impl Client {
+    /// A client of the process that answers at `socket`. Connects when something is asked.
+    pub fn new(socket: crate::engine::state::SocketPath) -> Self {
+        Self { socket: Arc::new(socket) }
+    }
+
+    /// The process and its servers.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        let request = Ask::new(Method::GET, "/v1/status");
+        self.json(request).await
+    }
+
+    /// Starts the group's server or gives it its new configuration.
+    pub async fn put_server(&self, config: &ServerConfig) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(config).expect("a configuration has only names and numbers");
+        self.done(Ask::new(Method::PUT, format!("/v1/servers/{}", config.group)).with(body)).await
+    }
+
+    /// Stops the group's server; its store stays.
+    pub async fn delete_server(&self, group: &GroupName) -> Result<(), ClientError> {
+        self.done(Ask::new(Method::DELETE, format!("/v1/servers/{group}"))).await
+    }
+
+    /// Lets students start their next run.
+    pub async fn reset(&self, group: &GroupName, reset: &Reset) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(reset).expect("a reset has only names");
+        self.done(Ask::new(Method::POST, format!("/v1/servers/{group}/reset")).with(body)).await
+    }
+
+    /// Tells the process to end; it does after its sessions and commits.
+    pub async fn stop(&self) -> Result<(), ClientError> {
+        self.done(Ask::new(Method::POST, "/v1/stop")).await
+    }
+
+    /// The group's events after a number, also those to come.
+    pub async fn follow(&self, group: &GroupName, after: Seq) -> Result<Events, ClientError> {
+        let ask = Ask::new(Method::GET, format!("/v1/servers/{group}/events?after={}&follow=true", after.0));
+        let what = ask.what();
+        let answer = self.send(ask).await?;
+        let body = refused(answer).await?.into_body();
+        Ok(Events { body, buffer: Vec::new(), what })
+    }
+
+    /// An SMTP session with the group's server, for one copy of injected mail.
+    pub async fn smtp(&self, group: &GroupName, copy: &Injected) -> Result<TokioIo<Upgraded>, ClientError> {
+        let student = copy.student.as_ref().map(|login| format!("&student={login}")).unwrap_or_default();
+        let mut ask = Ask::new(Method::GET, format!("/v1/servers/{group}/smtp?mail={}{student}", copy.mail));
+        ask.upgrade = true;
+        let what = ask.what();
+        let answer = self.send(ask).await?;
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let status = answer.status();
+            refused(answer).await?;
+            return Err(ClientError::Broken { what, why: format!("the answer is {status} and no SMTP session") });
+        }
+        let upgraded = hyper::upgrade::on(answer).await.map_err(|problem| broken(&what, &problem))?;
+        Ok(TokioIo::new(upgraded))
+    }
+
+    async fn done(&self, ask: Ask) -> Result<(), ClientError> {
+        let answer = timeout(PATIENCE, self.send(ask)).await.unwrap_or_else(|_| Err(too_slow()))?;
+        refused(answer).await.map(drop)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, ClientError> {
+        let what = ask.what();
+        let asked = async {
+            let answer = refused(self.send(ask).await?).await?;
+            whole(answer).await.map_err(|why| ClientError::Broken { what: what.clone(), why })
+        };
+        let body = timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(too_slow()))?;
+        serde_json::from_slice(&body).map_err(|problem| broken(&what, &problem))
+    }
+
+    async fn send(&self, ask: Ask) -> Result<Response<Incoming>, ClientError> {
+        let what = ask.what();
+        let path = self.socket.as_path();
+        let connect = |source| ClientError::Connect { path: path.to_owned(), source };
+        let stream = UnixStream::connect(path).await.map_err(connect)?;
+        let shaken = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = shaken.map_err(|problem| broken(&what, &problem))?;
+        tokio::spawn(connection.with_upgrades());
+        let request = ask.request().map_err(|problem| broken(&what, &problem))?;
+        sender.send_request(request).await.map_err(|problem| broken(&what, &problem))
+    }
+}
+
+/// A request before it is sent.
+struct Ask {
+    method: Method,
+    path: String,
+    body: Option<Vec<u8>>,
+    upgrade: bool,
+}
+
+impl Ask {
+    fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), body: None, upgrade: false }
+    }
+
+    fn with(mut self, body: Vec<u8>) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    fn what(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    fn request(self) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let mut request = Request::builder().method(self.method).uri(self.path).header(header::HOST, "labctl");
+        if self.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if self.upgrade {
+            request = request.header(header::CONNECTION, "upgrade").header(header::UPGRADE, "smtp");
+        }
+        request.body(Full::new(Bytes::from(self.body.unwrap_or_default())))
+    }
+}
+
+/// The events of one server as they come.
+#[derive(Debug)]
+pub struct Events {
+    body: Incoming,
+    buffer: Vec<u8>,
+    what: String,
+}
+
+impl Events {
+    /// The next event; none when the server has ended.
+    pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|octet| *octet == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return serde_json::from_slice(&line).map(Some).map_err(|problem| broken(&self.what, &problem));
+            }
+            if self.buffer.len() > MAX_EVENT_LINE {
+                let why = format!("an event has more than {MAX_EVENT_LINE} octets");
+                return Err(ClientError::Broken { what: self.what.clone(), why });
+            }
+            // The stream of a process that was killed breaks off; for who follows, that is its end.
+            let Some(Ok(frame)) = self.body.frame().await else { return Ok(None) };
+            if let Some(data) = frame.data_ref() {
+                self.buffer.extend_from_slice(data);
+            }
+        }
+    }
+}
+
+/// The answer, if it is a good one.
+async fn refused(answer: Response<Incoming>) -> Result<Response<Incoming>, ClientError> {
+    let status = answer.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return Ok(answer);
+    }
+    let body = whole(answer).await.unwrap_or_default();
+    let problem = serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
+        error: format!("the process answered {status}: {}", String::from_utf8_lossy(&body)),
+        in_use: None,
+    });
+    Err(ClientError::Refused(problem))
+}
+
+async fn whole(answer: Response<Incoming>) -> Result<Vec<u8>, String> {
+    let limited = http_body_util::Limited::new(answer.into_body(), MAX_ANSWER);
+    limited.collect().await.map(|body| body.to_bytes().to_vec()).map_err(|problem| problem.to_string())
+}
+
+fn broken(what: &str, problem: &dyn std::error::Error) -> ClientError {
+    ClientError::Broken { what: what.to_owned(), why: problem.to_string() }
+}
+
+fn too_slow() -> ClientError {
+    ClientError::Broken {
+        what: "the process".into(),
+        why: format!("it did not answer within {} seconds", PATIENCE.as_secs()),
+    }
+}

@@ -1,0 +1,196 @@
+//! The process that serves a lab: the servers of all groups, and the control API over one Unix socket. It decides nothing:
+//! what it serves it is told over the API, or once by a file.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    net::UnixListener,
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::{
+    routes,
+    values::{Connected, MailboxStatus, Problem, Reset, ServerStatus, Status, VERSION},
+};
+use crate::{
+    evidence::{Conn, Timestamp, Who},
+    lab::{GroupName, ServerConfig},
+    server::{Server, ServerError},
+    store::Origin,
+};
+
+/// How long sessions may go on after the process was told to end.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long answers of the control API may go on after that.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// The servers of one process.
+pub struct Host {
+    stores: PathBuf,
+    beyond_loopback: bool,
+    servers: Mutex<BTreeMap<GroupName, Arc<Server>>>,
+    /// Held while a server is started, changed or stopped, so that no group gets two.
+    changing: Mutex<BTreeMap<GroupName, Arc<tokio::sync::Mutex<()>>>>,
+    stop: Notify,
+}
+
+impl Host {
+    /// A host without servers, which keeps their stores in the folder `stores`. Unless `beyond_loopback`, it refuses
+    /// configurations that would listen on a network.
+    pub fn new(stores: PathBuf, beyond_loopback: bool) -> Arc<Self> {
+        let (servers, changing) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { stores, beyond_loopback, servers, changing, stop: Notify::new() })
+    }
+
+    /// Answers the control API until it is told to end, by the API or by SIGTERM; then drains the servers.
+    pub async fn run(self: Arc<Self>, listener: UnixListener) -> io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        // Taking the signal is enough: the terminal that started the process may go away.
+        let _hangup = signal(SignalKind::hangup())?;
+        let host = Arc::clone(&self);
+        let stopped = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = host.stop.notified() => {}
+            }
+            host.drain().await;
+        };
+        let answering = axum::serve(listener, routes::router(Arc::clone(&self)));
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let graceful = answering.with_graceful_shutdown(async move {
+            stopped.await;
+            let _ = ended.send(());
+        });
+        let answering = tokio::spawn(async move { graceful.await });
+        let _ = end.await;
+        match timeout(LAST_ANSWERS, answering).await {
+            Ok(answered) => answered.unwrap_or_else(|problem| Err(io::Error::other(problem))),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Ends the process, after its sessions and commits.
+    pub fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    /// The server of a group.
+    pub fn server(&self, group: &str) -> Result<Arc<Server>, Problem> {
+        let missing = || Problem { error: format!("no server of group `{group}` runs"), in_use: None };
+        lock(&self.servers).get(group).cloned().ok_or_else(missing)
+    }
+
+    /// Starts the group's server, or gives it its new configuration.
+    pub async fn put(&self, config: ServerConfig) -> Result<(), Problem> {
+        if let Some(address) = config
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.address)
+            .find(|address| !self.beyond_loopback && !address.ip().is_loopback())
+        {
+            let error = format!("`{address}` is not on loopback, and this process was started for loopback only");
+            return Err(Problem { error, in_use: None });
+        }
+        let group = config.group.clone();
+        let gate = self.gate(&group);
+        let _one_at_a_time = gate.lock().await;
+        let running = lock(&self.servers).get(&group).cloned();
+        match running {
+            Some(server) => server.reconfigure(config).map_err(|problem| told(&problem)),
+            None => {
+                let store = self.stores.join(format!("{group}.sqlite"));
+                let server = Server::start(config, &store).await.map_err(|problem| told(&problem))?;
+                lock(&self.servers).insert(group, server);
+                Ok(())
+            }
+        }
+    }
+
+    /// Stops the group's server; its store stays.
+    pub async fn delete(&self, group: &str) -> Result<(), Problem> {
+        let gate = self.gate(&self.server(group)?.config().group);
+        let _one_at_a_time = gate.lock().await;
+        let server = self.server(group)?;
+        lock(&self.servers).remove(group);
+        server.stop(DRAIN).await.map_err(|problem| told(&problem.into()))
+    }
+
+    /// Lets students of a group start their next run.
+    pub async fn reset(&self, group: &str, reset: Reset) -> Result<(), Problem> {
+        let server = self.server(group)?;
+        let time = Timestamp(jiff::Timestamp::now().as_microsecond());
+        let origin = Origin { conn: Conn(0), who: Who::Instructor, time };
+        let done = server.store().reset(origin, reset.students, reset.whole_group).await;
+        done.map_err(|problem| told(&problem.into()))
+    }
+
+    /// The process and every server in it.
+    pub fn status(&self) -> Result<Status, Problem> {
+        let servers: Vec<Arc<Server>> = lock(&self.servers).values().cloned().collect();
+        let servers = servers.iter().map(|server| status_of(server)).collect::<Result<_, _>>()?;
+        Ok(Status {
+            version: VERSION,
+            labctl: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            beyond_loopback: self.beyond_loopback,
+            servers,
+        })
+    }
+
+    fn gate(&self, group: &GroupName) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(lock(&self.changing).entry(group.clone()).or_default())
+    }
+
+    async fn drain(&self) {
+        let servers = std::mem::take(&mut *lock(&self.servers));
+        let mut stopping: JoinSet<()> = JoinSet::new();
+        for server in servers.into_values() {
+            // A store that cannot be closed has nobody left to be told; what it promised is on disk.
+            stopping.spawn(async move { drop(server.stop(DRAIN).await) });
+        }
+        while stopping.join_next().await.is_some() {}
+    }
+}
+
+fn status_of(server: &Server) -> Result<ServerStatus, Problem> {
+    let status = server.status().map_err(|problem| told(&problem.into()))?;
+    let injected = server.store().injected().map_err(|problem| told(&problem.into()))?;
+    let known: usize = status.students.values().sum();
+    let mut connected: Vec<Connected> =
+        status.students.into_iter().map(|(login, sessions)| Connected { student: Some(login), sessions }).collect();
+    if status.connections > known {
+        connected.push(Connected { student: None, sessions: status.connections - known });
+    }
+    let mailbox = |mailbox: crate::store::Mailbox| MailboxStatus {
+        name: mailbox.name,
+        messages: mailbox.count,
+        octets: mailbox.octets,
+    };
+    let mailboxes = status.mailboxes.into_iter().map(mailbox).collect();
+    Ok(ServerStatus { config: ServerConfig::clone(&server.config()), connected, mailboxes, injected })
+}
+
+/// A server's error for whoever asked.
+fn told(problem: &ServerError) -> Problem {
+    let in_use = match problem {
+        ServerError::InUse { address, .. } => Some(*address),
+        ServerError::Listen { .. } | ServerError::Dialect(_) | ServerError::Seed(_) | ServerError::Store(_) => None,
+    };
+    Problem { error: problem.to_string(), in_use }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,179 @@
+//! The routes of the control API: from HTTP to [`Host`] and back, and nothing else.
+
+use std::{convert::Infallible, ops::ControlFlow, sync::Arc};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{
+    host::Host,
+    values::{Problem, Reset, Status},
+};
+use crate::{
+    evidence::{Injected, Seq},
+    lab::{Login, MailId, ServerConfig},
+    store::{Reader, Store},
+};
+
+/// The largest request: the configuration of the largest group is a hundredth of it.
+const MAX_REQUEST: usize = 4 << 20;
+
+/// Octets of NDJSON that are sent at once.
+const CHUNK: usize = 64 << 10;
+
+/// Chunks that may wait for a slow reader.
+const CHUNKS: usize = 4;
+
+/// The routes.
+pub fn router(host: Arc<Host>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/servers/{group}", put(put_server).delete(delete_server))
+        .route("/v1/servers/{group}/events", get(events))
+        .route("/v1/servers/{group}/reset", post(reset))
+        .route("/v1/servers/{group}/smtp", get(smtp))
+        .route("/v1/stop", post(stop))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .with_state(host)
+}
+
+type Answer<T> = Result<T, Problem>;
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = if self.in_use.is_some() { StatusCode::CONFLICT } else { StatusCode::BAD_REQUEST };
+        (status, Json(self)).into_response()
+    }
+}
+
+async fn status(State(host): State<Arc<Host>>) -> Answer<Json<Status>> {
+    host.status().map(Json)
+}
+
+async fn put_server(
+    State(host): State<Arc<Host>>,
+    Path(group): Path<String>,
+    Json(config): Json<ServerConfig>,
+) -> Answer<StatusCode> {
+    if config.group.as_str() != group {
+        let error = format!("the configuration of group `{}` was sent to group `{group}`", config.group);
+        return Err(Problem { error, in_use: None });
+    }
+    host.put(config).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn delete_server(State(host): State<Arc<Host>>, Path(group): Path<String>) -> Answer<StatusCode> {
+    host.delete(&group).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn reset(
+    State(host): State<Arc<Host>>,
+    Path(group): Path<String>,
+    Json(reset): Json<Reset>,
+) -> Answer<StatusCode> {
+    host.reset(&group, reset).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn stop(State(host): State<Arc<Host>>) -> StatusCode {
+    host.stop();
+    StatusCode::ACCEPTED
+}
+
+#[derive(Deserialize)]
+struct Which {
+    #[serde(default)]
+    after: Seq,
+    #[serde(default)]
+    follow: bool,
+}
+
+async fn events(
+    State(host): State<Arc<Host>>,
+    Path(group): Path<String>,
+    Query(which): Query<Which>,
+) -> Answer<Response> {
+    let store = host.server(&group)?.store().clone();
+    let (send, receive) = mpsc::channel(CHUNKS);
+    tokio::spawn(follow(store, which, send));
+    let body = Body::from_stream(ReceiverStream::new(receive));
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))], body).into_response())
+}
+
+type Chunks = mpsc::Sender<Result<Bytes, Infallible>>;
+
+/// Sends what is recorded and, if asked, what is recorded later, until the reader or the store is gone.
+async fn follow(store: Store, which: Which, send: Chunks) {
+    let mut committed = store.subscribe();
+    let path = store.path().to_owned();
+    // The stream must not keep the store alive: its end is how the reader learns that the server has ended.
+    drop(store);
+    let mut after = which.after;
+    loop {
+        committed.borrow_and_update();
+        let (path, send) = (path.clone(), send.clone());
+        let read = tokio::task::spawn_blocking(move || read_events(&path, after, &send)).await;
+        match read {
+            Ok(Some(last)) => after = last,
+            Ok(None) | Err(_) => return,
+        }
+        if !which.follow || committed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends the events after a number; the last one's number, or nothing where the reader is gone or the store cannot be read.
+fn read_events(path: &std::path::Path, after: Seq, send: &Chunks) -> Option<Seq> {
+    let reader = Reader::open(path).ok()?;
+    let mut chunk = Vec::with_capacity(CHUNK);
+    let mut gone = false;
+    let last = reader.events(after, &mut |event| {
+        serde_json::to_writer(&mut chunk, &event).expect("an event has only names, texts and numbers");
+        chunk.push(b'\n');
+        if chunk.len() < CHUNK {
+            return ControlFlow::Continue(());
+        }
+        gone = send.blocking_send(Ok(Bytes::from(std::mem::take(&mut chunk)))).is_err();
+        if gone { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    if !gone && !chunk.is_empty() {
+        gone = send.blocking_send(Ok(Bytes::from(chunk))).is_err();
+    }
+    last.ok().filter(|_| !gone)
+}
+
+#[derive(Deserialize)]
+struct Copy {
+    mail: MailId,
+    student: Option<Login>,
+}
+
+async fn smtp(
+    State(host): State<Arc<Host>>,
+    Path(group): Path<String>,
+    Query(copy): Query<Copy>,
+    request: Request,
+) -> Answer<Response> {
+    let server = host.server(&group)?;
+    if request.headers().get(header::UPGRADE).is_none_or(|protocol| protocol != "smtp") {
+        let error = "an SMTP session is asked for with `Upgrade: smtp`".to_owned();
+        return Err(Problem { error, in_use: None });
+    }
+    tokio::spawn(async move {
+        if let Ok(stream) = hyper::upgrade::on(request).await {
+            server.inject(TokioIo::new(stream), Injected { mail: copy.mail, student: copy.student }).await;
+        }
+    });
+    let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "smtp")];
+    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}

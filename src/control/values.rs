@@ -1,0 +1,80 @@
+//! What travels over the control API, as JSON. A field that is added later has a default, so that versions can meet.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    evidence::Injected,
+    lab::{Login, ServerConfig},
+};
+
+/// The version of the API's shapes.
+pub const VERSION: u32 = 1;
+
+/// The process and its servers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of this shape.
+    pub version: u32,
+    /// labctl's version.
+    pub labctl: String,
+    /// The process's number.
+    pub pid: u32,
+    /// Whether it may listen beyond loopback.
+    pub beyond_loopback: bool,
+    /// Its servers, in the order of their groups.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// One server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// What it was told.
+    pub config: ServerConfig,
+    /// Sessions that are open now, by student; those of nobody known under none.
+    pub connected: Vec<Connected>,
+    /// What its mailboxes hold, in order; a mailbox that never held anything is not among them.
+    pub mailboxes: Vec<MailboxStatus>,
+    /// The injected mail of the current runs.
+    pub injected: Vec<Injected>,
+}
+
+/// Open sessions of one student.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connected {
+    /// The student; none: nobody known.
+    pub student: Option<Login>,
+    /// How many.
+    pub sessions: usize,
+}
+
+/// What a mailbox holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxStatus {
+    /// The mailbox.
+    pub name: Login,
+    /// Messages.
+    pub messages: u64,
+    /// Their octets together.
+    pub octets: u64,
+}
+
+/// Who starts again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// The students.
+    pub students: Vec<Login>,
+    /// Whether shared mailboxes are emptied too.
+    pub whole_group: bool,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// As a fragment.
+    pub error: String,
+    /// The address that is in use, where that was it.
+    #[serde(default)]
+    pub in_use: Option<SocketAddr>,
+}

@@ -1,0 +1,307 @@
+//! The students of a group, and what each has shown so far. Here an event that is known to be a student's finds the checks that wait for it.
+
+use super::{
+    connections::Live,
+    conversation::CONNECT,
+    mailbox::Mailboxes,
+    marks::Cause,
+    message::Delivery,
+    progress::{Here, Progress},
+    quick::{Quick, QuickMap},
+    rules::Rules,
+    said::{Said, Scratch},
+    touched::{Touch, Touching},
+};
+use crate::{
+    evidence::{Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp},
+    lab::{Group, Key, Lab, Login, Protocol, template::Person},
+};
+use std::{
+    collections::{BTreeMap, HashSet},
+    hash::BuildHasherDefault,
+};
+
+/// The students of a group.
+#[derive(Debug)]
+pub struct Class {
+    /// The lab's checks.
+    pub rules: Rules,
+    /// The students in the group's order.
+    pub students: Vec<Student>,
+    /// The mailboxes that checks speak of.
+    pub mailboxes: Mailboxes,
+    /// The last damage of the record.
+    pub damage: Option<(Seq, String)>,
+    places: QuickMap<Login, usize>,
+    injected: QuickMap<MessageId, Injected>,
+    domain: String,
+    scratch: Scratch,
+}
+
+/// What one student has shown in the current run.
+#[derive(Debug, Default)]
+pub struct Student {
+    /// Per check.
+    pub progress: Vec<Progress>,
+    /// Per protocol, per conversation check: 1 as long as it is not done.
+    open: BTreeMap<Protocol, Vec<u64>>,
+    /// What the student delivered, where a check asks for it.
+    own: HashSet<MessageId, BuildHasherDefault<Quick>>,
+    /// The first event of the run.
+    pub arrived: Option<(Seq, Conn, Timestamp)>,
+    /// The reset that began the run; 0: none.
+    pub reset: Seq,
+}
+
+impl Class {
+    /// A group that has shown nothing yet.
+    pub fn new(lab: &Lab, group: &Group, key: &Key) -> Self {
+        let person = |student| Person { lab, group, student: Some(student), key, mail: None };
+        let people: Vec<Person<'_>> = group.students.iter().map(person).collect();
+        let (rules, mailboxes) = Rules::new(lab, &people);
+        let places = group.students.iter().enumerate().map(|(place, student)| (student.login.clone(), place));
+        Self {
+            students: group.students.iter().map(|_| Student::new(&rules, Seq(0))).collect(),
+            places: places.collect(),
+            rules,
+            mailboxes,
+            damage: None,
+            injected: QuickMap::default(),
+            domain: group.domain.to_string(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The student's place in the group.
+    pub fn place(&self, login: &str) -> Option<usize> {
+        self.places.get(login).copied()
+    }
+
+    /// What an event changes for the whole group, whoever caused it.
+    pub fn witness(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Accepted { message, delivered, injected, .. } => {
+                let first = injected.is_some() && self.injected.is_empty();
+                if let Some(injected) = injected {
+                    self.injected.insert(*message, injected.clone());
+                }
+                self.change(event, delivered, true);
+                if first {
+                    (0..self.students.len()).for_each(|student| self.look_round(student));
+                }
+            }
+            EventKind::Deleted { mailbox, uid, .. } => {
+                self.change(event, &[Delivered { mailbox: mailbox.clone(), uid: *uid }], false);
+            }
+            EventKind::Reset { student, removed } => {
+                self.change(event, removed, false);
+                if let Some(place) = self.place(student.as_str()) {
+                    self.students[place] = Student::new(&self.rules, event.seq);
+                }
+            }
+            EventKind::Damaged { why } => self.damage = Some((event.seq, why.clone())),
+            EventKind::Connected { .. }
+            | EventKind::Command { .. }
+            | EventKind::LoggedIn { .. }
+            | EventKind::LoginFailed { .. }
+            | EventKind::Retrieved { .. }
+            | EventKind::Disconnected { .. }
+            | EventKind::Started { .. } => {}
+        }
+    }
+
+    /// A connection has become this student's.
+    pub fn begin(&self, student: usize, live: &mut Live) {
+        let Some(protocol) = live.protocol else { return };
+        if let (Some(talk), Some(open)) = (self.rules.talks.get(&protocol), self.students[student].open.get(&protocol))
+        {
+            talk.start(&mut live.track, open);
+        }
+    }
+
+    /// Counts an event for a student.
+    pub fn count(
+        &mut self,
+        place: usize,
+        live: &mut Live,
+        event: &Event,
+        fetch: &mut dyn FnMut(MessageId) -> Option<Vec<u8>>,
+    ) {
+        // What a connection does that was open at a reset belongs to the run before it.
+        if live.first <= self.students[place].reset {
+            return;
+        }
+        if self.students[place].arrived.is_none() {
+            self.students[place].arrived = Some((event.seq, event.conn, event.time));
+            self.look_round(place);
+        }
+        let here = Here { student: place, conn: event.conn, began: live.began, seq: event.seq, time: event.time };
+        match &event.kind {
+            EventKind::Connected { reply, .. } => self.hear(&here, live, CONNECT, "", reply),
+            EventKind::Command { verb, line, reply, after, .. } => {
+                live.state = Some(*after);
+                if verb.bytes().any(|octet| octet.is_ascii_lowercase()) && !verb.starts_with('<') {
+                    self.hear(&here, live, &verb.to_ascii_uppercase(), line, reply);
+                } else {
+                    self.hear(&here, live, verb, line, reply);
+                }
+            }
+            EventKind::Accepted { message, from, recipients, delivered, octets, sha256: _, injected: None } => {
+                let domain = &*self.domain;
+                let delivery = &mut Delivery {
+                    message: *message,
+                    from,
+                    recipients,
+                    delivered,
+                    octets: *octets,
+                    domain,
+                    fetch,
+                    content: None,
+                };
+                deliver(&self.rules, &here, delivery, &mut self.students[place]);
+            }
+            EventKind::Retrieved { message, mailbox, uid: _, top } => {
+                self.touch(&here, live, (Touch::Retrieved, *message, mailbox, top.is_some()));
+            }
+            EventKind::Deleted { message, mailbox, uid: _ } => {
+                self.touch(&here, live, (Touch::Deleted, *message, mailbox, false));
+            }
+            EventKind::Disconnected { how } => self.end(&here, live, *how),
+            EventKind::Accepted { injected: Some(_), .. }
+            | EventKind::LoggedIn { .. }
+            | EventKind::LoginFailed { .. }
+            | EventKind::Reset { .. }
+            | EventKind::Started { .. }
+            | EventKind::Damaged { .. } => {}
+        }
+    }
+
+    /// The server started again while the connection was open: it was cut, and not by the student.
+    pub fn cut(&mut self, place: usize, live: &mut Live, event: &Event) {
+        if live.first > self.students[place].reset {
+            let here = Here { student: place, conn: live.conn, began: live.began, seq: event.seq, time: event.time };
+            self.end(&here, live, Ending::Failed);
+        }
+    }
+
+    fn hear(&mut self, here: &Here, live: &mut Live, verb: &str, line: &str, reply: &str) {
+        let Some(protocol) = live.protocol else { return };
+        let student = &mut self.students[here.student];
+        if let (Some(talk), Some(open)) = (self.rules.talks.get(&protocol), student.open.get_mut(&protocol)) {
+            let mut said = Said::new(verb, line, reply, &self.domain, &mut self.scratch);
+            talk.take(&mut live.track, here, &mut said, &mut student.progress, open);
+        }
+    }
+
+    fn touch(&mut self, here: &Here, live: &Live, (touch, message, mailbox, top): (Touch, MessageId, &Login, bool)) {
+        let student = &mut self.students[here.student];
+        let mine = |injected: &&Injected| {
+            injected.student.as_ref().is_none_or(|login| self.places.get(login) == Some(&here.student))
+        };
+        let injected = self.injected.get(&message).filter(mine);
+        let own = student.own.contains(&message);
+        let touching = Touching { touch, message, mailbox, via: live.protocol, top, own, injected };
+        for rule in &self.rules.touched {
+            let progress = &mut student.progress[rule.check];
+            if !progress.held {
+                rule.take(here, &touching, progress);
+            }
+        }
+    }
+
+    fn end(&mut self, here: &Here, live: &mut Live, how: Ending) {
+        let student = &mut self.students[here.student];
+        if let Some(protocol) = live.protocol
+            && let (Some(talk), Some(open)) = (self.rules.talks.get(&protocol), student.open.get_mut(&protocol))
+        {
+            talk.end(&mut live.track, here, how, &mut student.progress, open);
+        }
+        for rule in &self.rules.messages {
+            rule.end(here, &mut student.progress[rule.check]);
+        }
+        if how == Ending::Failed {
+            student.excuse(&self.rules, live.state, &Cause::Failed { conn: here.conn, at: here.time });
+        }
+    }
+
+    /// Messages came into mailboxes or went.
+    fn change(&mut self, event: &Event, delivered: &[Delivered], came: bool) {
+        for entry in delivered {
+            let Some(mailbox) = self.mailboxes.change(&entry.mailbox, came, event) else {
+                continue;
+            };
+            for watcher in 0..self.mailboxes.watched(mailbox).len() {
+                let (place, rule) = self.mailboxes.watched(mailbox)[watcher];
+                self.look(rule, place);
+            }
+        }
+    }
+
+    /// Looks at all mailbox checks of a student.
+    fn look_round(&mut self, place: usize) {
+        for rule in 0..self.rules.mailboxes.len() {
+            self.look(rule, place);
+        }
+    }
+
+    /// Looks whether a mailbox check that may hold at any time holds now.
+    fn look(&mut self, rule: usize, place: usize) {
+        let rule = &self.rules.mailboxes[rule];
+        let mailbox = self.mailboxes.of(rule, place);
+        if rule.now || !rule.count.holds(mailbox.count) || !self.settled() {
+            return;
+        }
+        let student = &mut self.students[place];
+        let progress = &mut student.progress[rule.check];
+        if let Some(arrived) = student.arrived.filter(|_| !progress.held) {
+            progress.proven(mailbox.proof(arrived), 1);
+        }
+    }
+
+    /// Whether mailbox states count yet: not before the lab's mail came.
+    pub fn settled(&self) -> bool {
+        !self.rules.injects || !self.injected.is_empty()
+    }
+}
+
+fn deliver(rules: &Rules, here: &Here, delivery: &mut Delivery<'_>, student: &mut Student) {
+    if rules.asks_own {
+        student.own.insert(delivery.message);
+    }
+    for rule in &rules.messages {
+        let progress = &mut student.progress[rule.check];
+        if !progress.held && rule.take(here, delivery, rules.checks[rule.check].wanted(here.student), progress) {
+            progress.failed = Some(Cause::ContentLost(delivery.message));
+        }
+    }
+}
+
+impl Student {
+    fn new(rules: &Rules, reset: Seq) -> Self {
+        Self {
+            progress: rules.checks.iter().map(|_| Progress::default()).collect(),
+            open: rules.talks.iter().map(|(protocol, talk)| (*protocol, vec![1; talk.len()])).collect(),
+            own: HashSet::default(),
+            arrived: None,
+            reset,
+        }
+    }
+
+    /// A session failed in this state: what was under way there is not the student's fault.
+    fn excuse(&mut self, rules: &Rules, state: Option<State>, cause: &Cause) {
+        let messages = rules.messages.iter().map(|rule| rule.check);
+        let touched = rules.touched.iter().map(|rule| rule.check);
+        let checks: Vec<usize> = match state {
+            Some(State::Mail | State::Rcpt | State::Data) => messages.collect(),
+            Some(State::Transaction | State::Update) => touched.collect(),
+            Some(State::Connect | State::Ready | State::Auth | State::Authorization | State::Closed) | None => {
+                Vec::new()
+            }
+        };
+        for check in checks {
+            if !self.progress[check].held {
+                self.progress[check].failed = Some(cause.clone());
+            }
+        }
+    }
+}

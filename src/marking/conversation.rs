@@ -1,0 +1,329 @@
+//! Conversation checks: the steps as an ordered part of what one connection showed. All checks of a protocol are followed at
+//! once, each as a small automaton whose states are the bits of a `u64`:
+//!
+//! ```text
+//!  bit 0 ──step 1──▶ bit 1 ──step 2──▶ bit 2 … bit n      bit i: "the first i steps came"; it stays set, as others may come between,
+//!    ╰ ! steps clear it    ╰ ! steps clear it             until a `!` step that stands after step i clears it
+//! ```
+//! Bit n proves the check, at once or, where `!` steps stand last, when the connection ends.
+
+use std::sync::Arc;
+
+use super::{
+    glob::Filled,
+    marks::{Cause, Proof, Shown},
+    progress::{Here, Progress},
+    quick::QuickMap,
+    said::{Fit, Reply, Said},
+};
+use crate::{
+    evidence::{Ending, Seq},
+    lab::{exercise::Conversation, template::Person},
+};
+
+/// The verb under which a greeting is looked up.
+pub const CONNECT: &str = "<connect>";
+
+/// The conversation checks of one protocol.
+#[derive(Debug, Default)]
+pub struct Talk {
+    rules: Vec<Rule>,
+    /// The rows of `interests` by verb.
+    rows: QuickMap<Box<str>, u16>,
+    /// The verbs by row.
+    verbs: Vec<Arc<str>>,
+    /// Who cares for a verb; the last row is that of all verbs that no step names.
+    interests: Vec<Vec<Interest>>,
+    /// How many hits a track keeps.
+    hits: usize,
+}
+
+#[derive(Debug)]
+struct Rule {
+    /// The check's place among all checks.
+    check: usize,
+    times: usize,
+    steps: Vec<Step>,
+    /// Per state the forbidding steps that clear it; the last for the state that proves.
+    forbidden: Vec<Vec<Step>>,
+    /// Where its hits begin in a track.
+    hits: usize,
+    /// Whether states may be cleared, so that each must remember its own way.
+    branching: bool,
+}
+
+#[derive(Debug)]
+struct Step {
+    verbs: Vec<Box<str>>,
+    argument: Option<Filled>,
+    reply: Option<Reply>,
+}
+
+/// What a verb can do to a rule.
+#[derive(Debug, Clone, Copy)]
+struct Interest {
+    rule: usize,
+    /// The states that it may advance.
+    advance: u64,
+    /// The states that it may clear.
+    forbid: u64,
+}
+
+/// How far one connection got with each rule.
+#[derive(Debug, Default)]
+pub struct Track {
+    states: Vec<u64>,
+    hits: Vec<Hit>,
+}
+
+/// A command that matched a step.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hit {
+    seq: Seq,
+    row: u16,
+}
+
+impl Talk {
+    /// Adds a check; its place among the rules of this protocol.
+    pub fn add(&mut self, check: usize, conversation: &Conversation, people: &[Person<'_>]) -> usize {
+        let mut rule = Rule {
+            check,
+            times: conversation.times.max(1) as usize,
+            steps: Vec::new(),
+            forbidden: vec![Vec::new()],
+            hits: self.hits,
+            branching: conversation.steps.iter().any(|step| step.forbidden),
+        };
+        for written in &conversation.steps {
+            let step = Step {
+                verbs: written.verbs.iter().map(|verb| spelt(verb)).collect(),
+                argument: written.argument.as_ref().map(|pattern| Filled::new(pattern, people)),
+                reply: written.reply.as_ref().map(|pattern| Reply::new(pattern, people)),
+            };
+            if written.forbidden {
+                rule.forbidden[rule.steps.len()].push(step);
+            } else {
+                rule.steps.push(step);
+                rule.forbidden.push(Vec::new());
+            }
+        }
+        self.hits += rule.room();
+        self.rules.push(rule);
+        self.rules.len() - 1
+    }
+
+    /// Makes the index of verbs; to be called once, after the last [`Talk::add`].
+    pub fn index(&mut self) {
+        let named = self.rules.iter().flat_map(|rule| rule.steps.iter().chain(rule.forbidden.iter().flatten()));
+        for verb in named.flat_map(|step| &step.verbs).filter(|verb| &***verb != "*") {
+            if !self.rows.contains_key(verb) {
+                self.rows.insert(verb.clone(), u16::try_from(self.verbs.len()).unwrap_or(u16::MAX));
+                self.verbs.push(Arc::from(&**verb));
+            }
+        }
+        self.verbs.push("*".into());
+        self.interests = self.verbs.iter().map(|verb| self.interested(verb)).collect();
+    }
+
+    fn interested(&self, verb: &str) -> Vec<Interest> {
+        let wants = |step: &Step| step.wants(verb);
+        let bits = |hit: &dyn Fn(usize) -> bool, count: usize| {
+            (0..count).filter(|place| hit(*place)).fold(0_u64, |bits, place| bits | 1 << place)
+        };
+        let interests = self.rules.iter().enumerate().map(|(place, rule)| Interest {
+            rule: place,
+            advance: bits(&|state| wants(&rule.steps[state]), rule.steps.len()),
+            forbid: bits(&|state| rule.forbidden[state].iter().any(wants), rule.forbidden.len()),
+        });
+        interests.filter(|interest| interest.advance | interest.forbid != 0).collect()
+    }
+
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Starts a connection; `open` has 1 for each rule that the student still needs.
+    pub fn start(&self, track: &mut Track, open: &[u64]) {
+        track.states.clear();
+        track.states.extend_from_slice(open);
+        track.hits.resize(self.hits, Hit::default());
+    }
+
+    /// Takes a greeting or a command of the connection.
+    pub fn take(
+        &self,
+        track: &mut Track,
+        here: &Here,
+        said: &mut Said<'_>,
+        progress: &mut [Progress],
+        open: &mut [u64],
+    ) {
+        let row = self.row(said.verb);
+        for interest in &self.interests[usize::from(row)] {
+            let states = track.states[interest.rule];
+            // A state whose successor is set has nothing to gain, unless that one is cleared by this very command.
+            if states & interest.forbid | states & interest.advance & !(states >> 1) != 0 {
+                let hit = Hit { seq: here.seq, row };
+                self.advance(*interest, hit, track, here, said, progress, open);
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one marker, borrowed apart")]
+    fn advance(
+        &self,
+        interest: Interest,
+        hit: Hit,
+        track: &mut Track,
+        here: &Here,
+        said: &mut Said<'_>,
+        progress: &mut [Progress],
+        open: &mut [u64],
+    ) {
+        let rule = &self.rules[interest.rule];
+        let before = track.states[interest.rule];
+        let mut alive = before;
+        for state in bits(before & interest.forbid) {
+            let forbidden = |step: &Step| step.wants(said.verb) && step.fits(here.student, said) == Fit::Yes;
+            if rule.forbidden[state].iter().any(forbidden) {
+                alive &= !(1 << state);
+            }
+        }
+        let top = 63 - (before | 1).leading_zeros() as usize;
+        let mut reached = 0_u64;
+        let own = &mut progress[rule.check];
+        // From the last state to the first: the way to a state is copied before it is written anew.
+        for state in bits_down(before & interest.advance & !(alive >> 1)) {
+            match rule.steps[state].fits(here.student, said) {
+                Fit::Yes => {
+                    reached |= 1 << (state + 1);
+                    rule.keep(track, state, hit);
+                }
+                Fit::Argument | Fit::Reply if state != top || own.held => {}
+                fit @ (Fit::Argument | Fit::Reply) => own.near(here, state, fit, said),
+            }
+        }
+        track.states[interest.rule] = alive | reached;
+        if reached >> rule.steps.len() & 1 == 1 && rule.forbidden[rule.steps.len()].is_empty() {
+            self.prove(interest.rule, track, here, None, own, open);
+        } else if reached != 0 {
+            own.advanced(here, 63 - reached.leading_zeros() as usize);
+        } else if alive >> top & 1 == 0 {
+            own.broken(here, top, said.verb);
+        }
+    }
+
+    /// The connection ended.
+    pub fn end(&self, track: &mut Track, here: &Here, how: Ending, progress: &mut [Progress], open: &mut [u64]) {
+        for (place, rule) in self.rules.iter().enumerate() {
+            let states = track.states[place];
+            let own = &mut progress[rule.check];
+            if states <= 1 || own.held {
+                continue;
+            }
+            if states >> rule.steps.len() & 1 == 1 {
+                self.prove(place, track, here, Some(here.seq), own, open);
+                continue;
+            }
+            if how == Ending::Failed {
+                own.failed = Some(Cause::Failed { conn: here.conn, at: here.time });
+            }
+            own.ended(here, how);
+        }
+    }
+
+    fn prove(
+        &self,
+        place: usize,
+        track: &mut Track,
+        here: &Here,
+        end: Option<Seq>,
+        own: &mut Progress,
+        open: &mut [u64],
+    ) {
+        let rule = &self.rules[place];
+        track.states[place] = 0;
+        if own.held {
+            return;
+        }
+        let way = rule.way(track, rule.steps.len());
+        let proof = Proof {
+            events: way.iter().map(|hit| hit.seq).chain(end).collect(),
+            conn: here.conn,
+            at: here.time,
+            shows: Shown::Conversation(way.iter().map(|hit| Arc::clone(&self.verbs[usize::from(hit.row)])).collect()),
+        };
+        own.proven(proof, rule.times);
+        if own.held {
+            open[place] = 0;
+        }
+    }
+
+    fn row(&self, verb: &str) -> u16 {
+        let other = u16::try_from(self.verbs.len().saturating_sub(1)).unwrap_or(u16::MAX);
+        self.rows.get(verb).copied().unwrap_or(other)
+    }
+}
+
+impl Rule {
+    /// How many hits a track keeps for it: one way for all states or, where states may be cleared, one for each.
+    fn room(&self) -> usize {
+        let steps = self.steps.len();
+        if self.branching { steps * (steps + 1) / 2 } else { steps }
+    }
+
+    /// Where the way to `state` begins.
+    fn at(&self, state: usize) -> usize {
+        self.hits + if self.branching { state * state.saturating_sub(1) / 2 } else { 0 }
+    }
+
+    /// The hits that led to `state`.
+    fn way<'a>(&self, track: &'a Track, state: usize) -> &'a [Hit] {
+        &track.hits[self.at(state)..][..state]
+    }
+
+    /// Writes the way to the state after `state`.
+    fn keep(&self, track: &mut Track, state: usize, hit: Hit) {
+        let (from, to) = (self.at(state), self.at(state + 1));
+        track.hits.copy_within(from..from + state, to);
+        track.hits[to + state] = hit;
+    }
+}
+
+impl Step {
+    fn wants(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|own| **own == *verb || (&**own == "*" && verb != CONNECT))
+    }
+
+    fn fits(&self, student: usize, said: &mut Said<'_>) -> Fit {
+        if self.argument.as_ref().is_some_and(|pattern| !said.has_argument(pattern.of(student))) {
+            Fit::Argument
+        } else if self.reply.as_ref().is_some_and(|reply| !said.has_reply(reply, student)) {
+            Fit::Reply
+        } else {
+            Fit::Yes
+        }
+    }
+}
+
+/// A verb of a step as events spell it.
+fn spelt(verb: &str) -> Box<str> {
+    if verb.starts_with('<') { verb.to_ascii_lowercase().into() } else { verb.into() }
+}
+
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (set != 0).then(|| set.trailing_zeros() as usize)?;
+        set &= set - 1;
+        Some(place)
+    })
+}
+
+fn bits_down(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (set != 0).then(|| 63 - set.leading_zeros() as usize)?;
+        set &= !(1 << place);
+        Some(place)
+    })
+}

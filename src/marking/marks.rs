@@ -1,0 +1,304 @@
+//! What marking says: values, without a word of any language ([`super::words`] has those).
+
+use std::sync::Arc;
+
+use crate::{
+    evidence::{Conn, Ending, MessageId, Seq, Timestamp},
+    lab::{
+        Exercise, ExerciseId, GroupName, Login, Protocol,
+        exercise::{Bound, Points, Touched},
+    },
+};
+
+/// What became of an exercise or of one of its checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// It holds; events prove it.
+    Done,
+    /// It does not hold (yet).
+    Missing,
+    /// It does not hold, and the record is to blame: never the student's fault.
+    Unclear,
+}
+
+impl Verdict {
+    /// As JSON and CSV write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Missing => "missing",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
+/// One student's marks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudentMarks {
+    /// The group.
+    pub group: GroupName,
+    /// The student.
+    pub login: Login,
+    /// The person's name as the roster has it.
+    pub name: Option<String>,
+    /// The person's address as the roster has it.
+    pub email: Option<String>,
+    /// The sum over all exercises.
+    pub points: Points,
+    /// What the exercises are worth together.
+    pub out_of: Points,
+    /// One mark per exercise, in the lab's order.
+    pub exercises: Vec<Mark>,
+}
+
+/// One student's mark in one exercise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// The exercise: id, title, hint, session, worth, checks.
+    pub exercise: Arc<Exercise>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// What it earned: all, nothing, or with `partial` the share of the checks that hold.
+    pub points: Points,
+    /// Exercises that must be done first and are not.
+    pub after_missing: Vec<ExerciseId>,
+    /// One mark per check, in the exercise's order.
+    pub checks: Vec<CheckMark>,
+}
+
+impl Mark {
+    /// The events that prove what holds, each once, in order.
+    pub fn events(&self) -> Vec<Seq> {
+        let mut events: Vec<Seq> =
+            self.checks.iter().flat_map(|check| &check.proofs).flat_map(|proof| proof.events.iter().copied()).collect();
+        events.sort_unstable();
+        events.dedup();
+        events
+    }
+
+    /// How many of its checks hold.
+    pub fn held(&self) -> usize {
+        self.checks.iter().filter(|check| check.verdict == Verdict::Done).count()
+    }
+}
+
+/// One student's mark in one check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckMark {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// What it wants of this student.
+    pub wanted: Arc<Wanted>,
+    /// What proves it, or part of it where it must hold several times.
+    pub proofs: Vec<Proof>,
+    /// How many proofs it takes.
+    pub times: u32,
+    /// The attempt that came closest, where it does not hold.
+    pub closest: Option<Closest>,
+    /// Why it is unclear.
+    pub cause: Option<Cause>,
+}
+
+/// What a check wants, its templates filled in, but for secrets, texts and passwords: marks are shown to students.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wanted {
+    /// These steps over one connection.
+    Conversation(Protocol, Vec<WantedStep>),
+    /// A message that meets these conditions, over one connection or not.
+    Message(Vec<(Condition, String)>, bool),
+    /// A message to retrieve.
+    Retrieved(Touched),
+    /// A message to delete.
+    Deleted(Touched),
+    /// So many messages in this mailbox.
+    Mailbox(String, Bound),
+}
+
+/// A step as a check wants it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedStep {
+    /// Whether it must not come.
+    pub forbidden: bool,
+    /// All of it, as the lab writes it, without `!`.
+    pub text: String,
+    /// What should follow the verb.
+    pub argument: String,
+    /// What the server should answer.
+    pub reply: String,
+}
+
+/// What proves a check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proof {
+    /// The events.
+    pub events: Vec<Seq>,
+    /// The connection.
+    pub conn: Conn,
+    /// When it was proven.
+    pub at: Timestamp,
+    /// What the events show.
+    pub shows: Shown,
+}
+
+/// What a proof shows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// The verbs of a conversation, in order.
+    Conversation(Vec<Arc<str>>),
+    /// A message that the student delivered, and the mailboxes it went to.
+    Message(MessageId, Vec<Login>),
+    /// A message that the student retrieved from this mailbox.
+    Retrieved(MessageId, Login),
+    /// A message that the student deleted from this mailbox.
+    Deleted(MessageId, Login),
+    /// A mailbox with so many messages.
+    Mailbox(String, u64),
+}
+
+/// The attempt that came closest.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Closest {
+    /// A connection.
+    Conversation(Attempt),
+    /// A message, and each condition that it does not meet.
+    Message(MessageAttempt),
+    /// A message that was retrieved or deleted.
+    Touched(TouchedAttempt),
+    /// How many messages the mailbox holds.
+    Mailbox(String, u64),
+}
+
+/// A connection that did not show all steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// The connection.
+    pub conn: Conn,
+    /// When it began.
+    pub at: Timestamp,
+    /// How many steps it showed (forbidding ones do not count).
+    pub reached: usize,
+    /// What came in place of the next step.
+    pub near: Option<Near>,
+    /// The verb that a forbidding step did not want, after the last step reached.
+    pub broken: Option<String>,
+    /// How it ended; none: it is still open.
+    pub ended: Option<Ending>,
+}
+
+/// The verb of the next step, with something else about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Near {
+    /// The command's event.
+    pub seq: Seq,
+    /// Its verb.
+    pub verb: String,
+    /// What was not as wanted.
+    pub what: NearPart,
+    /// What was said instead, cut to [`super::NEAR_KEPT`] octets.
+    pub said: String,
+}
+
+/// The part of a command that was not as wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NearPart {
+    /// The server's reply.
+    Reply,
+    /// What follows the verb.
+    Argument,
+}
+
+/// A message that does not meet all conditions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageAttempt {
+    /// The event.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// The message.
+    pub message: MessageId,
+    /// What it does not meet; of a message that its envelope rules out, the content was not looked at.
+    pub failings: Vec<Failing>,
+}
+
+/// A condition that a message does not meet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failing {
+    /// Which.
+    pub condition: Condition,
+    /// What the check wants.
+    pub wanted: String,
+    /// What the message has; none: nothing of the kind.
+    pub found: Option<String>,
+}
+
+/// A condition on a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// The mailbox it went to.
+    Mailbox,
+    /// The reverse-path.
+    From,
+    /// The recipients.
+    To,
+    /// Its octets.
+    Size,
+    /// A header field.
+    Header(String),
+    /// The body.
+    Body,
+    /// The SHA-256 of the body.
+    Hash,
+    /// The text the student was given.
+    Text,
+    /// The student's secret.
+    Secret,
+}
+
+/// A message that was retrieved or deleted but is not the one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TouchedAttempt {
+    /// The event.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// The message.
+    pub message: MessageId,
+    /// The mailbox.
+    pub mailbox: Login,
+    /// Why it is not the one.
+    pub miss: Miss,
+}
+
+/// Why a message that was retrieved or deleted does not count; what is nearer to counting comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Miss {
+    /// It was touched over another protocol.
+    Protocol,
+    /// It was in another mailbox.
+    Mailbox,
+    /// Another mail was wanted, or one that the student delivered.
+    Message,
+    /// Only its beginning was sent (POP3 TOP).
+    Top,
+}
+
+/// Why a check is unclear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The record is damaged.
+    Damaged {
+        /// Where.
+        seq: Seq,
+        /// What is wrong, as a fragment.
+        why: String,
+    },
+    /// The server's session failed.
+    Failed {
+        /// The connection.
+        conn: Conn,
+        /// When.
+        at: Timestamp,
+    },
+    /// The content of a message that the check speaks of is not in the store.
+    ContentLost(MessageId),
+}

@@ -1,0 +1,179 @@
+//! A lab's checks, compiled for one group: patterns filled in for each student, and each check where the events it waits for find it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    conversation::Talk,
+    mailbox::{self, Mailboxes},
+    marks::{Condition, Wanted, WantedStep},
+    message,
+    touched::{self, Touch},
+};
+use crate::lab::{
+    Check, Exercise, Lab, Protocol,
+    exercise::{Conversation, MessageCheck, Pattern, ReplyPattern, Which},
+    template::{Person, Piece, pieces},
+};
+
+/// The checks of a group.
+#[derive(Debug)]
+pub struct Rules {
+    /// The exercises in the lab's order.
+    pub exercises: Vec<Arc<Exercise>>,
+    /// Per exercise the place of its first check among all.
+    pub first_check: Vec<usize>,
+    /// All checks.
+    pub checks: Vec<Compiled>,
+    /// The conversation checks by protocol.
+    pub talks: BTreeMap<Protocol, Talk>,
+    /// The message checks.
+    pub messages: Vec<message::Rule>,
+    /// The retrieved and deleted checks.
+    pub touched: Vec<touched::Rule>,
+    /// The mailbox checks.
+    pub mailboxes: Vec<mailbox::Rule>,
+    /// Whether the lab injects mail at all.
+    pub injects: bool,
+    /// Whether any check asks for a message that the student delivered.
+    pub asks_own: bool,
+}
+
+/// What all checks have in common.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What it wants: once, or per student.
+    wanted: Box<[Arc<Wanted>]>,
+    /// How many proofs it takes.
+    pub times: u32,
+    /// For a mailbox check that speaks of the end of the record, its place among the mailbox checks.
+    pub now: Option<usize>,
+    /// Whether it rests on what others did to the group's record: injected mail, mailboxes.
+    pub shared: bool,
+}
+
+impl Compiled {
+    /// What it wants of this student.
+    pub fn wanted(&self, student: usize) -> &Arc<Wanted> {
+        self.wanted.get(student).unwrap_or(&self.wanted[0])
+    }
+}
+
+impl Rules {
+    /// Compiles the lab's checks for these people, and the mailboxes they speak of.
+    pub fn new(lab: &Lab, people: &[Person<'_>]) -> (Self, Mailboxes) {
+        let mut mailboxes = Mailboxes::default();
+        let mut rules = Self {
+            exercises: lab.exercises.iter().cloned().map(Arc::new).collect(),
+            first_check: Vec::new(),
+            checks: Vec::new(),
+            talks: Protocol::ALL.into_iter().map(|protocol| (protocol, Talk::default())).collect(),
+            messages: Vec::new(),
+            touched: Vec::new(),
+            mailboxes: Vec::new(),
+            injects: !lab.mails.is_empty(),
+            asks_own: false,
+        };
+        for exercise in &lab.exercises {
+            rules.first_check.push(rules.checks.len());
+            for check in &exercise.checks {
+                rules.add(check, people, &mut mailboxes);
+            }
+        }
+        rules.talks.values_mut().for_each(Talk::index);
+        (rules, mailboxes)
+    }
+
+    fn add(&mut self, check: &Check, people: &[Person<'_>], mailboxes: &mut Mailboxes) {
+        let place = self.checks.len();
+        let mut compiled = Compiled { wanted: wanted(check, people), times: 1, now: None, shared: false };
+        match check {
+            Check::Conversation(written) => {
+                compiled.times = written.times.max(1);
+                self.talks.entry(written.protocol).or_default().add(place, written, people);
+            }
+            Check::Message(written) => {
+                compiled.times = written.times.max(1);
+                self.messages.push(message::Rule::new(place, written, people));
+            }
+            Check::Retrieved(written) | Check::Deleted(written) => {
+                compiled.shared = matches!(written.what, Which::Injected(_));
+                self.asks_own |= written.what == Which::Own;
+                let touch = if matches!(check, Check::Deleted(_)) { Touch::Deleted } else { Touch::Retrieved };
+                self.touched.push(touched::Rule { check: place, touch, wanted: written.clone() });
+            }
+            Check::Mailbox(written) => {
+                let rule = self.mailboxes.len();
+                compiled.shared = true;
+                compiled.now = written.now.then_some(rule);
+                self.mailboxes.push(mailboxes.rule(place, rule, written, people));
+            }
+        }
+        self.checks.push(compiled);
+    }
+}
+
+fn wanted(check: &Check, people: &[Person<'_>]) -> Box<[Arc<Wanted>]> {
+    let differs = match check {
+        Check::Conversation(written) => written.steps.iter().any(|step| step.text.contains('{')),
+        Check::Message(_) | Check::Mailbox(_) => true,
+        Check::Retrieved(_) | Check::Deleted(_) => false,
+    };
+    let needed = if differs { people } else { &people[..people.len().min(1)] };
+    needed.iter().map(|person| Arc::new(wanted_of(check, person))).collect()
+}
+
+fn wanted_of(check: &Check, person: &Person<'_>) -> Wanted {
+    match check {
+        Check::Conversation(written) => Wanted::Conversation(written.protocol, steps(written, person)),
+        Check::Message(written) => Wanted::Message(conditions(written, person), written.one_connection),
+        Check::Retrieved(written) => Wanted::Retrieved(written.clone()),
+        Check::Deleted(written) => Wanted::Deleted(written.clone()),
+        Check::Mailbox(written) => Wanted::Mailbox(person.fill(&written.mailbox), written.count),
+    }
+}
+
+fn steps(written: &Conversation, person: &Person<'_>) -> Vec<WantedStep> {
+    let pattern = |pattern: &Pattern| shown(&pattern.0, person);
+    let reply = |reply: &ReplyPattern| {
+        let text = reply.text.as_ref().map(|text| format!(" {}", pattern(text)));
+        format!("{}{}", reply.codes.join("|"), text.unwrap_or_default())
+    };
+    let step = |step: &crate::lab::exercise::Step| WantedStep {
+        forbidden: step.forbidden,
+        text: shown(step.text.trim_start_matches(['!', ' ']), person),
+        argument: step.argument.as_ref().map(pattern).unwrap_or_default(),
+        reply: step.reply.as_ref().map(reply).unwrap_or_default(),
+    };
+    written.steps.iter().map(step).collect()
+}
+
+fn conditions(written: &MessageCheck, person: &Person<'_>) -> Vec<(Condition, String)> {
+    let pattern = |pattern: &Pattern| shown(&pattern.0, person);
+    let mut all = Vec::new();
+    all.extend(written.mailbox.as_ref().map(|mailbox| (Condition::Mailbox, mailbox.to_string())));
+    all.extend(written.from.as_ref().map(|from| (Condition::From, pattern(from))));
+    all.extend(written.to.as_ref().map(|to| (Condition::To, pattern(to))));
+    all.extend(written.size.map(|size| (Condition::Size, size.to_string())));
+    let header = |(name, value): &(String, Pattern)| (Condition::Header(name.clone()), pattern(value));
+    all.extend(written.headers.iter().map(header));
+    all.extend(written.body.as_ref().map(|body| (Condition::Body, pattern(body))));
+    all.extend(written.hash.as_ref().map(|hash| (Condition::Hash, shown(hash, person))));
+    all.extend(written.text.as_ref().map(|mail| (Condition::Text, mail.to_string())));
+    all.extend(written.secret.as_ref().map(|mail| (Condition::Secret, mail.to_string())));
+    all
+}
+
+/// A template filled in, but for what a student has to find out.
+fn shown(template: &str, person: &Person<'_>) -> String {
+    let Ok(pieces) = pieces(template) else {
+        return template.to_owned();
+    };
+    let piece = |piece| match piece {
+        Piece::Text(text) => text.to_owned(),
+        Piece::Value { name: name @ ("secret" | "text" | "password"), of } => {
+            of.map_or_else(|| format!("{{{name}}}"), |of| format!("{{{name}:{of}}}"))
+        }
+        Piece::Value { name, of: _ } => person.fill(&format!("{{{name}}}")),
+    };
+    pieces.into_iter().map(piece).collect()
+}

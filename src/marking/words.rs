@@ -1,0 +1,378 @@
+//! Marks in words, English and Spanish: every phrase that explains a verdict is here and nowhere else. What students sent is quoted
+//! with its control characters made visible.
+
+use super::marks::{
+    Attempt, Cause, CheckMark, Closest, Condition, Failing, Mark, MessageAttempt, Miss, NearPart, Proof, Shown,
+    TouchedAttempt, Verdict, Wanted, WantedStep,
+};
+use crate::{
+    evidence::{Ending, Timestamp},
+    lab::exercise::{Touched, Which},
+    trace::visible,
+};
+
+/// A language that labctl speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lang {
+    /// English.
+    #[default]
+    English,
+    /// Spanish.
+    Spanish,
+}
+
+impl Lang {
+    /// The language of `es`, `es_ES.UTF-8` and the like; English for what labctl does not speak.
+    pub fn from_code(code: &str) -> Self {
+        let language = code.split(['_', '-', '.', '@']).next().unwrap_or("");
+        if language.eq_ignore_ascii_case("es") { Self::Spanish } else { Self::English }
+    }
+
+    /// Its code in the lab's texts.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Spanish => "es",
+        }
+    }
+
+    /// The phrase in this language.
+    pub const fn pick<'a>(self, english: &'a str, spanish: &'a str) -> &'a str {
+        match self {
+            Self::English => english,
+            Self::Spanish => spanish,
+        }
+    }
+}
+
+/// How to say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Words {
+    /// The language.
+    pub lang: Lang,
+    /// Seconds east of UTC, for times of day.
+    pub utc_offset_secs: i32,
+}
+
+impl Words {
+    /// Why the verdict is what it is, in one line.
+    pub fn why(self, mark: &Mark) -> String {
+        let say = |wanted| {
+            let checks = mark.checks.iter().filter(move |check| check.verdict == wanted);
+            checks.map(|check| self.check(check)).collect::<Vec<_>>().join("; ")
+        };
+        let rest = match mark.verdict {
+            Verdict::Done => say(Verdict::Done),
+            Verdict::Missing if mark.after_missing.is_empty() || mark.held() < mark.checks.len() => {
+                say(Verdict::Missing)
+            }
+            Verdict::Missing | Verdict::Unclear if mark.held() == mark.checks.len() => {
+                self.lang.pick("its own checks hold", "sus comprobaciones se cumplen").to_owned()
+            }
+            Verdict::Missing | Verdict::Unclear => say(Verdict::Unclear),
+        };
+        match self.after(mark) {
+            Some(after) if rest.is_empty() => after,
+            Some(after) => format!("{after}; {rest}"),
+            None => rest,
+        }
+    }
+
+    /// What must be done first, if anything.
+    pub fn after(self, mark: &Mark) -> Option<String> {
+        let first: Vec<String> = mark.after_missing.iter().map(|id| format!("`{id}`")).collect();
+        let first = first.join(", ");
+        (!first.is_empty()).then(|| match self.lang {
+            Lang::English => format!("do {first} first"),
+            Lang::Spanish => format!("haz antes {first}"),
+        })
+    }
+
+    /// What proves a check, or what is missing and the closest attempt.
+    pub fn check(self, check: &CheckMark) -> String {
+        if check.verdict == Verdict::Done {
+            return self.proofs(check);
+        }
+        let mut parts = vec![self.wanted(check)];
+        parts.extend(check.cause.as_ref().map(|cause| self.cause(cause)));
+        parts.extend(check.closest.as_ref().map(|closest| self.closest(check, closest)));
+        parts.join("; ")
+    }
+
+    /// What proves a check.
+    pub fn proofs(self, check: &CheckMark) -> String {
+        check.proofs.iter().map(|proof| self.proof(proof)).collect::<Vec<_>>().join("; ")
+    }
+
+    fn proof(self, proof: &Proof) -> String {
+        let es = self.lang == Lang::Spanish;
+        match &proof.shows {
+            Shown::Conversation(verbs) => {
+                let verbs: Vec<&str> = verbs.iter().map(|verb| self.verb(verb)).collect();
+                format!("{} {}: {}", self.connection(), proof.conn.0, verbs.join(", "))
+            }
+            Shown::Message(id, mailboxes) => {
+                let names: Vec<String> = mailboxes.iter().map(|name| format!("`{name}`")).collect();
+                let joined = self.lang.pick(" in ", " en ").to_owned() + &names.join(", ");
+                format!("{} {}{}", self.message(), id.0, if names.is_empty() { "" } else { &joined })
+            }
+            Shown::Retrieved(id, mailbox) if es => format!("mensaje {} leído de `{mailbox}`", id.0),
+            Shown::Retrieved(id, mailbox) => format!("message {} retrieved from `{mailbox}`", id.0),
+            Shown::Deleted(id, mailbox) if es => format!("mensaje {} borrado de `{mailbox}`", id.0),
+            Shown::Deleted(id, mailbox) => format!("message {} deleted from `{mailbox}`", id.0),
+            Shown::Mailbox(name, count) if es => format!("mensajes en `{name}`: {count}"),
+            Shown::Mailbox(name, count) => format!("messages in `{name}`: {count}"),
+        }
+    }
+
+    /// What a check wants.
+    pub fn wanted(self, check: &CheckMark) -> String {
+        let mut text = match &*check.wanted {
+            Wanted::Conversation(protocol, steps) => {
+                let steps: Vec<String> = steps.iter().map(|step| self.step(step)).collect();
+                let name = protocol.as_str().to_ascii_uppercase();
+                match self.lang {
+                    Lang::English => format!("wanted: one {name} connection with {}", steps.join(", ")),
+                    Lang::Spanish => format!("falta: una conexión {name} con {}", steps.join(", ")),
+                }
+            }
+            Wanted::Message(conditions, _) => {
+                let all: Vec<String> = conditions.iter().map(|(what, value)| self.condition(what, value)).collect();
+                let all = if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) };
+                format!("{}{all}", self.lang.pick("wanted: a message you send", "falta: un mensaje que envíes"))
+            }
+            Wanted::Retrieved(touched) => {
+                format!("{} {}", self.lang.pick("wanted: retrieve (RETR)", "falta: leer (RETR)"), self.touched(touched))
+            }
+            Wanted::Deleted(touched) => format!(
+                "{} {}",
+                self.lang.pick("wanted: delete (DELE and QUIT)", "falta: borrar (DELE y QUIT)"),
+                self.touched(touched)
+            ),
+            Wanted::Mailbox(name, count) => match self.lang {
+                Lang::English => format!("wanted: messages in `{name}` {count}"),
+                Lang::Spanish => format!("falta: mensajes en `{name}` {count}"),
+            },
+        };
+        if check.times > 1 {
+            text += &self.times(check);
+        }
+        text
+    }
+
+    fn times(self, check: &CheckMark) -> String {
+        let one = matches!(&*check.wanted, Wanted::Message(_, true));
+        let over = if one { self.lang.pick(", over one connection", ", por una sola conexión") } else { "" };
+        let on = |conn| check.proofs.iter().filter(|proof| proof.conn == conn).count();
+        let most = check.proofs.iter().map(|proof| on(proof.conn)).max().unwrap_or(0);
+        let (have, all) = (if one { most } else { check.proofs.len() }, check.times);
+        match self.lang {
+            Lang::English => format!(" ({have} of {all} so far{over})"),
+            Lang::Spanish => format!(" ({have} de {all} hasta ahora{over})"),
+        }
+    }
+
+    fn step(self, step: &WantedStep) -> String {
+        let no = if step.forbidden { self.lang.pick("no ", "ningún ") } else { "" };
+        format!("{no}`{}`", step.text)
+    }
+
+    fn condition(self, what: &Condition, value: &str) -> String {
+        let name = self.condition_name(what);
+        match what {
+            Condition::Size => format!("{name} {value}"),
+            Condition::Header(_) if value == "*" => name,
+            Condition::Mailbox
+            | Condition::From
+            | Condition::To
+            | Condition::Header(_)
+            | Condition::Body
+            | Condition::Hash
+            | Condition::Text
+            | Condition::Secret => format!("{name} `{value}`"),
+        }
+    }
+
+    fn condition_name(self, what: &Condition) -> String {
+        let (english, spanish) = match what {
+            Condition::Mailbox => ("in mailbox", "en el buzón"),
+            Condition::From => ("MAIL FROM", "MAIL FROM"),
+            Condition::To => ("RCPT TO", "RCPT TO"),
+            Condition::Size => ("octets", "octetos"),
+            Condition::Header(name) => {
+                return format!("{} `{name}`", self.lang.pick("header", "cabecera"));
+            }
+            Condition::Body => ("body", "cuerpo"),
+            Condition::Hash => ("body with SHA-256", "cuerpo con SHA-256"),
+            Condition::Text => ("the whole text given in mail", "el texto completo del correo"),
+            Condition::Secret => ("your secret from mail", "tu secreto del correo"),
+        };
+        self.lang.pick(english, spanish).to_owned()
+    }
+
+    fn touched(self, touched: &Touched) -> String {
+        let mut text = match &touched.what {
+            Which::Any => self.lang.pick("a message", "un mensaje").to_owned(),
+            Which::Own => self.lang.pick("a message that you sent", "un mensaje enviado por ti").to_owned(),
+            Which::Injected(mail) => format!("{} `{mail}`", self.lang.pick("your mail", "tu correo")),
+        };
+        if let Some(mailbox) = &touched.mailbox {
+            text += &format!(" {} `{mailbox}`", self.lang.pick("from", "de"));
+        }
+        if let Some(via) = touched.via {
+            text += &format!(" {} {}", self.lang.pick("over", "por"), via.as_str().to_ascii_uppercase());
+        }
+        text
+    }
+
+    fn cause(self, cause: &Cause) -> String {
+        let es = self.lang == Lang::Spanish;
+        match cause {
+            Cause::Damaged { seq, why } if es => format!("el registro está dañado en el suceso {}: {why}", seq.0),
+            Cause::Damaged { seq, why } => format!("the record is damaged at event {}: {why}", seq.0),
+            Cause::Failed { conn, at } if es => {
+                format!("el servidor falló en la conexión {} ({}); no es culpa tuya: repítelo", conn.0, self.time(*at))
+            }
+            Cause::Failed { conn, at } => {
+                format!("the server failed in connection {} ({}); not your fault: try again", conn.0, self.time(*at))
+            }
+            Cause::ContentLost(id) if es => format!("el contenido del mensaje {} se ha perdido", id.0),
+            Cause::ContentLost(id) => format!("the content of message {} is lost", id.0),
+        }
+    }
+
+    /// The closest attempt.
+    pub fn closest(self, check: &CheckMark, closest: &Closest) -> String {
+        let text = match closest {
+            Closest::Conversation(attempt) => self.attempt(&check.wanted, attempt),
+            Closest::Message(attempt) => self.message_attempt(attempt),
+            Closest::Touched(attempt) => self.touched_attempt(attempt),
+            Closest::Mailbox(_, count) => {
+                return format!("{} {count}", self.lang.pick("it holds", "ahora hay"));
+            }
+        };
+        format!("{} {text}", self.lang.pick("closest:", "lo más cerca:"))
+    }
+
+    fn attempt(self, wanted: &Wanted, attempt: &Attempt) -> String {
+        let es = self.lang == Lang::Spanish;
+        let mut text = format!("{} {} ({})", self.connection(), attempt.conn.0, self.time(attempt.at));
+        let Wanted::Conversation(_, all) = wanted else { return text };
+        let steps: Vec<&WantedStep> = all.iter().filter(|step| !step.forbidden).collect();
+        if let Some(last) = attempt.reached.checked_sub(1).and_then(|last| steps.get(last)) {
+            text += &format!(" {} `{}`", self.lang.pick("got as far as", "llegó hasta"), last.text);
+        }
+        if let Some(verb) = &attempt.broken {
+            let verb = visible(verb);
+            text += &if es {
+                format!("; entonces llegó `{verb}`, que ahí no debe")
+            } else {
+                format!("; then `{verb}` came, which must not come there")
+            };
+        } else if let (Some(near), Some(next)) = (&attempt.near, steps.get(attempt.reached)) {
+            let (verb, said) = (self.verb(&near.verb), visible(&near.said));
+            text += &match (near.what, es) {
+                (NearPart::Reply, false) => format!("; then `{verb}` was answered `{said}`, wanted `{}`", next.reply),
+                (NearPart::Reply, true) => {
+                    format!("; entonces `{verb}` recibió `{said}`, se esperaba `{}`", next.reply)
+                }
+                (NearPart::Argument, false) => {
+                    format!("; then `{verb}` came with `{said}`, wanted `{}`", next.argument)
+                }
+                (NearPart::Argument, true) => {
+                    format!("; entonces `{verb}` llegó con `{said}`, se esperaba `{}`", next.argument)
+                }
+            };
+        } else if let Some(next) = steps.get(attempt.reached) {
+            text += &format!("; {} `{}`", self.lang.pick("next comes", "ahora toca"), next.text);
+        } else if attempt.ended.is_none() {
+            text += self.lang.pick("; now end the connection", "; ahora cierra la conexión");
+        }
+        text + attempt.ended.map_or("", |how| self.ending(how))
+    }
+
+    fn ending(self, how: Ending) -> &'static str {
+        let (english, spanish) = match how {
+            Ending::Quit => (" (it ended with QUIT)", " (terminó con QUIT)"),
+            Ending::Dropped => (" (it was cut without QUIT)", " (se cortó sin QUIT)"),
+            Ending::Idle => (" (it was idle too long)", " (estuvo inactiva demasiado tiempo)"),
+            Ending::Refused => (" (the server ended it)", " (la cerró el servidor)"),
+            Ending::Shutdown => (" (the server was shutting down)", " (el servidor se apagaba)"),
+            Ending::Failed => (" (the server failed)", " (falló el servidor)"),
+        };
+        self.lang.pick(english, spanish)
+    }
+
+    fn message_attempt(self, attempt: &MessageAttempt) -> String {
+        let failings: Vec<String> = attempt.failings.iter().map(|failing| self.failing(failing)).collect();
+        format!("{} {} ({}): {}", self.message(), attempt.message.0, self.time(attempt.at), failings.join(", "))
+    }
+
+    fn failing(self, failing: &Failing) -> String {
+        let (condition, wanted) = (&failing.condition, &failing.wanted);
+        let what = match condition {
+            Condition::Mailbox => self.lang.pick("mailbox", "buzón").to_owned(),
+            Condition::Hash => self.lang.pick("SHA-256 of the body", "SHA-256 del cuerpo").to_owned(),
+            Condition::From
+            | Condition::To
+            | Condition::Size
+            | Condition::Header(_)
+            | Condition::Body
+            | Condition::Text
+            | Condition::Secret => self.condition_name(condition),
+        };
+        let found = failing.found.as_deref().map(|found| visible(crop(found)));
+        match (condition, found) {
+            (Condition::Text, Some(lines)) => {
+                let tail = self.lang.pick("lines in one piece", "líneas seguidas");
+                format!("{what} `{wanted}`: {lines} {tail}")
+            }
+            (Condition::Text | Condition::Secret, _) => {
+                format!("{what} `{wanted}` {}", self.lang.pick("is not in it", "no está"))
+            }
+            (_, None) => format!("{what} {}", self.lang.pick("is missing", "falta")),
+            (_, Some(found)) => {
+                format!("{what} `{found}`, {} `{wanted}`", self.lang.pick("wanted", "se esperaba"))
+            }
+        }
+    }
+
+    fn touched_attempt(self, attempt: &TouchedAttempt) -> String {
+        let (english, spanish) = match attempt.miss {
+            Miss::Protocol => ("over another protocol", "por otro protocolo"),
+            Miss::Mailbox => ("is in another mailbox", "está en otro buzón"),
+            Miss::Message => ("is another one", "es otro"),
+            Miss::Top => ("was not read whole: TOP is not RETR", "no se leyó entero: TOP no es RETR"),
+        };
+        let (id, mailbox) = (attempt.message.0, &attempt.mailbox);
+        let (of, why) = (self.lang.pick("of", "de"), self.lang.pick(english, spanish));
+        format!("{} {id} {of} `{mailbox}` ({}) {why}", self.message(), self.time(attempt.at))
+    }
+
+    fn verb(self, verb: &str) -> &str {
+        match verb {
+            "<message>" => self.lang.pick("message", "mensaje"),
+            "<connect>" => self.lang.pick("greeting", "saludo"),
+            "*" => "…",
+            other => other,
+        }
+    }
+
+    const fn connection(self) -> &'static str {
+        self.lang.pick("connection", "conexión")
+    }
+
+    const fn message(self) -> &'static str {
+        self.lang.pick("message", "mensaje")
+    }
+
+    /// The time of day.
+    pub fn time(self, at: Timestamp) -> String {
+        crate::trace::time_of_day(at, self.utc_offset_secs)
+    }
+}
+
+/// What of a header or body an explanation shows.
+fn crop(text: &str) -> &str {
+    &text[..text.floor_char_boundary(super::NEAR_KEPT)]
+}

@@ -1,0 +1,292 @@
+//! Who gets which address. A student's endpoint is how the student is recognised, so numbers are given once and stay:
+//! adding or removing a student moves nobody else, and who comes back gets the old number again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::lab::{Group, GroupName, Lab, Login, MAX_GROUPS, MAX_STUDENTS, Protocol};
+
+/// The second octet of the first lab's block: 127.77.G.S.
+const FIRST_SECOND: u8 = 77;
+
+/// Second octets of one block: a lab may have [`MAX_GROUPS`] groups, and a third octet counts 256.
+const SECONDS: u8 = 4;
+
+/// The first port of the first lab where each student has ports instead of an address: above what services use and below
+/// what systems hand out for outgoing connections.
+const FIRST_PORT: u16 = 10_000;
+
+/// Ports of one block: one per protocol for every student that a lab may have.
+const PORTS: usize = MAX_STUDENTS * Protocol::ALL.len();
+
+/// The highest number of a student in a group, the last octet of the address (255 is for broadcasts).
+const MAX_NUMBER: u16 = 254;
+
+/// How endpoints get their addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressing {
+    /// 127.`second`.G.S with the lab's ports: an address per student, on Linux.
+    Loopback {
+        /// The second octet; group 256 and up count it on.
+        second: u8,
+    },
+    /// One address, and a port per student and protocol.
+    Ports {
+        /// The address.
+        address: IpAddr,
+        /// The first port.
+        first: u16,
+    },
+    /// 127.0.0.1 and whatever ports the system has free: for servers that live as long as a rehearsal or a test.
+    Ephemeral,
+}
+
+impl Addressing {
+    /// An address per student out of block number `block` (0 is the first); none where the loopback network ends.
+    pub fn loopback(block: u8) -> Option<Self> {
+        let second = block.checked_mul(SECONDS)?.checked_add(FIRST_SECOND)?;
+        second.checked_add(SECONDS - 1).filter(|last| *last < u8::MAX)?;
+        Some(Self::Loopback { second })
+    }
+
+    /// A port per student and protocol on `address` out of block number `block`; none where ports end.
+    pub fn ports(address: IpAddr, block: u8) -> Option<Self> {
+        let first = usize::from(FIRST_PORT) + usize::from(block) * PORTS;
+        (first + PORTS <= usize::from(u16::MAX))
+            .then(|| u16::try_from(first).ok())
+            .flatten()
+            .map(|first| Self::Ports { address, first })
+    }
+
+    /// Where the student with these numbers is served.
+    pub fn endpoint(self, place: Place, protocol: Protocol, port: u16) -> SocketAddr {
+        match self {
+            Self::Loopback { second } => {
+                let [high, third] = place.group.to_be_bytes();
+                let [_, last] = place.number.to_be_bytes();
+                SocketAddr::from((Ipv4Addr::new(127, second + high, third, last), port))
+            }
+            Self::Ports { address, first } => {
+                let index =
+                    Protocol::ALL.iter().position(|known| *known == protocol).expect("every protocol is in ALL");
+                let offset = usize::from(place.slot) * Protocol::ALL.len() + index;
+                SocketAddr::from((address, first + u16::try_from(offset).expect("a slot is below MAX_STUDENTS")))
+            }
+            Self::Ephemeral => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        }
+    }
+}
+
+/// The numbers of one student.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The group's number, below [`MAX_GROUPS`].
+    pub group: u16,
+    /// The student's number in the group, from 1.
+    pub number: u16,
+    /// The student's number in the lab, from 0, below [`MAX_STUDENTS`].
+    pub slot: u16,
+}
+
+/// Every number that was given, also to groups and students that the lab no longer has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    groups: BTreeMap<GroupName, Numbered>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Numbered {
+    number: u16,
+    students: BTreeMap<Login, Pair>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Pair {
+    number: u16,
+    slot: u16,
+}
+
+impl Numbers {
+    /// Numbers whoever has none yet. Numbers of those who left are given away only when no others are free.
+    pub fn assign(&mut self, lab: &Lab) {
+        self.assign_groups(lab);
+        let mut slots: BTreeSet<u16> =
+            self.groups.values().flat_map(|group| group.students.values().map(|pair| pair.slot)).collect();
+        if slots.len() + lab.students().count() > MAX_STUDENTS {
+            slots = self.forget_absent_students(lab);
+        }
+        for group in &lab.groups {
+            let numbered = self.groups.entry(group.name.clone()).or_default();
+            numbered.assign(group, &mut slots);
+        }
+    }
+
+    /// The numbers of a student; none for one who was never assigned.
+    pub fn place(&self, group: &GroupName, login: &Login) -> Option<Place> {
+        let numbered = self.groups.get(group)?;
+        let pair = numbered.students.get(login)?;
+        Some(Place { group: numbered.number, number: pair.number, slot: pair.slot })
+    }
+
+    /// A group named `g05` gets 5 if that is free, so that addresses can be read; others the lowest free number from 1.
+    fn assign_groups(&mut self, lab: &Lab) {
+        let new = || lab.groups.iter().filter(|group| !self.groups.contains_key(&group.name));
+        if self.groups.len() + new().count() > MAX_GROUPS {
+            self.groups.retain(|name, _| lab.group(name.as_str()).is_some());
+        }
+        let mut taken: BTreeSet<u16> = self.groups.values().map(|group| group.number).collect();
+        let new: Vec<GroupName> = lab
+            .groups
+            .iter()
+            .map(|group| &group.name)
+            .filter(|name| !self.groups.contains_key(*name))
+            .cloned()
+            .collect();
+        let (readable, others): (Vec<_>, Vec<_>) = new.into_iter().partition(|name| {
+            let number = number_in(name.as_str());
+            number.is_some_and(|number| taken.insert(number))
+        });
+        for name in readable {
+            let number = number_in(name.as_str()).expect("partitioned by it");
+            self.groups.insert(name, Numbered { number, students: BTreeMap::new() });
+        }
+        for name in others {
+            let number = lowest_free(&taken, 1, MAX_GROUPS);
+            taken.insert(number);
+            self.groups.insert(name, Numbered { number, students: BTreeMap::new() });
+        }
+    }
+
+    fn forget_absent_students(&mut self, lab: &Lab) -> BTreeSet<u16> {
+        for (name, numbered) in &mut self.groups {
+            let present = |login: &Login| {
+                lab.group(name.as_str())
+                    .is_some_and(|group| group.students.iter().any(|student| student.login == *login))
+            };
+            numbered.students.retain(|login, _| present(login));
+        }
+        self.groups.values().flat_map(|group| group.students.values().map(|pair| pair.slot)).collect()
+    }
+}
+
+impl Numbered {
+    fn assign(&mut self, group: &Group, slots: &mut BTreeSet<u16>) {
+        let known = self.students.len();
+        let new = group.students.iter().filter(|student| !self.students.contains_key(&student.login)).count();
+        if known + new > usize::from(MAX_NUMBER) {
+            self.students.retain(|login, _| group.students.iter().any(|student| student.login == *login));
+        }
+        let mut taken: BTreeSet<u16> = self.students.values().map(|pair| pair.number).collect();
+        for student in &group.students {
+            if self.students.contains_key(&student.login) {
+                continue;
+            }
+            let pair = Pair {
+                number: lowest_free(&taken, 1, usize::from(MAX_NUMBER) + 1),
+                slot: lowest_free(slots, 0, MAX_STUDENTS),
+            };
+            taken.insert(pair.number);
+            slots.insert(pair.slot);
+            self.students.insert(student.login.clone(), pair);
+        }
+    }
+}
+
+/// The digits at the end of a group's name, where they can be its number.
+fn number_in(name: &str) -> Option<u16> {
+    let digits = name.len() - name.bytes().rev().take_while(u8::is_ascii_digit).count();
+    name[digits..].parse().ok().filter(|number| (1..MAX_GROUPS).contains(&usize::from(*number)))
+}
+
+/// The lowest number from `from` to below `end` that is not taken; 0, which is no number from 1, where all are.
+fn lowest_free(taken: &BTreeSet<u16>, from: u16, end: usize) -> u16 {
+    let end = u16::try_from(end).expect("groups and students are counted in 16 bits");
+    (from..end).find(|number| !taken.contains(number)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::resolve::tests::lab;
+
+    fn place(numbers: &Numbers, group: &str, login: &str) -> Place {
+        numbers.place(&group.parse().unwrap(), &login.parse().unwrap()).expect("assigned")
+    }
+
+    #[test]
+    fn a_class_reads_its_groups_in_the_addresses() {
+        let lab = lab(&[("g01", &["ana", "ben"]), ("g05", &["eva"]), ("tarde", &["leo"])]);
+        let mut numbers = Numbers::default();
+        numbers.assign(&lab);
+        let address = |group: &str, login: &str| {
+            let loopback = Addressing::loopback(0).unwrap();
+            loopback.endpoint(place(&numbers, group, login), Protocol::Smtp, 2525).to_string()
+        };
+        assert_eq!(address("g01", "ben"), "127.77.1.2:2525");
+        assert_eq!(address("g05", "eva"), "127.77.5.1:2525");
+        assert_eq!(address("tarde", "leo"), "127.77.2.1:2525");
+    }
+
+    #[test]
+    fn who_comes_and_goes_moves_nobody_else() {
+        let mut numbers = Numbers::default();
+        numbers.assign(&lab(&[("g01", &["ben", "eva"]), ("g02", &["leo"])]));
+        let before = numbers.clone();
+        numbers.assign(&lab(&[("g00", &["zoe"]), ("g01", &["ana", "eva"]), ("g02", &["leo"])]));
+        for (group, login) in [("g01", "ben"), ("g01", "eva"), ("g02", "leo")] {
+            assert_eq!(place(&numbers, group, login), place(&before, group, login));
+        }
+        assert_eq!(place(&numbers, "g01", "ana").number, 3);
+        assert_eq!(place(&numbers, "g00", "zoe").group, 3);
+    }
+
+    #[test]
+    fn numbers_of_those_who_left_are_given_away_when_no_others_are_free() {
+        let logins = |from: usize| (from..from + 200).map(|n| format!("s{n}")).collect::<Vec<_>>();
+        let full = |from: usize| {
+            let logins = logins(from);
+            lab(&[("g01", &logins.iter().map(String::as_str).collect::<Vec<_>>())])
+        };
+        let mut numbers = Numbers::default();
+        for term in 0..30 {
+            numbers.assign(&full(term * 200));
+        }
+        let all: BTreeSet<u16> = logins(29 * 200).iter().map(|login| place(&numbers, "g01", login).number).collect();
+        assert_eq!(all.len(), 200);
+        assert!(all.iter().all(|number| (1..=MAX_NUMBER).contains(number)));
+    }
+
+    #[test]
+    fn the_largest_lab_has_an_address_for_everybody() {
+        let names: Vec<String> = (0..MAX_GROUPS).map(|n| format!("c{n}x")).collect();
+        let groups: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), [].as_slice())).collect();
+        let mut numbers = Numbers::default();
+        numbers.assign(&lab(&groups));
+        let all: BTreeSet<u16> = numbers.groups.values().map(|group| group.number).collect();
+        assert_eq!(all.len(), MAX_GROUPS);
+        assert!(all.iter().all(|number| usize::from(*number) < MAX_GROUPS));
+    }
+
+    #[test]
+    fn blocks_do_not_overlap_and_end_where_addresses_do() {
+        let seconds: Vec<u8> = (0..=u8::MAX)
+            .map_while(Addressing::loopback)
+            .filter_map(|addressing| match addressing {
+                Addressing::Loopback { second } => Some(second),
+                Addressing::Ports { .. } | Addressing::Ephemeral => None,
+            })
+            .collect();
+        assert_eq!(seconds[..2], [77, 81]);
+        assert_eq!(seconds.last(), Some(&249));
+        let local = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(Addressing::ports(local, 1), Some(Addressing::Ports { address: local, first: 18_192 }));
+        assert!(Addressing::ports(local, 5).is_some());
+        assert_eq!(Addressing::ports(local, 6), None);
+        let last = Place { group: 1, number: 1, slot: u16::try_from(MAX_STUDENTS - 1).unwrap() };
+        assert_eq!(Addressing::ports(local, 0).unwrap().endpoint(last, Protocol::Pop3, 0).port(), 18_191);
+    }
+}

@@ -1,0 +1,125 @@
+//! From a lab to what each server is told: passwords drawn, addresses chosen. Pure; the key and the numbers are arguments.
+
+use std::collections::BTreeMap;
+
+use super::address::{Addressing, Numbers};
+use crate::lab::{
+    Group, Key, Lab, Login, Protocol, ServerConfig,
+    server::{Account, Endpoint},
+    template::Person,
+};
+
+/// The configuration of every group's server, in the order of the groups. A student whom `numbers` does not know has no
+/// endpoint: call [`Numbers::assign`] first.
+pub fn servers(lab: &Lab, key: &Key, addressing: Addressing, numbers: &Numbers) -> Vec<ServerConfig> {
+    lab.groups.iter().map(|group| server(lab, group, key, addressing, numbers)).collect()
+}
+
+fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: &Numbers) -> ServerConfig {
+    let settings = &lab.settings;
+    ServerConfig {
+        lab: lab.name.clone(),
+        group: group.name.clone(),
+        domain: group.domain.clone(),
+        host: group.host.clone(),
+        dialect: settings.dialect.clone(),
+        leniency: settings.leniency,
+        lone_newline: settings.lone_newline,
+        relay: settings.relay,
+        catch_all: settings.catch_all.clone(),
+        limits: settings.limits.clone(),
+        accounts: accounts(lab, group, key),
+        endpoints: endpoints(lab, group, addressing, numbers),
+        clients: BTreeMap::new(),
+    }
+}
+
+/// A student's own mailbox wins over a shared one of the same name.
+fn accounts(lab: &Lab, group: &Group, key: &Key) -> BTreeMap<Login, Account> {
+    let person = Person { lab, group, student: None, key, mail: None };
+    let account =
+        |name: &Login, student: bool| (name.clone(), Account { password: person.password(name.as_str()), student });
+    let shared = group.users.iter().map(|user| account(&user.name, false));
+    let own = group.students.iter().map(|student| account(&student.login, true));
+    shared.chain(own).collect()
+}
+
+fn endpoints(lab: &Lab, group: &Group, addressing: Addressing, numbers: &Numbers) -> Vec<Endpoint> {
+    let port =
+        |protocol: Protocol| lab.settings.ports.get(&protocol).copied().unwrap_or_else(|| protocol.embedded_port());
+    let mut endpoints = Vec::new();
+    for student in &group.students {
+        let Some(place) = numbers.place(&group.name, &student.login) else { continue };
+        for protocol in Protocol::ALL {
+            let address = addressing.endpoint(place, protocol, port(protocol));
+            endpoints.push(Endpoint { protocol, address, student: Some(student.login.clone()) });
+        }
+    }
+    endpoints
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::lab::{Leniency, Limits, LoneNewline, Settings, Student, Text, User};
+
+    /// A lab with these groups and their students, all else as small as can be.
+    pub(crate) fn lab(groups: &[(&str, &[&str])]) -> Lab {
+        let student = |login: &&str| Student { login: login.parse().unwrap(), name: None, email: None, password: None };
+        let group = |(name, students): &(&str, &[&str])| Group {
+            name: name.parse().unwrap(),
+            domain: format!("{name}.lab").parse().unwrap(),
+            host: format!("mail.{name}.lab"),
+            students: students.iter().map(student).collect(),
+            users: vec![User { name: "user2".parse().unwrap(), password: Some("Usuario2".into()) }],
+        };
+        Lab {
+            name: "test".parse().unwrap(),
+            title: Text::plain("Test"),
+            source: "/tmp/lab.toml".into(),
+            engine: None,
+            groups: groups.iter().map(group).collect(),
+            settings: Settings {
+                relay: false,
+                dialect: "labctl".into(),
+                leniency: Leniency::LENIENT,
+                lone_newline: LoneNewline::Refuse,
+                catch_all: None,
+                ports: BTreeMap::new(),
+                limits: Limits::default(),
+            },
+            mails: Vec::new(),
+            exercises: Vec::new(),
+        }
+    }
+
+    pub(crate) fn key() -> Key {
+        Key([7; 32])
+    }
+
+    #[test]
+    fn a_server_gets_fixed_and_drawn_passwords_and_an_endpoint_per_student_and_protocol() {
+        let lab = lab(&[("g01", &["ana", "ben"])]);
+        let mut numbers = Numbers::default();
+        numbers.assign(&lab);
+        let config = servers(&lab, &key(), Addressing::Loopback { second: 77 }, &numbers).remove(0);
+        assert_eq!(config.accounts["user2"], Account { password: "Usuario2".into(), student: false });
+        assert_eq!(config.accounts["ana"].password, key().password("g01", "ana"));
+        let shown: Vec<String> = config
+            .endpoints
+            .iter()
+            .map(|endpoint| {
+                format!("{} {} {}", endpoint.student.as_ref().unwrap(), endpoint.protocol, endpoint.address)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "ana smtp 127.77.1.1:2525",
+                "ana pop3 127.77.1.1:2110",
+                "ben smtp 127.77.1.2:2525",
+                "ben pop3 127.77.1.2:2110",
+            ]
+        );
+    }
+}

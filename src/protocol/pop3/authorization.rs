@@ -1,0 +1,122 @@
+//! The AUTHORIZATION state (RFC 1939 4): USER, PASS, APOP, and the few commands that need no login.
+
+use super::{
+    Command, Opening, Session, Stage,
+    command::{Heard, Verb},
+    login::{self, Claim},
+    maildrop::Maildrop,
+    reply::{Reply, plural},
+};
+use crate::{
+    evidence::{EventKind, State},
+    lab::Login,
+    protocol::{Action, Outcome, Output},
+};
+
+impl Session {
+    /// Carries out a command before the login. A claim stands until PASS is tried, whatever comes between: RFC 1939 7 wants
+    /// PASS right after USER, and nothing is gained by making people type the name again.
+    pub(super) fn authorization(&mut self, claim: Option<Claim>, command: Command<'_>, out: &mut Output) -> Stage {
+        match command.verb {
+            Verb::User => self.user_command(command, out),
+            Verb::Pass => self.pass(claim, command, out),
+            Verb::Apop => self.apop(claim, command, out),
+            Verb::Auth => {
+                self.refuse(Reply::Auth, &[], out);
+                Stage::Authorization { claim }
+            }
+            Verb::Capa => {
+                self.capabilities(out);
+                Stage::Authorization { claim }
+            }
+            Verb::Quit => {
+                self.say(Reply::Quit, &[], out);
+                Stage::Closed
+            }
+            // These come after the login only; the table of commands says so and they never get here.
+            Verb::Stat | Verb::List | Verb::Uidl | Verb::Retr | Verb::Top | Verb::Dele | Verb::Noop | Verb::Rset => {
+                Stage::Authorization { claim }
+            }
+        }
+    }
+
+    pub(super) fn capabilities(&self, out: &mut Output) {
+        self.say(Reply::Capa, &[], out);
+        out.reply.extend_from_slice(b".\r\n");
+    }
+
+    fn user_command(&mut self, command: Command<'_>, out: &mut Output) -> Stage {
+        let name = command.line.arguments().next().unwrap_or_default();
+        let claim = Claim::of(name, &self.peer.config);
+        self.say(Reply::User, &[("user", &claim.shown)], out);
+        Stage::Authorization { claim: Some(claim) }
+    }
+
+    fn pass(&mut self, claim: Option<Claim>, command: Command<'_>, out: &mut Output) -> Stage {
+        let Some(claim) = claim else {
+            self.refuse(Reply::NeedUser, &[], out);
+            return Stage::Authorization { claim: None };
+        };
+        let trim = self.peer.config.leniency.pop3_blanks;
+        let mailbox = claim.with_password(command.line.rest, trim, &self.peer.config);
+        self.logged_in(mailbox, &claim, command, out)
+    }
+
+    fn apop(&mut self, standing: Option<Claim>, command: Command<'_>, out: &mut Output) -> Stage {
+        let Some(timestamp) = &self.timestamp else {
+            self.refuse(Reply::ApopNone, &[], out);
+            return Stage::Authorization { claim: standing };
+        };
+        let mut arguments = command.line.arguments();
+        let claim = Claim::of(arguments.next().unwrap_or_default(), &self.peer.config);
+        let mailbox = claim.with_digest(arguments.next().unwrap_or_default(), timestamp, &self.peer.config);
+        self.logged_in(mailbox, &claim, command, out)
+    }
+
+    fn logged_in(&mut self, mailbox: Option<Login>, claim: &Claim, command: Command<'_>, out: &mut Output) -> Stage {
+        let Some(mailbox) = mailbox else {
+            self.refuse(Reply::LoginFailed, &[("user", &claim.shown)], out);
+            let mechanism = command.verb.rule().name.to_owned();
+            out.events.push(EventKind::LoginFailed { mailbox: claim.shown.clone(), mechanism });
+            return Stage::Authorization { claim: None };
+        };
+        // Who has the password is that student, even if the mailbox turns out to be locked.
+        if let Some(who) = login::learnt(&self.peer.who, &mailbox, &self.peer.config) {
+            self.peer.who = who.clone();
+            out.who = Some(who);
+        }
+        out.action = Some(Action::Open { mailbox: mailbox.clone() });
+        Stage::Opening { opening: Opening { mailbox, mechanism: command.verb }, heard: command.heard.clone() }
+    }
+
+    /// Goes on after [`Action::Open`].
+    pub(super) fn opened(&mut self, opening: Opening, heard: Heard, outcome: Outcome, out: &mut Output) -> Stage {
+        let Opening { mailbox, mechanism } = opening;
+        let user = mailbox.clone();
+        let refusal = match outcome {
+            Outcome::Opened(entries) => {
+                let maildrop = Maildrop::new(mailbox.clone(), entries);
+                self.say_totals(Reply::Welcome, &maildrop, out);
+                out.events.push(heard.answered(&out.reply, State::Authorization, State::Transaction));
+                out.events.push(EventKind::LoggedIn { mailbox, mechanism: mechanism.rule().name.to_owned() });
+                return Stage::Transaction(maildrop);
+            }
+            Outcome::Locked => Reply::Locked,
+            Outcome::Failed | Outcome::Room(_) | Outcome::Stored | Outcome::Message(_) | Outcome::Expunged => {
+                Reply::OpenFailed
+            }
+        };
+        self.say(refusal, &[("user", user.as_str())], out);
+        out.events.push(heard.answered(&out.reply, State::Authorization, State::Authorization));
+        Stage::Authorization { claim: None }
+    }
+
+    /// A reply about the mailbox as a whole.
+    pub(super) fn say_totals(&self, reply: Reply, maildrop: &Maildrop, out: &mut Output) {
+        let count = maildrop.count().to_string();
+        let octets = maildrop.octets().to_string();
+        let user = maildrop.mailbox.as_str();
+        let values = [("user", user), ("count", &count), ("s", plural(maildrop.count())), ("octets", &octets)];
+        self.say(reply, &values, out);
+    }
+}

@@ -1,0 +1,63 @@
+//! Where a recipient's mail goes: the one place that decides it.
+
+use std::net::IpAddr;
+
+use crate::{
+    lab::{Login, ServerConfig},
+    protocol::Peer,
+};
+
+use super::path::{Host, Mailbox};
+
+/// What becomes of mail for a recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// It goes into this mailbox.
+    Mailbox(Login),
+    /// It is refused; the key of the reply.
+    Refused(&'static str),
+}
+
+/// Decides where mail for `recipient` goes.
+///
+/// - `postmaster` without a mailbox of that name is the first mailbox in the order of names: the RFC wants somebody to read it (RFC 5321 4.5.1).
+/// - An unknown local part goes to the lab's `catch_all`, if it names one.
+/// - A dialect that accepts everybody (MailHog) looks at no domain, and puts what it does not know into `catch_all` or the first mailbox.
+/// - A foreign domain is refused; with `relay = true` because nobody knows a way there.
+pub fn route(peer: &Peer, recipient: &Mailbox<'_>) -> Route {
+    let config = &*peer.config;
+    let everybody = peer.dialect.catch_all;
+    if !(everybody || is_local(config, peer.local.map(|local| local.ip()), recipient.domain.as_ref())) {
+        return Route::Refused(if config.relay { "rcpt.no_route" } else { "rcpt.relay" });
+    }
+    let first = || config.accounts.keys().next();
+    let mailbox = account(config, &recipient.local)
+        .or_else(|| recipient.local.eq_ignore_ascii_case("postmaster").then(first).flatten())
+        .or(config.catch_all.as_ref())
+        .or_else(|| everybody.then(first).flatten());
+    mailbox.map_or(Route::Refused("rcpt.unknown"), |mailbox| Route::Mailbox(mailbox.clone()))
+}
+
+/// The student whose mailbox this sender's address is.
+pub fn student<'a>(peer: &'a Peer, sender: &Mailbox<'_>) -> Option<&'a Login> {
+    let config = &*peer.config;
+    let local = is_local(config, peer.local.map(|local| local.ip()), sender.domain.as_ref());
+    let login = account(config, &sender.local).filter(|_| local)?;
+    config.accounts[login].student.then_some(login)
+}
+
+/// The mailbox of this name, in any case.
+pub fn account<'a>(config: &'a ServerConfig, name: &str) -> Option<&'a Login> {
+    let found = config.accounts.get_key_value(name);
+    let found = found.or_else(|| config.accounts.get_key_value(name.to_ascii_lowercase().as_str()));
+    found.map(|(login, _)| login)
+}
+
+/// Whether this server is the final destination of the domain: no domain, its own, or the address it was reached at.
+fn is_local(config: &ServerConfig, own: Option<IpAddr>, domain: Option<&Host<'_>>) -> bool {
+    match domain {
+        None => true,
+        Some(Host::Name(name)) => name.eq_ignore_ascii_case(config.domain.as_str()),
+        Some(Host::Address(address)) => own.is_some_and(|own| own.to_canonical() == address.to_canonical()),
+    }
+}

@@ -1,0 +1,50 @@
+//! What the server puts in front of a message (RFC 5321 4.4), in the words of the dialect, and what it reads of the
+//! header to decide that: lines that start with a name, up to the first empty line. Nothing else of the content is looked at.
+
+use crate::protocol::{Now, Peer};
+
+use super::reply::{self, Words};
+
+/// The trace fields: Return-Path and Received, and Message-ID and Date where the dialect adds them to a message without.
+pub fn fields(peer: &Peer, words: &Words<'_>, content: &[u8], now: Now) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    reply::write(peer, "trace.return_path", words, now, &mut out);
+    reply::write(peer, "trace.received", words, now, &mut out);
+    for (name, key) in [("Message-ID", "trace.message_id"), ("Date", "trace.date")] {
+        if !reply::template(&peer.dialect, key).is_empty() && count(content, name) == 0 {
+            reply::write(peer, key, words, now, &mut out);
+        }
+    }
+    out
+}
+
+/// How many header fields of this name there are.
+pub fn count(content: &[u8], name: &str) -> usize {
+    let mut found = 0;
+    let mut rest = content;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let line = &rest[..end];
+        if matches!(line, b"" | b"\r") {
+            break;
+        }
+        let (head, after) = line.split_at_checked(name.len()).unwrap_or((b"", b""));
+        if head.eq_ignore_ascii_case(name.as_bytes()) && after.trim_ascii_start().starts_with(b":") {
+            found += 1;
+        }
+        rest = &rest[end + 1..];
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_fields_are_counted_up_to_the_empty_line() {
+        let message = b"Received: a\r\n\tReceived: folded\r\nRECEIVED : b\r\nReceivedx: c\r\n\r\nReceived: text\r\n";
+        assert_eq!(count(message, "Received"), 2);
+        assert_eq!(count(b"Date:23/11/17 19:39\r\nhola\r\n", "Date"), 1);
+        assert_eq!(count(b"", "Date"), 0);
+    }
+}

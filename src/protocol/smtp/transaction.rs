@@ -1,0 +1,273 @@
+//! A mail transaction: MAIL, RCPT, DATA and the end of the data (RFC 5321 3.3, 4.1.1).
+
+use crate::{
+    evidence::{By, Who},
+    lab::Login,
+    mail::Envelope,
+    protocol::line::{Data, DataFault},
+};
+
+use super::{
+    Action, Now, Outcome, Output, Session, Stage,
+    command::Verb,
+    parameter,
+    path::{Fault, Path},
+    reply::{self, Words},
+    route::{self, Route},
+    trace,
+};
+
+/// What MAIL and RCPT have said so far.
+#[derive(Debug)]
+pub struct Transaction {
+    /// The reverse-path without brackets.
+    pub from: String,
+    /// Octets that MAIL announced; 0 where it did not.
+    pub size: u64,
+    /// Whether addresses may be UTF-8.
+    pub utf8: bool,
+    /// Forward-paths as given, without brackets.
+    pub recipients: Vec<String>,
+    /// The mailboxes they stand for, each once.
+    pub mailboxes: Vec<Login>,
+    /// Whether a recipient was refused.
+    pub refused: bool,
+}
+
+/// A recipient that waits for the store's word.
+#[derive(Debug)]
+pub struct Asked {
+    /// The path as written.
+    written: String,
+    /// Without brackets.
+    address: String,
+    mailbox: Login,
+}
+
+impl Session {
+    pub(super) fn mail(&mut self, argument: &str, utf8: bool, now: Now, out: &mut Output) {
+        let Some(path) = self.path(Verb::Mail, argument, now, out) else { return };
+        let said =
+            Words { verb: "MAIL", clause: "MAIL FROM", path: path.written, address: path.address, ..Words::default() };
+        let parameters = match parameter::mail(path.parameters, self.offers_auth) {
+            Ok(parameters) => parameters,
+            Err((key, argument)) => return self.say(key, &Words { argument, ..said }, now, out),
+        };
+        let said = Words { utf8: parameters.utf8, ..said };
+        if !(path.address.is_ascii() || parameters.utf8 && utf8) {
+            return self.say("path.utf8", &said, now, out);
+        }
+        if parameters.size > self.peer.config.limits.message {
+            return self.say("message.announced", &said, now, out);
+        }
+        if self.who == Who::Unknown
+            && let Some(login) = path.mailbox.as_ref().and_then(|sender| route::student(&self.peer, sender))
+        {
+            let login = login.clone();
+            self.known_as(login, By::Sender, out);
+        }
+        self.stage = Stage::Open(Transaction {
+            from: path.address.to_owned(),
+            size: parameters.size,
+            utf8: parameters.utf8,
+            recipients: Vec::new(),
+            mailboxes: Vec::new(),
+            refused: false,
+        });
+        self.say("mail", &said, now, out);
+    }
+
+    pub(super) fn rcpt(&mut self, argument: &str, utf8: bool, now: Now, out: &mut Output) {
+        let Stage::Open(mut transaction) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
+        let recipients = transaction.recipients.len();
+        let asked = self.recipient(&mut transaction, argument, utf8, now, out);
+        transaction.refused |= asked.is_none() && transaction.recipients.len() == recipients;
+        match asked {
+            Some(asked) => {
+                out.action = Some(Action::Room { mailbox: asked.mailbox.clone(), octets: transaction.size });
+                self.stage = Stage::Asking(transaction, asked);
+            }
+            None => self.stage = Stage::Open(transaction),
+        }
+    }
+
+    /// Takes or refuses a recipient, or says what the store has to be asked about first.
+    fn recipient(
+        &self,
+        transaction: &mut Transaction,
+        argument: &str,
+        utf8: bool,
+        now: Now,
+        out: &mut Output,
+    ) -> Option<Asked> {
+        let path = self.path(Verb::Rcpt, argument, now, out)?;
+        let (written, address) = (path.written, path.address);
+        let said = Words {
+            verb: "RCPT",
+            clause: "RCPT TO",
+            path: written,
+            address,
+            utf8: transaction.utf8,
+            ..Words::default()
+        };
+        let refuse = |key, out: &mut Output| self.say(key, &said, now, out);
+        let Some(mailbox) = &path.mailbox else {
+            refuse("path.null", out);
+            return None;
+        };
+        if let Err((key, argument)) = parameter::rcpt(path.parameters) {
+            self.say(key, &Words { argument, ..said }, now, out);
+            return None;
+        }
+        if !(address.is_ascii() || transaction.utf8 && utf8) {
+            refuse("path.utf8", out);
+            return None;
+        }
+        if transaction.recipients.len() >= self.peer.config.limits.recipients {
+            refuse("rcpt.too_many", out);
+            return None;
+        }
+        match route::route(&self.peer, mailbox) {
+            Route::Refused(key) => {
+                refuse(key, out);
+                None
+            }
+            Route::Mailbox(mailbox) if transaction.mailboxes.contains(&mailbox) => {
+                transaction.recipients.push(address.to_owned());
+                refuse("rcpt", out);
+                None
+            }
+            Route::Mailbox(mailbox) => {
+                Some(Asked { written: written.to_owned(), address: address.to_owned(), mailbox })
+            }
+        }
+    }
+
+    /// The store has said whether there is room.
+    pub(super) fn asked(
+        &mut self,
+        mut transaction: Transaction,
+        asked: Asked,
+        outcome: &Outcome,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let Asked { written, address, mailbox } = asked;
+        let key = match outcome {
+            Outcome::Room(true) => "rcpt",
+            Outcome::Room(false) => "rcpt.full",
+            Outcome::Stored
+            | Outcome::Opened(_)
+            | Outcome::Locked
+            | Outcome::Message(_)
+            | Outcome::Expunged
+            | Outcome::Failed => "failed.rcpt",
+        };
+        let said =
+            Words { verb: "RCPT", path: &written, address: &address, utf8: transaction.utf8, ..Words::default() };
+        self.say(key, &said, now, out);
+        if key == "rcpt" {
+            transaction.recipients.push(address);
+            transaction.mailboxes.push(mailbox);
+        } else {
+            transaction.refused = true;
+        }
+        self.stage = Stage::Open(transaction);
+    }
+
+    pub(super) fn data(&mut self, now: Now, out: &mut Output) {
+        if let Stage::Open(transaction) = std::mem::replace(&mut self.stage, Stage::Idle) {
+            self.stage = Stage::Data(transaction);
+            self.say("data", &Words::default(), now, out);
+        }
+    }
+
+    pub(super) fn end_of_data(&mut self, data: Data, now: Now, out: &mut Output) {
+        let seen = self.seen("<message>", String::new(), data.octets);
+        let Stage::Data(transaction) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
+        let refusal = match data.fault {
+            Some(DataFault::TooLarge) => Some("message.too_large"),
+            Some(DataFault::LineTooLong) => Some("message.line_too_long"),
+            Some(DataFault::LoneNewline) => Some("message.lone_newline"),
+            None => (trace::count(&data.content, "Received") > self.peer.config.limits.hops).then_some("message.loop"),
+        };
+        if let Some(key) = refusal {
+            self.tell(key, now, out);
+            return self.finish(seen, now, out);
+        }
+        self.messages += 1;
+        let seed = self.peer.seed ^ self.messages.wrapping_mul(0xA24B_AED4_963E_E407);
+        let id = reply::id(&self.peer, "message.id", seed, now);
+        let words = Words { id: &id, ..Words::default() };
+        let envelope = self.envelope(transaction, data.content, &id, now);
+        let mut reply = Vec::new();
+        reply::write(&self.peer, "message", &words, now, &mut reply);
+        // The event goes with the message into one commit, so the reply is decided now and sent later.
+        out.events.push(self.event(seen.clone(), &reply));
+        out.action = Some(Action::Deliver(envelope));
+        self.waiting = Some(seen);
+        self.stage = Stage::Storing(reply);
+    }
+
+    fn envelope(&self, transaction: Transaction, content: Vec<u8>, id: &str, now: Now) -> Envelope {
+        let Transaction { from, recipients, mailboxes, utf8, .. } = transaction;
+        let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
+        let only_for = match recipients.as_slice() {
+            [only] => format!(" for <{only}>"),
+            _ => String::new(),
+        };
+        let words = Words {
+            address: &from,
+            hello: self.hello.as_ref().map_or("", |hello| &hello.argument),
+            utf8,
+            id,
+            only_for: &only_for,
+            with: match (utf8, extended, self.login.is_some()) {
+                (true, _, false) => "UTF8SMTP",
+                (true, _, true) => "UTF8SMTPA",
+                (false, true, true) => "ESMTPA",
+                (false, true, false) => "ESMTP",
+                (false, false, _) => "SMTP",
+            },
+            ..Words::default()
+        };
+        let trace = trace::fields(&self.peer, &words, &content, now);
+        Envelope { from, recipients, mailboxes, trace, content }
+    }
+
+    /// The message is committed, or is not.
+    pub(super) fn stored(&mut self, reply: Vec<u8>, outcome: &Outcome, now: Now, out: &mut Output) {
+        let seen = self.waiting.take();
+        if *outcome == Outcome::Stored {
+            out.reply = reply;
+            return;
+        }
+        self.tell("failed.message", now, out);
+        if let Some(seen) = seen {
+            self.finish(seen, now, out);
+        }
+    }
+
+    /// The path in MAIL's or RCPT's argument; if there is none, the refusal is said.
+    fn path<'a>(&self, verb: Verb, argument: &'a str, now: Now, out: &mut Output) -> Option<Path<'a>> {
+        let (name, clause) = if verb == Verb::Mail { ("MAIL", "MAIL FROM") } else { ("RCPT", "RCPT TO") };
+        let head = verb.clause().len();
+        let text = match argument.split_at_checked(head) {
+            Some((word, text)) if word.eq_ignore_ascii_case(verb.clause()) => Ok(text),
+            _ => Err(Fault { key: "path.clause", address: "" }),
+        };
+        match text.and_then(|text| Path::parse(text, self.peer.config.leniency)) {
+            Ok(path) => Some(path),
+            Err(Fault { key, address }) => {
+                self.say(key, &Words { verb: name, clause, argument, address, ..Words::default() }, now, out);
+                None
+            }
+        }
+    }
+
+    /// The session has learnt who it is.
+    pub(super) fn known_as(&mut self, login: Login, by: By, out: &mut Output) {
+        self.who = Who::Student { login, by };
+        out.who = Some(self.who.clone());
+    }
+}

@@ -1,0 +1,116 @@
+//! Every table and key of the lab file, by name. `reference.md` describes each of them; a test holds the two together.
+
+/// A kind of table of the lab file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Section {
+    /// How it is written, in backticks, or what it is called.
+    pub name: &'static str,
+    /// Its keys.
+    pub keys: &'static [&'static str],
+}
+
+/// The file itself.
+pub const LAB: Section = Section {
+    name: "the lab",
+    keys: &[
+        "domain",
+        "users",
+        "relay",
+        "name",
+        "title",
+        "engine",
+        "host",
+        "dialect",
+        "strict",
+        "lenient",
+        "lone_newline",
+        "catch_all",
+        "ports",
+        "limits",
+        "roster",
+        "students",
+        "groups",
+        "group_size",
+        "mail",
+        "exercise",
+    ],
+};
+
+/// An entry of `users`.
+pub const USER: Section = Section { name: "`users = [{ … }]`", keys: &["name", "password"] };
+
+/// An entry of `students`.
+pub const STUDENT: Section =
+    Section { name: "`students = [{ … }]`", keys: &["login", "group", "name", "email", "password"] };
+
+/// The single points of leniency.
+pub const LENIENT: Section = Section {
+    name: "`[lenient]`",
+    keys: &[
+        "greeting_argument",
+        "bare_path",
+        "space_after_colon",
+        "local_part",
+        "no_greeting",
+        "line_feed",
+        "pop3_blanks",
+    ],
+};
+
+/// The ports.
+pub const PORTS: Section = Section { name: "`ports = { … }`", keys: &["smtp", "pop3"] };
+
+/// The limits of each server.
+pub const LIMITS: Section = Section {
+    name: "`[limits]`",
+    keys: &[
+        "line",
+        "text_line",
+        "recipients",
+        "message",
+        "mailbox",
+        "sessions_per_student",
+        "sessions",
+        "hops",
+        "errors",
+        "smtp_idle_secs",
+        "pop3_idle_secs",
+    ],
+};
+
+/// Mail to inject.
+pub const MAIL: Section =
+    Section { name: "`[[mail]]`", keys: &["id", "to", "from", "subject", "headers", "body", "text"] };
+
+/// An exercise.
+pub const EXERCISE: Section = Section {
+    name: "`[[exercise]]`",
+    keys: &["id", "title", "hint", "session", "points", "partial", "after", "check", "solution"],
+};
+
+/// A check of an exercise.
+pub const CHECK: Section = Section {
+    name: "`[[exercise.check]]`",
+    keys: &["protocol", "steps", "times", "message", "retrieved", "deleted", "mailbox"],
+};
+
+/// A check of a delivered message.
+pub const MESSAGE: Section = Section {
+    name: "`message = { … }`",
+    keys: &["in", "from", "to", "headers", "body", "size", "hash", "text", "secret", "times", "one_connection"],
+};
+
+/// A check of a retrieved or deleted message.
+pub const TOUCHED: Section =
+    Section { name: "`retrieved = { … }` or `deleted = { … }`", keys: &["mail", "own", "in", "via"] };
+
+/// A check of a mailbox.
+pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of", "count", "now"] };
+
+/// One or more connections of a reference solution.
+pub const SOLUTION: Section = Section { name: "`[[exercise.solution]]`", keys: &["smtp", "pop3"] };
+
+/// Every table.
+pub const SECTIONS: [&Section; 13] = [
+    &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &MAIL, &EXERCISE, &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &SOLUTION,
+];

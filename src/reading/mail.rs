@@ -1,0 +1,184 @@
+//! Mail that the lab injects.
+
+use std::collections::BTreeMap;
+
+use super::{
+    diagnostic::{Code, Findings, Span, in_lab},
+    fields::{Field, Fields},
+    keys,
+    placeholders::{Known, Scope},
+};
+use crate::lab::{
+    MAX_MAILS, Mail, MailId,
+    template::{Piece, pieces},
+};
+
+/// The octets that a student's text may have: at least one line end, at most what a class can send within a minute.
+pub const TEXT: std::ops::RangeInclusive<u64> = 3..=(1 << 20);
+
+/// The longest body as written, in octets.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// The most header fields of one mail, or of one check.
+pub const MAX_HEADERS: usize = 50;
+
+/// A mail with its place, read up to its id and its text's length, so that others can speak of it.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    id: MailId,
+    text_octets: u64,
+    fields: Fields<'a>,
+}
+
+/// Reads which mails there are.
+pub fn drafts<'a>(lab: &Fields<'a>, findings: &mut Findings<'_>) -> Vec<Draft<'a>> {
+    let tables = lab.get("mail").map(|field| field.tables(&keys::MAIL, MAX_MAILS, findings)).unwrap_or_default();
+    let mut seen: BTreeMap<MailId, Span> = BTreeMap::new();
+    let mut drafts = Vec::new();
+    for fields in tables {
+        let Some(id) = fields.required("id", "id = \"welcome\"", findings) else { continue };
+        let Some(name) = id.name::<MailId>("a mail", findings) else { continue };
+        if let Some(first) = seen.insert(name.clone(), id.span.clone()) {
+            let problem = findings.lab(Code::Duplicate, &id.span, format!("mail `{name}` stands twice"));
+            problem.second(in_lab(&first), "first here");
+            continue;
+        }
+        let text_octets = fields.get("text").and_then(|field| field.octets(TEXT, findings)).unwrap_or(0);
+        drafts.push(Draft { id: name, text_octets, fields });
+    }
+    drafts
+}
+
+/// What other templates may know of the mails.
+pub fn known(drafts: &[Draft<'_>]) -> BTreeMap<String, u64> {
+    drafts.iter().map(|draft| (draft.id.to_string(), draft.text_octets)).collect()
+}
+
+/// Reads the mails themselves.
+pub fn mails(drafts: Vec<Draft<'_>>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Mail> {
+    let mut mails: Vec<Mail> = drafts.into_iter().map(|draft| mail(draft, known, findings)).collect();
+    // A mail that gives away another's individual value is individual itself; each round finds one such step at least.
+    loop {
+        let individual: Vec<String> = mails.iter().filter(|m| m.per_student).map(|m| m.id.to_string()).collect();
+        let found = |mail: &&mut Mail| !mail.per_student && speaks_of(mail, &individual);
+        let mut changed = false;
+        for mail in mails.iter_mut().filter(found) {
+            mail.per_student = true;
+            changed = true;
+        }
+        if !changed {
+            return mails;
+        }
+    }
+}
+
+fn mail(draft: Draft<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Mail {
+    let Draft { id, text_octets, fields } = draft;
+    let to = mailbox(&fields, "to", known, findings).unwrap_or_else(|| "{login}".into());
+    let mut line = |key, default: &str| match fields.text(key, findings) {
+        Some((text, span)) => {
+            header_text(key, text, &span, known, findings);
+            text.to_owned()
+        }
+        None => default.to_owned(),
+    };
+    let (from, subject) = (line("from", "instructor@{domain}"), line("subject", ""));
+    if let Some(field) = fields.get("from").filter(|_| from.contains([' ', '<', '>'])) {
+        findings
+            .lab(Code::BadText, &field.span, format!("`{from}` is no sender"))
+            .help("write an address, or \"\" for none");
+    }
+    let headers = headers(&fields, known, findings);
+    let body = body(&fields, &id, known, findings);
+    let mut mail = Mail { id, to, from, subject, headers, body, text_octets, per_student: false };
+    mail.per_student = speaks_of(&mail, &[]);
+    mail
+}
+
+/// The mailbox that a key names: `user2`, or `{login}` for the student's own.
+pub fn mailbox(
+    fields: &Fields<'_>,
+    key: &'static str,
+    known: &Known<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<String> {
+    let (text, span) = fields.text(key, findings)?;
+    if text != "{login}" {
+        known.people.expect_mailbox(text, &span, findings);
+    }
+    // Mailboxes are kept in lower case, as the placeholder is.
+    Some(text.to_ascii_lowercase())
+}
+
+fn headers(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<(String, String)> {
+    let Some(field) = fields.get("headers") else {
+        return Vec::new();
+    };
+    let mut headers = Vec::new();
+    for header in named_headers(&field, findings) {
+        let Some(text) = header.text(findings) else { continue };
+        if header.key.eq_ignore_ascii_case("subject") {
+            findings
+                .lab(Code::Conflict, &header.key_span, "the subject has a key of its own")
+                .help("write `subject = \"…\"`");
+        }
+        header_text(header.key, text, &header.span, known, findings);
+        headers.push((header.key.to_owned(), text.to_owned()));
+    }
+    headers
+}
+
+/// The entries of a table of header fields, with names that a header field can have (RFC 5322 2.2).
+pub fn named_headers<'a>(field: &Field<'a>, findings: &mut Findings<'_>) -> Vec<Field<'a>> {
+    let mut entries = field.free_table(findings);
+    if let Some(first) = entries.get(MAX_HEADERS) {
+        findings.lab(Code::TooMany, &first.key_span, format!("there are more than {MAX_HEADERS} header fields"));
+        entries.truncate(MAX_HEADERS);
+    }
+    entries.retain(|entry| {
+        let good = !entry.key.is_empty() && entry.key.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':');
+        if !good {
+            let message = format!("`{}` is no name of a header field", entry.key);
+            findings
+                .lab(Code::BadName, &entry.key_span, message)
+                .help("it is printable ASCII without blanks and colons");
+        }
+        good
+    });
+    entries
+}
+
+fn header_text(key: &str, text: &str, span: &Span, known: &Known<'_>, findings: &mut Findings<'_>) {
+    if text.chars().any(char::is_control) {
+        findings.lab(Code::BadText, span, format!("`{key}` is one line of printable text"));
+    }
+    known.template(text, span, Scope::Header, findings);
+}
+
+fn body(fields: &Fields<'_>, id: &MailId, known: &Known<'_>, findings: &mut Findings<'_>) -> String {
+    let Some((text, span)) = fields.text("body", findings) else {
+        return String::new();
+    };
+    if text.len() > MAX_BODY {
+        findings.lab(Code::BadText, &span, format!("the body of mail `{id}` is longer than {MAX_BODY} octets"));
+    }
+    let text = text.replace("\r\n", "\n");
+    if text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
+        findings.lab(Code::BadText, &span, format!("the body of mail `{id}` has control characters"));
+    }
+    known.template(&text, &span, Scope::Body(id.as_str()), findings);
+    text
+}
+
+/// Whether a mail speaks of one student: by name, or by a value of a mail that does (`individual`).
+fn speaks_of(mail: &Mail, individual: &[String]) -> bool {
+    let headers = mail.headers.iter().map(|(_, value)| value.as_str());
+    let templates = [mail.to.as_str(), &mail.from, &mail.subject, &mail.body].into_iter().chain(headers);
+    let personal = |piece: Piece<'_>| match piece {
+        Piece::Text(_) => false,
+        Piece::Value { name: "login" | "name" | "email", .. } | Piece::Value { name: "password", of: None } => true,
+        Piece::Value { name: "secret" | "text", of: Some(other) } => individual.iter().any(|id| id == other),
+        Piece::Value { .. } => false,
+    };
+    templates.flat_map(|template| pieces(template).unwrap_or_default()).any(personal)
+}

@@ -1,0 +1,96 @@
+//! Templates of mail, checks and solutions: every placeholder exists, can stand where it stands, and names what there is.
+
+use std::collections::BTreeMap;
+
+use super::{
+    diagnostic::{Code, Findings, Span},
+    people::People,
+};
+use crate::lab::template::{PLACEHOLDERS, Piece, pieces};
+
+/// What templates may speak of.
+#[derive(Debug)]
+pub struct Known<'p> {
+    /// Students and shared mailboxes.
+    pub people: &'p People,
+    /// The injected mails with the octets of their texts.
+    pub mails: BTreeMap<String, u64>,
+}
+
+/// Where a template stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope<'m> {
+    /// The body of this injected mail.
+    Body(&'m str),
+    /// A header field of an injected mail: a line.
+    Header,
+    /// A check or a solution: of no mail of its own.
+    Check,
+}
+
+impl Known<'_> {
+    /// Notes what is wrong with a template.
+    pub fn template(&self, text: &str, span: &Span, scope: Scope<'_>, findings: &mut Findings<'_>) {
+        let pieces = match pieces(text) {
+            Ok(pieces) => pieces,
+            Err(problem) => {
+                let word = problem.split(['{', '}', ':']).nth(1).unwrap_or("").to_owned();
+                let known = PLACEHOLDERS.iter().map(|(name, _)| *name);
+                findings.within(Code::BadTemplate, span, problem).did_you_mean(&word, known);
+                return;
+            }
+        };
+        for piece in pieces {
+            match piece {
+                Piece::Text(_) => {}
+                Piece::Value { name: "password", of: Some(user) } => self.people.expect_mailbox(user, span, findings),
+                Piece::Value { name: name @ ("secret" | "text"), of } => {
+                    self.individual(name, of, span, scope, findings)
+                }
+                Piece::Value { name, of: Some(of) } => {
+                    let message = format!("`{{{name}:{of}}}` can have nothing after a colon");
+                    findings.within(Code::BadTemplate, span, message).help(format!("write `{{{name}}}`"));
+                }
+                Piece::Value { of: None, .. } => {}
+            }
+        }
+    }
+
+    /// Notes it where no injected mail has this id.
+    pub fn expect_mail(&self, id: &str, span: &Span, findings: &mut Findings<'_>) {
+        if !self.mails.contains_key(id) {
+            let problem = findings.within(Code::UnknownMail, span, format!("there is no mail `{id}`"));
+            problem.help(format!("add it: `[[mail]]` with `id = \"{id}\"`"));
+            problem.did_you_mean(id, self.mails.keys().map(String::as_str));
+        }
+    }
+
+    /// Notes it where no injected mail of this id gives students a text.
+    pub fn expect_text(&self, id: &str, span: &Span, findings: &mut Findings<'_>) {
+        self.expect_mail(id, span, findings);
+        if self.mails.get(id) == Some(&0) {
+            let problem = findings.within(Code::BadTemplate, span, format!("mail `{id}` gives students no text"));
+            problem.help("say how long it is in that mail, `text = \"64 KiB\"`, and put `{text}` into its body");
+        }
+    }
+
+    fn individual(&self, name: &str, of: Option<&str>, span: &Span, scope: Scope<'_>, findings: &mut Findings<'_>) {
+        if name == "text" && scope == Scope::Header {
+            let problem =
+                findings.within(Code::BadTemplate, span, "`{text}` has many lines and cannot stand in a header field");
+            problem.help("put it into the body");
+            return;
+        }
+        match (of, scope) {
+            (Some(mail), _) if name == "text" => self.expect_text(mail, span, findings),
+            (Some(mail), _) => self.expect_mail(mail, span, findings),
+            (None, Scope::Check) => {
+                let problem =
+                    findings.within(Code::BadTemplate, span, format!("`{{{name}}}` does not say of which mail"));
+                problem.help(format!("name the mail: `{{{name}:ID}}`"));
+            }
+            (None, Scope::Body(mail)) if name == "text" => self.expect_text(mail, span, findings),
+            (None, Scope::Body(_) | Scope::Header) => {}
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What all servers of a lab have in common: relay, dialect, leniency, ports and limits.
+
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+use super::{
+    diagnostic::{Code, Findings},
+    fields::Fields,
+    keys,
+    people::People,
+};
+use crate::{
+    lab::{Leniency, Limits, Login, LoneNewline, Protocol, Settings},
+    protocol::dialect,
+};
+
+/// What a limit may be.
+#[derive(Debug)]
+pub struct Range {
+    /// The key.
+    pub key: &'static str,
+    /// From here to there; outside, servers would not work.
+    pub range: RangeInclusive<u64>,
+    /// What the RFC asks for at least, and where; less gets a warning.
+    pub rfc: Option<(u64, &'static str)>,
+}
+
+const fn range(key: &'static str, range: RangeInclusive<u64>, rfc: Option<(u64, &'static str)>) -> Range {
+    Range { key, range, rfc }
+}
+
+/// The ranges of all limits.
+pub const RANGES: [Range; 11] = [
+    range("line", 64..=65_536, Some((512, "RFC 5321 4.5.3.1.4"))),
+    range("text_line", 80..=(1 << 20), Some((1_000, "RFC 5321 4.5.3.1.6"))),
+    range("recipients", 1..=10_000, Some((100, "RFC 5321 4.5.3.1.8"))),
+    range("message", 1_024..=(256 << 20), Some((65_536, "RFC 5321 4.5.3.1.7"))),
+    range("mailbox", 1_024..=(1 << 40), None),
+    range("sessions_per_student", 1..=1_000, None),
+    range("sessions", 1..=100_000, None),
+    range("hops", 1..=1_000, Some((100, "RFC 5321 6.3"))),
+    range("errors", 1..=1_000_000, None),
+    range("smtp_idle_secs", 1..=86_400, Some((300, "RFC 5321 4.5.3.2.7"))),
+    range("pop3_idle_secs", 1..=86_400, Some((600, "RFC 1939 3"))),
+];
+
+/// Reads the settings. `people` tells whether the mailbox for unknown recipients exists.
+pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) -> Settings {
+    let dialect = dialect(lab, findings);
+    Settings {
+        relay: lab.boolean("relay", false, findings),
+        leniency: leniency(lab, findings),
+        lone_newline: lone_newline(lab, findings),
+        catch_all: catch_all(lab, &dialect, people, findings),
+        ports: ports(lab, findings),
+        limits: limits(lab, findings),
+        dialect,
+    }
+}
+
+fn dialect(lab: &Fields<'_>, findings: &mut Findings<'_>) -> String {
+    let known: Vec<(&str, &str)> = dialect::names().map(|name| (name, name)).collect();
+    let chosen = lab.get("dialect").and_then(|field| field.choice(&known, findings));
+    chosen.unwrap_or(known[0].0).to_owned()
+}
+
+fn leniency(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Leniency {
+    let strict = lab.boolean("strict", false, findings);
+    let base = if strict { Leniency::STRICT } else { Leniency::LENIENT };
+    let Some(table) = lab.get("lenient").and_then(|field| field.table(&keys::LENIENT, findings)) else {
+        return base;
+    };
+    let mut point = |key, default| table.boolean(key, default, findings);
+    Leniency {
+        greeting_argument: point("greeting_argument", base.greeting_argument),
+        bare_path: point("bare_path", base.bare_path),
+        space_after_colon: point("space_after_colon", base.space_after_colon),
+        local_part: point("local_part", base.local_part),
+        no_greeting: point("no_greeting", base.no_greeting),
+        line_feed: point("line_feed", base.line_feed),
+        pop3_blanks: point("pop3_blanks", base.pop3_blanks),
+    }
+}
+
+fn lone_newline(lab: &Fields<'_>, findings: &mut Findings<'_>) -> LoneNewline {
+    let choices = [("refuse", LoneNewline::Refuse), ("convert", LoneNewline::Convert), ("keep", LoneNewline::Keep)];
+    lab.get("lone_newline").and_then(|field| field.choice(&choices, findings)).unwrap_or(LoneNewline::Refuse)
+}
+
+fn catch_all(lab: &Fields<'_>, dialect: &str, people: &People, findings: &mut Findings<'_>) -> Option<Login> {
+    if let Some(field) = lab.get("catch_all") {
+        let login: Login = field.name("a mailbox", findings)?;
+        people.expect_mailbox(login.as_str(), &field.span, findings);
+        return Some(login);
+    }
+    if !dialect::named(dialect).is_some_and(|dialect| dialect.catch_all) {
+        return None;
+    }
+    let first = people.first_mailbox.clone();
+    if let (None, Some(field)) = (&first, lab.get("dialect")) {
+        let message = format!("`{dialect}` accepts every recipient, but no mailbox is in every group");
+        let problem = findings.lab(Code::NoCatchAll, &field.span, message);
+        problem.help("unknown recipients are refused: add `users = [\"inbox\"]` for a mailbox in each group");
+    }
+    first
+}
+
+fn ports(lab: &Fields<'_>, findings: &mut Findings<'_>) -> BTreeMap<Protocol, u16> {
+    let mut ports: BTreeMap<Protocol, u16> = Protocol::ALL.into_iter().map(|p| (p, p.embedded_port())).collect();
+    let Some(field) = lab.get("ports") else {
+        return ports;
+    };
+    let Some(table) = field.table(&keys::PORTS, findings) else {
+        return ports;
+    };
+    for (protocol, port) in &mut ports {
+        let chosen = table.number(protocol.as_str(), u64::from(*port), 1..=u64::from(u16::MAX), findings);
+        *port = u16::try_from(chosen).unwrap_or(*port);
+    }
+    let numbers: std::collections::BTreeSet<u16> = ports.values().copied().collect();
+    if numbers.len() < ports.len() {
+        findings.lab(Code::Conflict, &field.span, "two protocols have the same port");
+    }
+    ports
+}
+
+fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
+    let default = Limits::default();
+    let Some(table) = lab.get("limits").and_then(|field| field.table(&keys::LIMITS, findings)) else {
+        return default;
+    };
+    let mut size = |key, default: u64| limit(&table, key, findings).unwrap_or(default);
+    let mut count = |key, default: usize| usize::try_from(size(key, default as u64)).unwrap_or(default);
+    Limits {
+        line: count("line", default.line),
+        text_line: count("text_line", default.text_line),
+        recipients: count("recipients", default.recipients),
+        sessions_per_student: count("sessions_per_student", default.sessions_per_student),
+        sessions: count("sessions", default.sessions),
+        hops: count("hops", default.hops),
+        errors: count("errors", default.errors),
+        message: size("message", default.message),
+        mailbox: size("mailbox", default.mailbox),
+        smtp_idle_secs: size("smtp_idle_secs", default.smtp_idle_secs),
+        pop3_idle_secs: size("pop3_idle_secs", default.pop3_idle_secs),
+    }
+}
+
+fn limit(table: &Fields<'_>, key: &'static str, findings: &mut Findings<'_>) -> Option<u64> {
+    let field = table.get(key)?;
+    let Range { range, rfc, .. } = RANGES.iter().find(|range| range.key == key)?;
+    let octets = matches!(key, "line" | "text_line" | "message" | "mailbox");
+    let value = if octets { field.octets(range.clone(), findings) } else { field.number(range.clone(), findings) }?;
+    if let Some((least, rfc)) = rfc.filter(|(least, _)| value < *least) {
+        let message = format!("`{key}` is below {least}, which {rfc} asks for");
+        findings.lab(Code::BelowRfc, &field.span, message).help("leave it where students are to meet the limit");
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_has_a_range_that_holds_its_default() {
+        for key in keys::LIMITS.keys {
+            assert!(RANGES.iter().any(|range| range.key == *key), "{key}");
+        }
+        let default = Limits::default();
+        let numbers = [default.line, default.text_line, default.recipients];
+        for (range, number) in RANGES.iter().zip(numbers) {
+            assert!(range.range.contains(&(number as u64)), "{}", range.key);
+        }
+        for range in &RANGES {
+            assert!(range.rfc.is_none_or(|(least, _)| range.range.contains(&least)), "{}", range.key);
+        }
+    }
+}

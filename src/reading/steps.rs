@@ -1,0 +1,114 @@
+//! The steps of a conversation: each parses, and waits for what its protocol has.
+
+use super::{
+    diagnostic::{Code, Findings},
+    fields::Field,
+    placeholders::{Known, Scope},
+};
+use crate::lab::{
+    Protocol,
+    exercise::{Pattern, Step},
+};
+
+/// Verbs of SMTP: RFC 5321, those of its extensions, and those that older servers list.
+const SMTP: &[&str] = &[
+    "<CONNECT>",
+    "<MESSAGE>",
+    "*",
+    "HELO",
+    "EHLO",
+    "MAIL",
+    "RCPT",
+    "DATA",
+    "RSET",
+    "NOOP",
+    "QUIT",
+    "VRFY",
+    "EXPN",
+    "HELP",
+    "AUTH",
+    "STARTTLS",
+    "BDAT",
+    "ETRN",
+    "ATRN",
+    "TURN",
+    "SEND",
+    "SOML",
+    "SAML",
+    "VERB",
+    "ONEX",
+];
+
+/// Verbs of POP3: RFC 1939, those of its extensions, and those that older servers list.
+const POP3: &[&str] = &[
+    "<CONNECT>",
+    "*",
+    "USER",
+    "PASS",
+    "APOP",
+    "STAT",
+    "LIST",
+    "UIDL",
+    "RETR",
+    "TOP",
+    "DELE",
+    "NOOP",
+    "RSET",
+    "QUIT",
+    "CAPA",
+    "AUTH",
+    "STLS",
+    "LAST",
+    "RPOP",
+    "UTF8",
+    "LANG",
+];
+
+/// Reads a step. A verb that no server knows is worth a warning only: nonsense may be sent on purpose.
+pub fn step(
+    entry: &Field<'_>,
+    protocol: Option<Protocol>,
+    known: &Known<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Step> {
+    let text = entry.text(findings)?;
+    let step: Step = match text.parse() {
+        Ok(step) => step,
+        Err(problem) => {
+            findings.within(Code::BadStep, &entry.span, problem).help("a step reads like `RCPT *user2* -> 250`");
+            return None;
+        }
+    };
+    let reply = step.reply.as_ref().and_then(|reply| reply.text.as_ref());
+    for Pattern(pattern) in step.argument.iter().chain(reply) {
+        known.template(pattern, &entry.span, Scope::Check, findings);
+    }
+    if let Some(protocol) = protocol {
+        expect(&step, protocol, entry, findings);
+    }
+    Some(step)
+}
+
+fn expect(step: &Step, protocol: Protocol, entry: &Field<'_>, findings: &mut Findings<'_>) {
+    let verbs = match protocol {
+        Protocol::Smtp => SMTP,
+        Protocol::Pop3 => POP3,
+    };
+    for verb in step.verbs.iter().filter(|verb| !verbs.contains(&verb.as_str())) {
+        let shown = if verb.starts_with('<') { verb.to_ascii_lowercase() } else { verb.clone() };
+        let problem = findings.within(Code::UnknownVerb, &entry.span, format!("`{shown}` is no verb of `{protocol}`"));
+        problem.help("leave it where students are to send it on purpose").did_you_mean(verb, verbs.iter().copied());
+    }
+    let codes = step.reply.iter().flat_map(|reply| &reply.codes);
+    let foreign = |code: &&String| match protocol {
+        Protocol::Smtp => code.starts_with(['+', '-']),
+        Protocol::Pop3 => !code.starts_with(['+', '-', '*']),
+    };
+    for code in codes.filter(foreign) {
+        let problem = findings.within(Code::ForeignReply, &entry.span, format!("`{code}` is no reply of `{protocol}`"));
+        problem.help(match protocol {
+            Protocol::Smtp => "replies of SMTP are three digits: `250`, `5xx`",
+            Protocol::Pop3 => "replies of POP3 are `+OK` and `-ERR`",
+        });
+    }
+}

@@ -1,0 +1,54 @@
+//! Labs to start from: what `labctl new` writes. Each reads without a diagnostic.
+
+/// A lab to start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Template {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub about: &'static str,
+    /// Its files: name and text. The first one is the lab file.
+    pub files: &'static [(&'static str, &'static str)],
+}
+
+const TEMPLATES: &[Template] = &[
+    Template {
+        name: "minimal",
+        about: "three lines: a domain, two users who are the students, no relay",
+        files: &[("lab.toml", include_str!("templates/minimal/lab.toml"))],
+    },
+    Template {
+        name: "class",
+        about: "a class in groups: a roster, injected mail, exercises with checks and solutions",
+        files: &[
+            ("lab.toml", include_str!("templates/class/lab.toml")),
+            ("roster.csv", include_str!("templates/class/roster.csv")),
+        ],
+    },
+];
+
+/// All templates, the smallest first.
+pub fn templates() -> &'static [Template] {
+    TEMPLATES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::{Sources, read, render};
+
+    #[test]
+    fn every_template_reads_without_a_word() {
+        for template in templates() {
+            let mut load = |path: &std::path::Path| {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap();
+                let file = template.files.iter().find(|(file, _)| *file == name);
+                Ok(file.expect("a file of the template").1.as_bytes().to_vec())
+            };
+            let reading = read(template.files[0].1, std::path::Path::new("/labs/new/lab.toml"), &mut load);
+            let sources: &Sources = &reading.sources;
+            assert_eq!(render(&reading.diagnostics, sources, false), "", "{}", template.name);
+            assert_eq!(reading.lab.unwrap().name.as_str(), "new");
+        }
+    }
+}

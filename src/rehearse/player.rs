@@ -1,0 +1,264 @@
+//! Plays one reference solution as a student's program would: over a real connection, command by command, reading each reply.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::lab::{Protocol, Script, exercise::ScriptLine};
+
+/// How long a reply may take before the player gives up on its connection: a server on loopback that says nothing for so
+/// long is waiting for something that this script will not send (the end of a message, for example).
+const REPLY_SECS: u64 = 2;
+
+/// The longest reply that the player reads, in octets; a message of the largest size fits.
+const REPLY_LIMIT: u64 = 64 << 20;
+
+/// One thing that a script does. Leaving one out must cost the exercise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A command line.
+    Command(String),
+    /// The lines of a message, from the first to the single dot.
+    Message(Vec<String>),
+    /// What the last reply must start with.
+    Expect(String),
+    /// Cut the connection.
+    Close,
+    /// Leave the connection open until the exercise is over.
+    Hold,
+}
+
+impl Step {
+    /// Whether a rehearsal can leave it out.
+    pub const fn can_be_left_out(&self) -> bool {
+        match self {
+            Self::Command(_) | Self::Message(_) => true,
+            Self::Expect(_) | Self::Close | Self::Hold => false,
+        }
+    }
+
+    /// The step in a few words, for the matrix.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Command(line) => line.clone(),
+            Self::Message(_) => "<message>".into(),
+            Self::Expect(reply) => format!("S: {reply}"),
+            Self::Close => "close".into(),
+            Self::Hold => "hold".into(),
+        }
+    }
+}
+
+/// What went otherwise than the script says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlayError {
+    /// The connection could not be made or broke.
+    #[error("the connection to {address} failed: {why}")]
+    Connection {
+        /// The server's endpoint.
+        address: SocketAddr,
+        /// What the system says.
+        why: String,
+    },
+    /// No reply came.
+    #[error("no reply to `{command}`")]
+    Silence {
+        /// The command.
+        command: String,
+    },
+    /// Another reply came.
+    #[error("`{command}` was answered `{reply}`, the script expects `{wanted}`")]
+    Reply {
+        /// The command.
+        command: String,
+        /// The first line of the reply.
+        reply: String,
+        /// What the script expects it to start with.
+        wanted: String,
+    },
+}
+
+/// The steps of a script, its placeholders filled in by `fill`.
+pub fn steps(script: &Script, fill: &dyn Fn(&str) -> String) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut message: Option<Vec<String>> = None;
+    for line in &script.lines {
+        match (line, &mut message) {
+            (ScriptLine::Client(template), Some(lines)) => {
+                // A placeholder of many lines is text, so its dots are stuffed; what the script spells out is sent as written.
+                let filled = fill(template);
+                if filled.contains('\n') {
+                    let stuff = |line: &str| if line.starts_with('.') { format!(".{line}") } else { line.to_owned() };
+                    lines.extend(filled.lines().map(stuff));
+                } else {
+                    let last = filled == ".";
+                    lines.push(filled);
+                    if last {
+                        steps.extend(message.take().map(Step::Message));
+                    }
+                }
+            }
+            (ScriptLine::Client(template), None) => {
+                let line = fill(template);
+                let data = script.protocol == Protocol::Smtp && line.trim().eq_ignore_ascii_case("DATA");
+                steps.push(Step::Command(line));
+                if data {
+                    message = Some(Vec::new());
+                }
+            }
+            // An expectation between DATA and its message is about DATA's own reply.
+            (ScriptLine::Server(template), _) => steps.push(Step::Expect(fill(template))),
+            (ScriptLine::Close, _) => steps.push(Step::Close),
+            (ScriptLine::Hold, _) => steps.push(Step::Hold),
+        }
+    }
+    steps.extend(message.map(Step::Message));
+    steps
+}
+
+/// A connection that a script left open.
+pub struct Held(#[expect(dead_code, reason = "held for its being open, not for its value")] BufReader<TcpStream>);
+
+/// Plays `steps` over one connection, without the step `left_out`. With a step left out nothing is expected of the replies:
+/// what counts then is what the server recorded.
+pub async fn play(
+    protocol: Protocol,
+    address: SocketAddr,
+    steps: &[Step],
+    left_out: Option<usize>,
+) -> Result<Option<Held>, PlayError> {
+    let broken = |problem: std::io::Error| PlayError::Connection { address, why: problem.to_string() };
+    let stream = TcpStream::connect(address).await.map_err(broken)?;
+    let mut line = Line { protocol, stream: BufReader::new(stream), in_data: false };
+    let mut last = ("the greeting".to_owned(), line.reply("").await.map_err(broken)?);
+    for (index, step) in steps.iter().enumerate() {
+        if left_out == Some(index) {
+            continue;
+        }
+        match step {
+            Step::Command(command) => last = (command.clone(), line.command(command).await.map_err(broken)?),
+            Step::Message(lines) => last = ("<message>".into(), line.message(lines).await.map_err(broken)?),
+            Step::Expect(wanted) if left_out.is_none() => {
+                let reply = last.1.clone().ok_or_else(|| PlayError::Silence { command: last.0.clone() })?;
+                if !reply.starts_with(wanted.as_str()) {
+                    return Err(PlayError::Reply { command: last.0, reply, wanted: wanted.clone() });
+                }
+            }
+            Step::Expect(_) => {}
+            Step::Close => return Ok(None),
+            Step::Hold => return Ok(Some(Held(line.stream))),
+        }
+        if last.1.is_none() {
+            return if left_out.is_some() { Ok(None) } else { Err(PlayError::Silence { command: last.0 }) };
+        }
+    }
+    Ok(None)
+}
+
+/// One connection, read a reply at a time.
+struct Line {
+    protocol: Protocol,
+    stream: BufReader<TcpStream>,
+    in_data: bool,
+}
+
+impl Line {
+    /// Sends a command; its reply's first line, or none where no reply came.
+    async fn command(&mut self, command: &str) -> std::io::Result<Option<String>> {
+        self.stream.get_mut().write_all(format!("{command}\r\n").as_bytes()).await?;
+        let reply = self.reply(command).await?;
+        self.in_data = command.trim().eq_ignore_ascii_case("DATA") && reply.as_deref().is_some_and(|r| r.starts_with("354"));
+        Ok(reply)
+    }
+
+    /// Sends a message; where the server does not wait for one, each of its lines is a command of its own.
+    async fn message(&mut self, lines: &[String]) -> std::io::Result<Option<String>> {
+        if !self.in_data {
+            let mut reply = Some(String::new());
+            for line in lines {
+                reply = self.command(line).await?;
+                if reply.is_none() {
+                    break;
+                }
+            }
+            return Ok(reply);
+        }
+        self.in_data = false;
+        self.stream.get_mut().write_all((lines.join("\r\n") + "\r\n").as_bytes()).await?;
+        self.reply("").await
+    }
+
+    /// Reads a whole reply and gives its first line; none where it does not come in time or the server has closed.
+    async fn reply(&mut self, command: &str) -> std::io::Result<Option<String>> {
+        let read = timeout(Duration::from_secs(REPLY_SECS), self.read(command)).await;
+        match read {
+            Ok(Err(problem)) if problem.kind() == std::io::ErrorKind::ConnectionReset => Ok(None),
+            Ok(result) => result,
+            Err(_elapsed) => Ok(None),
+        }
+    }
+
+    async fn read(&mut self, command: &str) -> std::io::Result<Option<String>> {
+        let mut first: Option<String> = None;
+        let mut octets = 0_u64;
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            octets += self.stream.read_until(b'\n', &mut line).await? as u64;
+            if line.is_empty() || octets > REPLY_LIMIT {
+                return Ok(None);
+            }
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end_matches(['\r', '\n']);
+            let first = first.get_or_insert_with(|| text.to_owned());
+            let over = match self.protocol {
+                // RFC 5321 4.2.1: a hyphen after the code says that more lines follow.
+                Protocol::Smtp => text.as_bytes().get(3) != Some(&b'-'),
+                Protocol::Pop3 => !(first.starts_with("+OK") && is_multi_line(command)) || text == ".",
+            };
+            if over {
+                return Ok(Some(first.clone()));
+            }
+        }
+    }
+}
+
+/// Whether RFC 1939 answers this command with several lines when it succeeds.
+fn is_multi_line(command: &str) -> bool {
+    let mut words = command.split_ascii_whitespace();
+    let verb = words.next().unwrap_or_default().to_ascii_uppercase();
+    match verb.as_str() {
+        "RETR" | "TOP" | "CAPA" => true,
+        "LIST" | "UIDL" => words.next().is_none(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_step_and_texts_are_stuffed() {
+        let script = Script::parse(Protocol::Smtp, "C: DATA\nS: 354\nC: Subject: x\nC: {text}\nC: ..y\nC: .\nC: QUIT").unwrap();
+        let steps = steps(&script, &|template| template.replace("{text}", "a\r\n.b\r\n"));
+        let message = ["Subject: x", "a", "..b", "..y", "."].map(str::to_owned).to_vec();
+        let wanted = [
+            Step::Command("DATA".into()),
+            Step::Expect("354".into()),
+            Step::Message(message),
+            Step::Command("QUIT".into()),
+        ];
+        assert_eq!(steps, wanted);
+    }
+
+    #[test]
+    fn only_listings_without_a_number_are_multi_line() {
+        assert!(is_multi_line("list") && is_multi_line("RETR 1") && is_multi_line("TOP 1 0"));
+        assert!(!is_multi_line("LIST 1") && !is_multi_line("STAT"));
+    }
+}

@@ -1,0 +1,86 @@
+-- A labctl store: the mail and the evidence of one server. Readable with any SQLite client; start with
+--   SELECT * FROM record;          every event, decoded, with its time in UTC
+--   SELECT * FROM mail;            every message that was ever accepted
+-- While the server runs, open it read-only.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value ANY
+) STRICT, WITHOUT ROWID;
+
+-- What many events have in common, written once: who, in which run, what kind, and the words of it.
+CREATE TABLE shape (
+    id     INTEGER PRIMARY KEY,
+    run    INTEGER NOT NULL CHECK (run >= 1),
+    who    TEXT NOT NULL CHECK (who IN ('unknown', 'student', 'instructor')),
+    login  TEXT CHECK ((login IS NOT NULL) = (who = 'student')),
+    by     TEXT CHECK ((by IS NOT NULL) = (who = 'student')),      -- how the student was recognised
+    kind   TEXT NOT NULL,                                          -- command, connected, accepted …
+    word   TEXT NOT NULL,                                          -- command: the verb; connected: the protocol; disconnected: how
+    before TEXT CHECK ((before IS NULL) OR (kind = 'command')),    -- the session's state before a command
+    after  TEXT CHECK ((after IS NULL) = (before IS NULL))         -- and after it
+) STRICT;
+
+-- What the server saw, one row each. `seq` has no gaps: a gap is damage.
+CREATE TABLE event (
+    seq          INTEGER PRIMARY KEY,
+    time         INTEGER NOT NULL,                       -- microseconds since 1970-01-01T00:00:00Z
+    conn         INTEGER NOT NULL,                       -- connection; 0: none
+    shape        INTEGER NOT NULL REFERENCES shape (id),
+    octets       INTEGER,                                -- command: octets that came for it
+    reply_octets INTEGER,                                -- command: octets of the reply
+    line         TEXT,                                   -- command: the line as it came, passwords masked
+    reply        TEXT,                                   -- command, connected: the reply's text
+    detail       TEXT                                    -- all of an event of a rarer kind, as JSON
+) STRICT;
+
+-- Every message ever accepted. Rows stay when a mailbox lets go of them: they are evidence.
+CREATE TABLE message (
+    id      INTEGER PRIMARY KEY,
+    student TEXT,                                        -- whose session sent it
+    trace   BLOB NOT NULL,                               -- what the server put in front: Return-Path, Received
+    content BLOB NOT NULL                                -- as sent, without dot-stuffing
+) STRICT;
+
+-- Mailboxes that ever held something. A UID is never used twice.
+CREATE TABLE mailbox (
+    name     TEXT PRIMARY KEY,
+    next_uid INTEGER NOT NULL CHECK (next_uid >= 1)
+) STRICT, WITHOUT ROWID;
+
+-- What the mailboxes hold now.
+CREATE TABLE entry (
+    mailbox TEXT NOT NULL REFERENCES mailbox (name),
+    uid     INTEGER NOT NULL CHECK (uid >= 1),
+    message INTEGER NOT NULL REFERENCES message (id),
+    octets  INTEGER NOT NULL CHECK (octets >= 0),        -- trace and content together
+    PRIMARY KEY (mailbox, uid)
+) STRICT, WITHOUT ROWID;
+
+-- Which mail of the lab was injected in the current runs; '' stands for a copy that the group shares.
+CREATE TABLE injected (
+    mail    TEXT NOT NULL,
+    student TEXT NOT NULL,
+    message INTEGER NOT NULL REFERENCES message (id),
+    PRIMARY KEY (mail, student, message)
+) STRICT, WITHOUT ROWID;
+
+-- A student's runs after the first: each reset starts one.
+CREATE TABLE run (
+    student TEXT NOT NULL,
+    run     INTEGER NOT NULL CHECK (run >= 2),
+    time    INTEGER NOT NULL,                            -- microseconds since 1970-01-01T00:00:00Z
+    PRIMARY KEY (student, run)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW record AS
+    SELECT seq, strftime('%Y-%m-%dT%H:%M:%S', time / 1000000, 'unixepoch') || printf('.%06dZ', time % 1000000) AS time,
+           run, conn, coalesce(login, who) AS who, by, kind, word, line, reply, octets, reply_octets, before, after, detail
+    FROM event LEFT JOIN shape ON shape.id = event.shape
+    ORDER BY seq;
+
+CREATE VIEW mail AS
+    SELECT message.id, student, group_concat(entry.mailbox, ' ') AS kept_in,
+           length(trace) + length(content) AS octets, CAST(trace AS TEXT) AS trace, CAST(content AS TEXT) AS content
+    FROM message LEFT JOIN entry ON entry.message = message.id
+    GROUP BY message.id;

@@ -1,0 +1,129 @@
+//! What the writer knows without asking the file: the next numbers, the runs, the shapes written so far, and what each
+//! mailbox holds. Read from the file at the start, and again after a commit that failed.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, Row, types::Type};
+
+use super::code::{self, Shape};
+use crate::{evidence::Uid, lab::Login};
+
+/// The writer's numbers.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The last event.
+    pub(super) seq: u64,
+    /// The last message.
+    pub(super) message: u64,
+    /// The highest connection among the events.
+    pub(super) conn: u64,
+    /// The event up to which the file's `meta` says what the highest connection is.
+    pub(super) noted: u64,
+    /// The current run of students that started anew.
+    pub(super) runs: HashMap<Login, u32>,
+    /// The shapes in the file.
+    pub(super) shapes: HashMap<Shape, i64>,
+}
+
+/// What one mailbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Holding {
+    pub(super) next_uid: Uid,
+    pub(super) count: u64,
+    pub(super) octets: u64,
+}
+
+impl Default for Holding {
+    fn default() -> Self {
+        Self { next_uid: Uid(1), count: 0, octets: 0 }
+    }
+}
+
+/// What the mailboxes hold, shared by the writer (who changes it) and the sessions (who ask for room).
+#[derive(Debug, Clone, Default)]
+pub(super) struct Holdings(Arc<Mutex<HashMap<Login, Holding>>>);
+
+impl Holdings {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Login, Holding>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads them anew.
+    pub(super) fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(
+            "SELECT name, next_uid, count(uid), coalesce(sum(octets), 0) FROM mailbox LEFT JOIN entry ON mailbox = name GROUP BY name",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let holding = Holding { next_uid: Uid(row.get(1)?), count: row.get(2)?, octets: row.get(3)? };
+            Ok((parsed(row, 0, code::login)?, holding))
+        })?;
+        let found = rows.collect::<rusqlite::Result<_>>()?;
+        *self.lock() = found;
+        Ok(())
+    }
+}
+
+impl State {
+    /// Reads the numbers from the file.
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
+        let noted = number("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'noted_seq'")?;
+        let noted_conn = number("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'noted_conn'")?;
+        let later =
+            connection.query_row("SELECT coalesce(max(conn), 0) FROM event WHERE seq > ?", [noted], |row| row.get(0));
+        Ok(Self {
+            seq: number("SELECT coalesce(max(seq), 0) FROM event")?,
+            message: number("SELECT coalesce(max(id), 0) FROM message")?,
+            conn: noted_conn.max(later?),
+            noted,
+            runs: runs(connection)?,
+            shapes: shapes(connection)?.into_iter().filter_map(|(id, shape)| Some((shape.ok()?, id))).collect(),
+        })
+    }
+
+    /// The run a student is in.
+    pub(super) fn run(&self, student: Option<&Login>) -> u32 {
+        student.and_then(|student| self.runs.get(student)).copied().unwrap_or(1)
+    }
+}
+
+fn runs(connection: &Connection) -> rusqlite::Result<HashMap<Login, u32>> {
+    let mut statement = connection.prepare("SELECT student, max(run) FROM run GROUP BY student")?;
+    let rows = statement.query_map([], |row| Ok((parsed(row, 0, code::login)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// The shapes of the file by their numbers; one that does not read says why.
+pub(super) fn shapes(connection: &Connection) -> rusqlite::Result<Vec<(i64, Result<Shape, String>)>> {
+    let mut statement = connection.prepare("SELECT id, run, who, login, by, kind, word, before, after FROM shape")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, shape(row))))?;
+    rows.collect()
+}
+
+fn shape(row: &Row<'_>) -> Result<Shape, String> {
+    let text = |at: usize| {
+        let value = row.get_ref(at).map_err(|error| error.to_string())?;
+        value.as_str_or_null().map_err(|error| error.to_string())
+    };
+    let required = |at: usize| text(at)?.ok_or_else(|| "a shape with an empty column".to_owned());
+    let states = match (text(7)?, text(8)?) {
+        (Some(before), Some(after)) => Some((code::state(before)?, code::state(after)?)),
+        _ => None,
+    };
+    Ok(Shape {
+        run: row.get(1).map_err(|error| error.to_string())?,
+        who: code::who(required(2)?, text(3)?, text(4)?)?,
+        kind: code::kind(required(5)?)?,
+        word: required(6)?.into(),
+        states,
+    })
+}
+
+/// A text column as one of our names.
+pub(super) fn parsed<T>(row: &Row<'_>, at: usize, parse: fn(&str) -> Result<T, String>) -> rusqlite::Result<T> {
+    let wrong = |why: String| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, why.into());
+    parse(row.get_ref(at)?.as_str()?).map_err(wrong)
+}

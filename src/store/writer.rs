@@ -1,0 +1,157 @@
+//! The one thread that writes: takes what is queued, commits it as one transaction, then answers whoever waits.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rusqlite::{Connection, params};
+use tokio::sync::watch;
+
+use super::{
+    Origin, StoreError,
+    batch::Batch,
+    queue::{Job, Queue, Work},
+    state::{Holdings, State},
+};
+use crate::evidence::{Conn, EventKind, Seq, Timestamp, Who};
+
+/// Octets written to the log before it is written back to the file. The log is then used again from its start, and
+/// overwriting is cheaper to sync than growing; a larger log makes the writing back rarer.
+const LOG_OCTETS: u64 = 16 << 20;
+
+/// What a row costs in the log besides its texts, roughly.
+const ROW_OCTETS: u64 = 256;
+
+/// Events between two notes of the highest connection number in `meta`; what comes after the last note is searched when the
+/// store is opened.
+const NOTE_EVENTS: u64 = 50_000;
+
+/// The writer's half of a store.
+pub(super) struct Writer {
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) queue: Arc<Queue>,
+    pub(super) state: State,
+    pub(super) holdings: Holdings,
+    pub(super) committed: watch::Sender<Seq>,
+    /// Octets in the log since it was last written back, roughly.
+    pub(super) logged: u64,
+    /// Events that could not be written, and why; the record says so as soon as it can.
+    pub(super) lost: Option<(usize, String)>,
+}
+
+impl Writer {
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let mut jobs = Vec::new();
+        // The file was made, or left behind, without waiting for the disk: settle it before anything is promised.
+        let mut settled = false;
+        while self.queue.take(&mut jobs) {
+            if !settled && jobs.iter().any(|job| job.done.is_some()) {
+                self.write_back();
+                settled = true;
+            }
+            match self.commit(&jobs) {
+                Ok(()) => self.answer(&mut jobs, &Ok(())),
+                // One job that cannot be written must not fail the others: each gets a transaction of its own.
+                Err(error) => self.one_by_one(&mut jobs, &error),
+            }
+            if self.logged >= LOG_OCTETS {
+                self.write_back();
+            }
+        }
+    }
+
+    fn commit(&mut self, jobs: &[Job]) -> Result<(), rusqlite::Error> {
+        let result = self.transaction(jobs);
+        if result.is_err() {
+            // The transaction may be gone already, and the numbers must be those of the file again.
+            let _ = self.connection.execute_batch("ROLLBACK");
+            if let Ok(state) = State::load(&self.connection) {
+                self.state = state;
+                let _ = self.holdings.load(&self.connection);
+            }
+        }
+        result
+    }
+
+    fn transaction(&mut self, jobs: &[Job]) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut batch = Batch::new(&self.connection, &mut self.state, &self.holdings)?;
+        if let Some((count, why)) = &self.lost {
+            let why = format!("{count} events before this one could not be written: {why}");
+            batch.write(Timestamp(0), Conn(0), 1, &Who::Unknown, &EventKind::Damaged { why })?;
+        }
+        jobs.iter().try_for_each(|job| batch.apply(job))?;
+        batch.finish()?;
+        if self.state.seq - self.state.noted >= NOTE_EVENTS || jobs.iter().any(|job| matches!(job.work, Work::Close)) {
+            note(&self.connection, &mut self.state)?;
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.lost = None;
+        self.logged += jobs.iter().map(logged).sum::<u64>();
+        Ok(())
+    }
+
+    fn one_by_one(&mut self, jobs: &mut Vec<Job>, error: &rusqlite::Error) {
+        if jobs.len() == 1 {
+            self.give_up(jobs, error);
+            return;
+        }
+        for job in jobs.drain(..) {
+            let mut job = vec![job];
+            match self.commit(&job) {
+                Ok(()) => self.answer(&mut job, &Ok(())),
+                Err(error) => self.give_up(&mut job, &error),
+            }
+        }
+    }
+
+    fn give_up(&mut self, jobs: &mut Vec<Job>, error: &rusqlite::Error) {
+        let events = jobs.iter().map(|job| job.events.len()).sum::<usize>();
+        let (count, _) = self.lost.take().unwrap_or_default();
+        self.lost = Some((count + events, error.to_string()));
+        self.answer(jobs, &Err(StoreError::write(&self.path, error)));
+    }
+
+    fn answer(&mut self, jobs: &mut Vec<Job>, result: &Result<(), StoreError>) {
+        self.committed.send_replace(Seq(self.state.seq));
+        for Job { done, share, work, .. } in jobs.drain(..) {
+            drop(share);
+            if matches!(work, Work::Close) {
+                self.write_back();
+            }
+            if let Some(done) = done {
+                // Whoever waited may have gone; the commit stands.
+                let _ = done.send(result.clone());
+            }
+        }
+    }
+
+    /// Writes the log back to the file and syncs it. A failure costs nothing: the log keeps everything.
+    fn write_back(&mut self) {
+        self.logged = 0;
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    }
+}
+
+/// Leaves the highest connection number in the file.
+fn note(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO meta (key, value) VALUES ('noted_seq', ?1), ('noted_conn', ?2) \
+               ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    connection.execute(sql, params![state.seq, state.conn])?;
+    state.noted = state.seq;
+    Ok(())
+}
+
+/// What a job adds to the log, roughly.
+fn logged(job: &Job) -> u64 {
+    let message = match &job.work {
+        Work::Deliver(delivery) => (delivery.envelope.trace.len() + delivery.envelope.content.len()) as u64 + 4_096,
+        Work::Record | Work::Expunge(_) | Work::Reset(_) | Work::Close => 0,
+    };
+    message + job.events.len() as u64 * ROW_OCTETS
+}
+
+/// Where a job comes from that nobody in particular sent.
+pub(super) fn nobody() -> Origin {
+    Origin { conn: Conn(0), who: Who::Unknown, time: Timestamp(0) }
+}

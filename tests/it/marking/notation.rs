@@ -1,0 +1,356 @@
+//! The notation of `tests/marking/*.txt`: a lab, then one event a row.
+//!
+//! ```text
+//! lab domain=lib.simulacion users=user1,user2 students=ana,ben mails=welcome>{login}
+//! exercise 1.1 points=2 after=1.0 partial
+//!   smtp x2: HELO|EHLO -> 250; ! RSET; QUIT -> 221
+//!   message: in=user2, from=user1, header=Subject:*, size=>= 64 KiB, text=welcome, times=2, one-connection
+//!   retrieved: own, in=user2, via=pop3
+//!   mailbox: user2 >= 1, now
+//! ana 1 + smtp 220 hello           a connection of ana's own endpoint; `ana?` known by sender, `ana!` by login, `?` unknown
+//! ana 1 HELO me -> 250 hi
+//! ana 1 accepted 5 user1 > user2: Subject: hi\r\n\r\n{secret:welcome}
+//! labctl 9 injected 6 welcome/ana > ana
+//! ana 1 - quit
+//! ```
+
+use std::collections::BTreeMap;
+
+use labctl::{
+    evidence::{By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid, Who},
+    lab::{
+        Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Protocol, Settings, Student, Text, User,
+        exercise::{Conversation, MailboxCheck, MessageCheck, Pattern, Points, Touched, Which},
+        template::Person,
+    },
+    mail::sha256,
+    marking::Marker,
+};
+
+/// A lab and what has happened in it.
+pub struct Table {
+    pub lab: Lab,
+    pub key: Key,
+    contents: BTreeMap<u64, Vec<u8>>,
+    events: Vec<Event>,
+}
+
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split_whitespace().map(|word| word.split_once('=').unwrap_or((word, "")))
+}
+
+impl Table {
+    /// Reads the lab at the top of a file.
+    pub fn read(text: &str) -> Self {
+        let mut lab = empty();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("lab ") {
+                describe(&mut lab, rest);
+            } else if let Some(rest) = line.strip_prefix("exercise ") {
+                lab.exercises.push(exercise(rest));
+            } else if line.starts_with("  ") {
+                let check = parse_check(line.trim());
+                lab.exercises.last_mut().expect("a check belongs to an exercise").checks.push(check);
+            }
+        }
+        Self { lab, key: Key([7; 32]), contents: BTreeMap::new(), events: Vec::new() }
+    }
+
+    pub fn marker(&self) -> Marker {
+        Marker::new(&self.lab, &self.lab.groups[0], &self.key)
+    }
+
+    pub fn content(&self, id: MessageId) -> Option<Vec<u8>> {
+        self.contents.get(&id.0).cloned()
+    }
+
+    /// What another marker says that is given all events so far at once.
+    pub fn replay(&self) -> Vec<String> {
+        let mut marker = self.marker();
+        for event in &self.events {
+            marker.take(event, &mut |id| self.content(id));
+        }
+        super::said(&marker)
+    }
+
+    /// The event of a row; none for a row that is none.
+    pub fn event(&mut self, line: &str) -> Option<Event> {
+        let line = line.split("   #").next().unwrap_or(line);
+        let none = line.is_empty() || line.starts_with(['#', ' ']);
+        if none || line.starts_with("lab ") || line.starts_with("exercise ") {
+            return None;
+        }
+        let mut words = line.splitn(3, ' ');
+        let (who, conn, rest) = (words.next()?, words.next()?, words.next()?);
+        let seq = self.events.len() as u64 + 1;
+        let conn: u64 = conn.parse().unwrap_or_else(|_| panic!("`{line}`: a connection is a number"));
+        let event = Event {
+            seq: Seq(seq),
+            time: Timestamp(36_000_000_000 + i64::try_from(seq).unwrap() * 1_000_000),
+            run: 1,
+            conn: Conn(conn),
+            kind: self.kind(who, rest),
+            who: known(who),
+        };
+        self.events.push(event.clone());
+        Some(event)
+    }
+
+    fn kind(&mut self, who: &str, rest: &str) -> EventKind {
+        let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        let ids = |text: &str| {
+            let (id, rest) = text.split_once(' ').unwrap();
+            (MessageId(id.parse().unwrap()), rest.to_owned())
+        };
+        match word {
+            "+" => {
+                let (protocol, reply) = after.split_once(' ').unwrap_or((after, ""));
+                let reply = format!("{reply}\r\n");
+                EventKind::Connected { protocol: protocol.parse().unwrap(), peer: None, local: None, reply }
+            }
+            "-" => EventKind::Disconnected { how: serde_json::from_str::<Ending>(&format!("\"{after}\"")).unwrap() },
+            "accepted" => self.accepted(who, after),
+            "injected" => {
+                let (message, rest) = ids(after);
+                let (mail, mailbox) = rest.split_once(" > ").unwrap();
+                let (mail, student) = mail.split_once('/').map_or((mail, None), |(mail, login)| (mail, Some(login)));
+                let injected =
+                    Injected { mail: mail.parse().unwrap(), student: student.map(|login| login.parse().unwrap()) };
+                accepted(message, "instructor", mailbox, 10, Some(injected))
+            }
+            "retrieved" | "deleted" => {
+                let (message, rest) = ids(after);
+                let (mailbox, top) = rest.split_once(' ').unwrap_or((&rest, ""));
+                let (mailbox, uid) = (mailbox.parse().unwrap(), Uid(message.0));
+                if word == "deleted" {
+                    EventKind::Deleted { message, mailbox, uid }
+                } else {
+                    EventKind::Retrieved { message, mailbox, uid, top: (top == "top").then_some(3) }
+                }
+            }
+            "reset" => {
+                let (student, removed) = after.split_once(" removed ").unwrap_or((after, ""));
+                let removed = removed.split(',').filter(|name| !name.is_empty());
+                let removed = removed.map(|name| Delivered { mailbox: name.parse().unwrap(), uid: Uid(1) }).collect();
+                EventKind::Reset { student: student.parse().unwrap(), removed }
+            }
+            "damaged" => EventKind::Damaged { why: after.to_owned() },
+            "started" => EventKind::Started { version: "0.1.0".into() },
+            _ => command(rest),
+        }
+    }
+
+    fn accepted(&mut self, who: &str, text: &str) -> EventKind {
+        let (envelope, content) = text.split_once(": ").unwrap_or((text, ""));
+        let (id, paths) = envelope.split_once(' ').unwrap();
+        let (from, to) = paths.split_once(" > ").unwrap();
+        let id: u64 = id.parse().unwrap();
+        let group = &self.lab.groups[0];
+        let login = who.trim_end_matches(['?', '!']);
+        let student = group.students.iter().find(|student| student.login.as_str() == login);
+        let person = Person { lab: &self.lab, group, student, key: &self.key, mail: None };
+        let content = format!("{}\r\n", person.fill(&content.replace("\\r\\n", "\r\n").replace("\\t", "\t")));
+        let octets = content.len() as u64;
+        if !content.starts_with("LOST") {
+            self.contents.entry(id).or_insert_with(|| content.into_bytes());
+        }
+        accepted(MessageId(id), from.trim_matches('-'), to, octets, None)
+    }
+}
+
+fn accepted(message: MessageId, from: &str, to: &str, octets: u64, injected: Option<Injected>) -> EventKind {
+    let names = || to.split(',').filter(|name| !name.contains('@'));
+    EventKind::Accepted {
+        message,
+        from: from.to_owned(),
+        recipients: to.split(',').map(str::to_owned).collect(),
+        delivered: names().map(|name| Delivered { mailbox: name.parse().unwrap(), uid: Uid(message.0) }).collect(),
+        octets,
+        sha256: sha256(b""),
+        injected,
+    }
+}
+
+fn command(text: &str) -> EventKind {
+    let (line, reply) = text.split_once(" -> ").unwrap_or_else(|| panic!("`{text}` is no event"));
+    let verb = line.split_whitespace().next().unwrap_or("");
+    let special = verb.starts_with('<');
+    let verb = if special { verb.to_owned() } else { verb.to_ascii_uppercase() };
+    let after = match verb.as_str() {
+        "MAIL" => State::Mail,
+        "RCPT" => State::Rcpt,
+        "DATA" => State::Data,
+        "PASS" | "RETR" | "DELE" | "STAT" | "LIST" => State::Transaction,
+        "QUIT" => State::Closed,
+        _ => State::Ready,
+    };
+    EventKind::Command {
+        verb: verb.into(),
+        line: if special { String::new() } else { line.to_owned() },
+        octets: line.len() as u64 + 2,
+        reply_octets: reply.len() as u64 + 2,
+        reply: format!("{}\r\n", reply.replace("\\r\\n", "\r\n")),
+        before: State::Ready,
+        after,
+    }
+}
+
+fn known(who: &str) -> Who {
+    let (login, by) = match who {
+        "?" => return Who::Unknown,
+        "labctl" => return Who::Instructor,
+        _ if who.ends_with('?') => (&who[..who.len() - 1], By::Sender),
+        _ if who.ends_with('!') => (&who[..who.len() - 1], By::Login),
+        _ => (who, By::Endpoint),
+    };
+    Who::Student { login: login.parse().unwrap(), by }
+}
+
+fn empty() -> Lab {
+    let group = Group {
+        name: "g05".parse().unwrap(),
+        domain: "lib.simulacion".parse().unwrap(),
+        host: "mail".into(),
+        students: Vec::new(),
+        users: Vec::new(),
+    };
+    Lab {
+        name: "table".parse().unwrap(),
+        title: Text::plain("Table"),
+        source: "/table".into(),
+        engine: None,
+        groups: vec![group],
+        settings: Settings {
+            relay: false,
+            dialect: "labctl".into(),
+            leniency: Leniency::LENIENT,
+            lone_newline: LoneNewline::Refuse,
+            catch_all: None,
+            ports: BTreeMap::new(),
+            limits: Limits::default(),
+        },
+        mails: Vec::new(),
+        exercises: Vec::new(),
+    }
+}
+
+fn describe(lab: &mut Lab, text: &str) {
+    for (key, value) in pairs(text) {
+        let words = value.split(',').filter(|word| !word.is_empty());
+        match key {
+            "domain" => lab.groups[0].domain = value.parse().unwrap(),
+            "users" => {
+                lab.groups[0].users = words.map(|name| User { name: name.parse().unwrap(), password: None }).collect();
+            }
+            "students" => {
+                let student =
+                    |login: &str| Student { login: login.parse().unwrap(), name: None, email: None, password: None };
+                lab.groups[0].students = words.map(student).collect();
+            }
+            "mails" => {
+                let mail = |text: &str| {
+                    let (id, to) = text.split_once('>').unwrap();
+                    Mail {
+                        id: id.parse().unwrap(),
+                        to: to.to_owned(),
+                        from: "instructor".into(),
+                        subject: "hello".into(),
+                        headers: Vec::new(),
+                        body: "{text}".into(),
+                        text_octets: 200,
+                        per_student: to.contains('{'),
+                    }
+                };
+                lab.mails = words.map(mail).collect();
+            }
+            other => panic!("`{other}` is nothing of a lab"),
+        }
+    }
+}
+
+fn exercise(text: &str) -> Exercise {
+    let (id, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let mut exercise = Exercise {
+        id: id.parse().unwrap(),
+        title: Text::plain("Title"),
+        hint: Text::default(),
+        session: 1,
+        points: Points(100),
+        partial: false,
+        after: Vec::new(),
+        checks: Vec::new(),
+        solution: Vec::new(),
+    };
+    for (key, value) in pairs(rest) {
+        match key {
+            "points" => exercise.points = Points(value.parse::<u32>().unwrap() * 100),
+            "after" => exercise.after = value.split(',').map(|id| id.parse().unwrap()).collect(),
+            "partial" => exercise.partial = true,
+            other => panic!("`{other}` is nothing of an exercise"),
+        }
+    }
+    exercise
+}
+
+fn parse_check(text: &str) -> Check {
+    let (kind, rest) = text.split_once(": ").unwrap_or((text.trim_end_matches(':'), ""));
+    let (kind, times) = kind.split_once(" x").map_or((kind, 1), |(kind, times)| (kind, times.parse().unwrap()));
+    if let Ok(protocol) = kind.parse::<Protocol>() {
+        let steps = rest.split("; ").map(|step| step.parse().unwrap()).collect();
+        return Check::Conversation(Conversation { protocol, steps, times });
+    }
+    let words = rest.split(", ").filter(|word| !word.is_empty());
+    let words = words.map(|word| word.split_once('=').filter(|_| kind != "mailbox").unwrap_or((word, "")));
+    match kind {
+        "message" => Check::Message(message(words)),
+        "retrieved" => Check::Retrieved(touched(words)),
+        "deleted" => Check::Deleted(touched(words)),
+        "mailbox" => {
+            let words: Vec<&str> = words.map(|(word, _)| word).collect();
+            let (mailbox, count) = words[0].split_once(' ').unwrap();
+            let count = count.parse().unwrap();
+            Check::Mailbox(MailboxCheck { mailbox: mailbox.to_owned(), count, now: words.contains(&"now") })
+        }
+        other => panic!("`{other}` is no check"),
+    }
+}
+
+fn message<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> MessageCheck {
+    let mut check = MessageCheck { times: 1, ..MessageCheck::default() };
+    for (key, value) in words {
+        let pattern = || Some(Pattern(value.to_owned()));
+        match key {
+            "in" => check.mailbox = Some(value.parse().unwrap()),
+            "from" => check.from = pattern(),
+            "to" => check.to = pattern(),
+            "body" => check.body = pattern(),
+            "header" => {
+                let (name, value) = value.split_once(':').unwrap();
+                check.headers.push((name.to_owned(), Pattern(value.to_owned())));
+            }
+            "size" => check.size = Some(value.parse().unwrap()),
+            "hash" => check.hash = Some(sha256(value.replace("\\r\\n", "\r\n").as_bytes())),
+            "text" => check.text = Some(value.parse().unwrap()),
+            "secret" => check.secret = Some(value.parse().unwrap()),
+            "times" => check.times = value.parse().unwrap(),
+            "one-connection" => check.one_connection = true,
+            other => panic!("`{other}` is nothing of a message"),
+        }
+    }
+    check
+}
+
+fn touched<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> Touched {
+    let mut check = Touched::default();
+    for (key, value) in words {
+        match key {
+            "any" => check.what = Which::Any,
+            "own" => check.what = Which::Own,
+            "mail" => check.what = Which::Injected(value.parse().unwrap()),
+            "in" => check.mailbox = Some(value.parse().unwrap()),
+            "via" => check.via = Some(value.parse().unwrap()),
+            other => panic!("`{other}` is nothing of what is retrieved"),
+        }
+    }
+    check
+}

@@ -1,0 +1,169 @@
+//! Properties of marking over made-up evidence.
+
+use labctl::{
+    evidence::{Conn, Event, MessageId, Seq},
+    marking::{MAX_UNKNOWN, Marker},
+};
+use proptest::prelude::*;
+
+use super::{notation::Table, said};
+
+const LAB: &str = "\
+lab users=user1,user2 students=ana,ben mails=welcome>{login}
+exercise 1.1 partial
+  smtp: HELO|EHLO -> 250; MAIL -> 250; RCPT *user2* -> 250
+  smtp x2: HELO -> 250; ! RSET; MAIL -> 250
+exercise 1.2 after=1.1
+  smtp: HELO -> 250; ! RSET
+  message: in=user2, times=2, one-connection
+exercise 1.3
+  message: in=user2, header=Subject:*, secret=welcome
+exercise 1.4
+  retrieved: own
+exercise 1.5
+  deleted: mail=welcome
+";
+
+const GROUP_WIDE: &str = "\
+exercise 2.1
+  mailbox: user2 >= 2
+exercise 2.2
+  mailbox: {login} = 0, now
+";
+
+/// What can happen, by whom, on a connection of that student's own.
+const ROWS: &[&str] = &[
+    "+ smtp 220 hello",
+    "+ pop3 +OK hello",
+    "HELO me -> 250 ok",
+    "EHLO -> 501 no",
+    "MAIL FROM:<a> -> 250 ok",
+    "RCPT TO:<user2> -> 250 ok",
+    "RCPT TO:<user1> -> 250 ok",
+    "RSET -> 250 ok",
+    "<message> -> 250 ok",
+    "accepted 1 a > user2: Subject: x\\r\\n\\r\\n{secret:welcome}",
+    "accepted 2 a > user2: x",
+    "accepted 3 a > user1: x",
+    "retrieved 1 user2",
+    "retrieved 7 ana",
+    "retrieved 2 user2 top",
+    "deleted 7 ana",
+    "deleted 2 user2",
+    "- quit",
+    "- dropped",
+    "- failed",
+];
+
+fn rows(students: &'static [(&'static str, u64)]) -> impl Strategy<Value = Vec<String>> {
+    let row = (prop::sample::select(students), 0..3_u64, prop::sample::select(ROWS));
+    let line = row.prop_map(|((who, base), conn, what)| {
+        // Each student's messages have numbers of their own.
+        let what = if base > 10 {
+            what.replace("accepted ", "accepted 10").replace("retrieved ", "retrieved 10")
+        } else {
+            what.to_owned()
+        };
+        format!("{who} {} {what}", base + conn)
+    });
+    prop::collection::vec(line, 0..60).prop_map(without_the_dead)
+}
+
+/// The number of a connection is never used twice: nothing comes after its end.
+fn without_the_dead(lines: Vec<String>) -> Vec<String> {
+    let conn = |line: &String| line.split(' ').nth(1).map(str::to_owned);
+    let mut ended = std::collections::BTreeSet::new();
+    let alive = |line: &String| {
+        let alive = !ended.contains(&conn(line));
+        if line.contains(" - ") {
+            ended.insert(conn(line));
+        }
+        alive
+    };
+    lines.into_iter().filter(alive).collect()
+}
+
+const BOTH: &[(&str, u64)] = &[("ana", 1), ("ben", 11), ("?", 21), ("labctl", 31), ("ana?", 21), ("ben!", 21)];
+
+fn marked(lab: &str, lines: &[String]) -> Vec<String> {
+    let mut table = Table::read(lab);
+    let mut marker = table.marker();
+    for line in lines {
+        let event = table.event(line).expect("an event");
+        marker.take(&event, &mut |id| table.content(id));
+    }
+    said(&marker)
+}
+
+/// Without event numbers and times, which differ where other events are left out.
+fn verdicts(said: &[String], login: &str) -> Vec<String> {
+    let own = said.iter().filter(|line| line.starts_with(login));
+    own.map(|line| line.split([':', '[']).next().unwrap().trim().to_owned()).collect()
+}
+
+proptest! {
+    #[test]
+    fn another_students_events_never_change_my_marks(lines in rows(&BOTH[..2])) {
+        let mine: Vec<String> = lines.iter().filter(|line| line.starts_with("ana")).cloned().collect();
+        prop_assert_eq!(verdicts(&marked(LAB, &lines), "ana"), verdicts(&marked(LAB, &mine), "ana"));
+    }
+
+    #[test]
+    fn live_marks_are_the_marks_of_a_replay(lines in rows(BOTH)) {
+        let lab = format!("{LAB}{GROUP_WIDE}");
+        let mut table = Table::read(&lab);
+        let mut live = table.marker();
+        for (count, line) in lines.iter().enumerate() {
+            let event = table.event(line).expect("an event");
+            live.take(&event, &mut |id| table.content(id));
+            let asked = said(&live);
+            if count % 7 == 0 {
+                prop_assert_eq!(asked, table.replay());
+            }
+        }
+        prop_assert_eq!(said(&live), table.replay());
+    }
+
+    #[test]
+    fn what_labctl_does_never_counts(lines in rows(&[("labctl", 31)])) {
+        let lab = format!("{LAB}{GROUP_WIDE}");
+        prop_assert!(marked(&lab, &lines).iter().all(|line| line.contains(" missing 0:")));
+    }
+
+    #[test]
+    fn connections_may_come_in_any_order(lines in rows(&BOTH[..1]), turns in prop::collection::vec(0..3_usize, 60)) {
+        // Per connection the order stays; the lines of different connections are dealt anew.
+        let number = |line: &String| line.split(' ').nth(1).unwrap().parse::<usize>().unwrap() - 1;
+        let own = |conn: usize| lines.iter().filter(move |line| number(line) == conn && !line.contains("retrieved"));
+        let mut queues = [0, 1, 2].map(|conn| own(conn).cloned().collect::<std::collections::VecDeque<_>>());
+        let straight: Vec<String> = queues.iter().flatten().cloned().collect();
+        let mut dealt: Vec<String> = turns.into_iter().filter_map(|turn| queues[turn].pop_front()).collect();
+        dealt.extend(queues.into_iter().flatten());
+        prop_assert_eq!(verdicts(&marked(LAB, &dealt), "ana"), verdicts(&marked(LAB, &straight), "ana"));
+    }
+}
+
+#[test]
+fn a_connection_counts_from_its_beginning_up_to_a_limit() {
+    for (noops, done) in [(MAX_UNKNOWN - 2, true), (MAX_UNKNOWN - 1, false)] {
+        let mut lines = vec!["? 1 + smtp 220 hello".to_owned(), "? 1 HELO me -> 250 ok".to_owned()];
+        lines.extend((0..noops).map(|_| "? 1 NOOP -> 250 ok".to_owned()));
+        lines.push("ana? 1 MAIL FROM:<ana> -> 250 ok".to_owned());
+        let lab = "lab students=ana\nexercise 1\n  smtp: HELO; MAIL\n";
+        assert_eq!(marked(lab, &lines)[0].contains("done"), done, "{noops}");
+    }
+}
+
+#[test]
+fn an_ended_connection_leaves_nothing_behind() {
+    let mut table = Table::read(LAB);
+    let mut marker: Marker = table.marker();
+    for conn in 1..=2_000 {
+        for what in ["+ smtp 220 hello", "HELO me -> 250 ok", "- quit"] {
+            let event: Event = table.event(&format!("ana {conn} {what}")).unwrap();
+            assert_eq!((event.conn, event.seq > Seq(0)), (Conn(conn), true));
+            marker.take(&event, &mut |_: MessageId| None);
+        }
+    }
+    assert_eq!(marker.live_connections(), 0);
+}

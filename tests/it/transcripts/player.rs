@@ -1,0 +1,223 @@
+//! Plays a script against a session: what a driver does, without sockets.
+
+use std::sync::Arc;
+
+use labctl::{
+    evidence::{EventKind, Who},
+    lab::Protocol,
+    protocol::{
+        Action, Input, Next, Now, Outcome, Output, Peer, Refusal, dialect,
+        line::{Framer, Limits},
+        pop3, smtp,
+    },
+};
+
+use super::{
+    script::{Line, Script, Settings, Step},
+    store::Store,
+};
+
+/// How the octets come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Each step for itself.
+    Lines,
+    /// So many octets for themselves.
+    Cut(usize),
+    /// Everything that is sent in a row in one piece.
+    Pieces,
+}
+
+type Session = Box<dyn FnMut(Input<'_>, Now, &mut Output)>;
+
+struct Player {
+    session: Session,
+    framer: Option<Framer>,
+    store: Store,
+    now: Now,
+    next: Next,
+    show_mail: bool,
+    replies: Vec<u8>,
+    seen: Vec<String>,
+}
+
+/// What is seen at the greeting and after each step (with [`Manner::Pieces`]: at the last of each row of sends).
+pub fn play(protocol: Protocol, script: &Script, manner: Manner) -> Vec<Vec<String>> {
+    let settings = &script.settings;
+    let mut player = Player::new(protocol, settings);
+    let idle_secs = match protocol {
+        Protocol::Smtp => settings.config.limits.smtp_idle_secs,
+        Protocol::Pop3 => settings.config.limits.pop3_idle_secs,
+    };
+    player.give(match settings.refuse.as_deref() {
+        None => Input::Connected,
+        Some("student") => Input::Refused(Refusal::StudentSessions),
+        Some(_) => Input::Refused(Refusal::ServerSessions),
+    });
+    let mut steps = vec![player.take_seen()];
+    let mut waiting = Vec::new();
+    for line in &script.lines {
+        let Line::Step(_, step) = line else { continue };
+        if !matches!(step, Step::Send(_)) {
+            player.receive(&std::mem::take(&mut waiting));
+        }
+        match step {
+            Step::Send(octets) => match manner {
+                Manner::Lines => player.receive(octets),
+                Manner::Cut(length) => octets.chunks(length).for_each(|piece| player.receive(piece)),
+                Manner::Pieces => waiting.extend_from_slice(octets),
+            },
+            Step::Later(seconds) => {
+                player.now.micros += i64::try_from(*seconds).expect("small") * 1_000_000;
+                if *seconds >= idle_secs {
+                    player.give(Input::Idle);
+                }
+            }
+            Step::Close => player.next = Next::Close,
+            Step::Shutdown => player.give(Input::Shutdown),
+            Step::Store(works) => player.store.works = *works,
+        }
+        steps.push(player.take_seen());
+    }
+    player.receive(&waiting);
+    if manner == Manner::Pieces {
+        steps.push(player.take_seen());
+    }
+    steps
+}
+
+fn session(protocol: Protocol, peer: Peer) -> (Session, Limits) {
+    match protocol {
+        Protocol::Smtp => {
+            let limits = smtp::framing(&peer);
+            let mut session = smtp::Session::new(peer);
+            (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
+        }
+        Protocol::Pop3 => {
+            let limits = pop3::framing(&peer);
+            let mut session = pop3::Session::new(peer);
+            (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
+        }
+    }
+}
+
+impl Player {
+    fn new(protocol: Protocol, settings: &Settings) -> Self {
+        let config = Arc::new(settings.config.clone());
+        let peer = Peer {
+            dialect: dialect::named(&config.dialect).expect("a dialect"),
+            remote: Some(settings.peer),
+            local: Some(settings.local),
+            name: settings.name.clone(),
+            who: settings.who.clone(),
+            seed: settings.seed,
+            config,
+        };
+        let (session, limits) = session(protocol, peer);
+        let mut store = Store::new(settings.config.limits.mailbox);
+        for (mailbox, message) in &settings.mail {
+            store.add(std::slice::from_ref(mailbox), message.clone());
+        }
+        store.locked.extend(settings.locked.iter().cloned());
+        Self {
+            session,
+            framer: Some(Framer::new(limits)),
+            store,
+            now: settings.now,
+            next: Next::Line,
+            show_mail: settings.show_mail,
+            replies: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    fn receive(&mut self, octets: &[u8]) {
+        let Some(mut framer) = self.framer.take() else { return };
+        framer.feed(octets);
+        while let Some(input) = framer.next(self.next) {
+            self.give(input);
+        }
+        self.framer = Some(framer);
+    }
+
+    fn give(&mut self, input: Input<'_>) {
+        let mut input = input;
+        loop {
+            let mut out = Output::default();
+            (self.session)(input, self.now, &mut out);
+            self.replies.extend_from_slice(&out.reply);
+            self.next = out.next;
+            if let Some(Who::Student { login, by }) = &out.who {
+                self.seen.push(format!("E: who {login} {by:?}"));
+            }
+            let events = out.events.iter().map(describe);
+            let Some(action) = out.action else {
+                self.seen.extend(events);
+                return;
+            };
+            // What is committed together fails together.
+            let together = matches!(action, Action::Deliver(_) | Action::Expunge { .. });
+            let (outcome, event) = self.store.perform(action);
+            if outcome != Outcome::Failed || !together {
+                self.seen.extend(events);
+            }
+            self.seen.extend(event.iter().map(describe));
+            if self.show_mail && outcome == Outcome::Stored {
+                let message = self.store.messages.last().expect("just stored");
+                self.seen.extend(lines(message).map(|line| format!("M: {line}")));
+            }
+            input = Input::Done(outcome);
+        }
+    }
+
+    fn take_seen(&mut self) -> Vec<String> {
+        let replies = std::mem::take(&mut self.replies);
+        let said = lines(&replies).map(|line| format!("S: {line}"));
+        said.chain(std::mem::take(&mut self.seen)).collect()
+    }
+}
+
+/// The lines of `octets`, control characters escaped; what has no CRLF at its end shows it.
+fn lines(octets: &[u8]) -> impl Iterator<Item = String> {
+    let text = String::from_utf8_lossy(octets).into_owned();
+    let lines: Vec<String> = text
+        .split_inclusive("\r\n")
+        .map(|line| {
+            let (line, open) = line.strip_suffix("\r\n").map_or((line, "(no CRLF)"), |line| (line, ""));
+            let escaped = line.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() });
+            escaped.chain([open.to_owned()]).collect()
+        })
+        .collect();
+    lines.into_iter()
+}
+
+fn describe(event: &EventKind) -> String {
+    match event {
+        EventKind::Connected { protocol, reply, .. } => format!("E: connected {protocol} {}", code(reply)),
+        EventKind::Command { verb, line, reply, before, after, .. } => {
+            let states = if before == after { before.to_string() } else { format!("{before}>{after}") };
+            let masked = if line.contains("***") { format!(" {line}") } else { String::new() };
+            format!("E: {verb} {} {states}{masked}", code(reply))
+        }
+        EventKind::LoggedIn { mailbox, mechanism } => format!("E: logged_in {mailbox} {mechanism}"),
+        EventKind::LoginFailed { mailbox, mechanism } => format!("E: login_failed {mailbox} {mechanism}"),
+        EventKind::Accepted { from, recipients, delivered, octets, .. } => {
+            let boxes: Vec<String> = delivered.iter().map(|d| format!("{}/{}", d.mailbox, d.uid.0)).collect();
+            format!("E: accepted <{from}> to {} in {} octets={octets}", recipients.join(","), boxes.join(","))
+        }
+        EventKind::Retrieved { mailbox, uid, top, .. } => {
+            let top = top.map(|lines| format!(" top={lines}")).unwrap_or_default();
+            format!("E: retrieved {mailbox}/{}{top}", uid.0)
+        }
+        EventKind::Deleted { mailbox, uid, .. } => format!("E: deleted {mailbox}/{}", uid.0),
+        EventKind::Disconnected { .. }
+        | EventKind::Reset { .. }
+        | EventKind::Started { .. }
+        | EventKind::Damaged { .. } => panic!("no session says {event:?}"),
+    }
+}
+
+fn code(reply: &str) -> &str {
+    let end = reply.bytes().skip(1).position(|octet| matches!(octet, b' ' | b'-' | b'\r'));
+    end.map_or(reply, |end| &reply[..=end])
+}

@@ -1,0 +1,131 @@
+//! What holds for every input: no octets make a session panic, and however they are cut, the same comes out.
+
+use labctl::{lab::Protocol, protocol::dialect};
+use proptest::prelude::*;
+
+use super::{
+    by_kind,
+    player::{Manner, play},
+    script::{Line, Script, Settings, Step},
+};
+
+/// Pieces that an SMTP client might send, whole and broken.
+const SMTP: &[&str] = &[
+    "HELO me\r\n",
+    "ehlo me.lab\r\n",
+    "EHLO\n",
+    "MAIL FROM:<user1@lib.simulacion>",
+    "MAIL FROM: ana",
+    "mail from:<>",
+    " SIZE=10",
+    " SMTPUTF8",
+    "RCPT TO:<user2@lib.simulacion>\r\n",
+    "RCPT TO:<@a,@b:user2@[127.0.0.1]>\r\n",
+    "rcpt to: \"a \\\" b\"@lib.simulacion\r\n",
+    "DATA\r\n",
+    "Received: x\r\n",
+    "RSET\r\n",
+    "QUIT\r\n",
+    "AUTH LOGIN\r\n",
+    "AUTH PLAIN AGFuYQBzZWNyZXQ=\r\n",
+    "dXNlcjE=\r\n",
+    "*\r\n",
+    "\r\n",
+    "\r\n.\r\n",
+    ".\r\n",
+    ".",
+    "\r",
+    "\n",
+    "ñ",
+    "\0",
+    "0123456789012345678901234567890123456789",
+];
+
+/// Pieces that a POP3 client might send.
+const POP3: &[&str] = &[
+    "USER ana\r\nPASS secret\r\n",
+    "USER user1\r\n",
+    "PASS Usuario1\r\n",
+    "APOP ana 00000000000000000000000000000000\r\n",
+    "AUTH KERBEROS_V4\r\n",
+    "STAT\r\n",
+    "LIST\r\n",
+    "list 2\n",
+    "UIDL\r\n",
+    "RETR 1\r\n",
+    "RETR 18446744073709551616\r\n",
+    "TOP 1 0\r\n",
+    "TOP 2 3\r\n",
+    "DELE 1\r\n",
+    "DELE 0\r\n",
+    "RSET\r\n",
+    "NOOP\r\n",
+    "CAPA\r\n",
+    "QUIT\r\n",
+    "\r\n",
+    "\r",
+    "\n",
+    "\0",
+    " ",
+    "ñ",
+];
+
+fn pieces(protocol: Protocol) -> (&'static [&'static str], &'static [u8]) {
+    match protocol {
+        Protocol::Smtp => {
+            (SMTP, b"RSET\r\nMAIL FROM:<ana@lib.simulacion>\r\nRCPT TO:<user2@lib.simulacion>\r\nDATA\r\n")
+        }
+        Protocol::Pop3 => (POP3, b"USER ana\r\nPASS secret\r\nRETR 1\r\n"),
+    }
+}
+
+fn octets(protocol: Protocol) -> impl Strategy<Value = Vec<u8>> {
+    let (words, deep) = pieces(protocol);
+    let piece = prop_oneof![
+        8 => proptest::sample::select(words).prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 0..40),
+        // What works, so that random input gets as far as data and mailboxes.
+        2 => Just(deep.to_vec()),
+    ];
+    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+fn input() -> impl Strategy<Value = (Protocol, Vec<u8>)> {
+    proptest::sample::select(Protocol::ALL.to_vec())
+        .prop_flat_map(|protocol| octets(protocol).prop_map(move |octets| (protocol, octets)))
+}
+
+fn script(octets: &[u8], dialect: &str, strict: bool) -> Script {
+    let mut settings = Settings::default();
+    dialect.clone_into(&mut settings.config.dialect);
+    settings.config.limits.line = 60;
+    settings.config.limits.text_line = 50;
+    settings.config.limits.message = 100;
+    settings.config.limits.errors = 8;
+    settings.show_mail = true;
+    if strict {
+        settings.config.leniency = labctl::lab::Leniency::STRICT;
+    }
+    let account = labctl::lab::server::Account { password: "secret".to_owned(), student: true };
+    settings.config.accounts.insert("ana".parse().expect("a login"), account);
+    let mail = [b".dot\r\n\r\n.text\r\n".to_vec(), b"Subject: x\r\n\r\n1\r\n2\r\n3\r\n4\r\n".to_vec()];
+    settings.mail = mail.map(|message| ("ana".parse().expect("a login"), message)).to_vec();
+    Script { settings, lines: vec![Line::Step(String::new(), Step::Send(octets.to_vec()))] }
+}
+
+proptest! {
+    #[test]
+    fn however_a_session_is_cut_the_same_comes_out(
+        (protocol, octets) in input(),
+        length in 1..9_usize,
+        dialect in proptest::sample::select(dialect::names().collect::<Vec<_>>()),
+        strict in any::<bool>(),
+    ) {
+        let script = script(&octets, dialect, strict);
+        let whole = by_kind(&play(protocol, &script, Manner::Pieces));
+        prop_assert_eq!(by_kind(&play(protocol, &script, Manner::Cut(length))), whole.clone());
+        // A reply line has at most 512 octets with its CRLF (RFC 5321 4.5.3.1.5, RFC 1939 3).
+        prop_assert!(whole.lines().filter(|line| line.starts_with("S: ")).all(|line| line.len() <= 3 + 510));
+        prop_assert!(!whole.contains("(no CRLF)"));
+    }
+}

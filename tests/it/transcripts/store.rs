@@ -1,0 +1,82 @@
+//! The smallest store that does what sessions ask: mailboxes in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use labctl::{
+    evidence::{Delivered, EventKind, MessageId, Uid},
+    lab::Login,
+    mail::{Entry, Envelope, sha256},
+    protocol::{Action, Outcome},
+};
+
+/// Messages and mailboxes.
+pub struct Store {
+    /// The messages as a reader gets them, by their number.
+    pub messages: Vec<Vec<u8>>,
+    mailboxes: BTreeMap<Login, Vec<Entry>>,
+    pub locked: BTreeSet<Login>,
+    pub works: bool,
+    limit: u64,
+}
+
+impl Store {
+    /// A store whose mailboxes hold at most `limit` octets.
+    pub fn new(limit: u64) -> Self {
+        Self { messages: Vec::new(), mailboxes: BTreeMap::new(), locked: BTreeSet::new(), works: true, limit }
+    }
+
+    /// Puts a message into mailboxes.
+    pub fn add(&mut self, mailboxes: &[Login], message: Vec<u8>) -> Vec<Delivered> {
+        let octets = message.len() as u64;
+        self.messages.push(message);
+        let number = MessageId(self.messages.len() as u64);
+        let delivered = mailboxes.iter().map(|mailbox| {
+            let entries = self.mailboxes.entry(mailbox.clone()).or_default();
+            let uid = Uid(entries.last().map_or(1, |last| last.uid.0 + 1));
+            entries.push(Entry { uid, message: number, octets });
+            Delivered { mailbox: mailbox.clone(), uid }
+        });
+        delivered.collect()
+    }
+
+    /// Performs an action; what the store itself saw comes along.
+    pub fn perform(&mut self, action: Action) -> (Outcome, Option<EventKind>) {
+        if !self.works {
+            return (Outcome::Failed, None);
+        }
+        match action {
+            Action::Room { mailbox, octets } => (Outcome::Room(self.used(&mailbox) + octets <= self.limit), None),
+            Action::Deliver(envelope) => {
+                let event = self.deliver(envelope);
+                (Outcome::Stored, Some(event))
+            }
+            Action::Open { mailbox } => {
+                if !self.locked.insert(mailbox.clone()) {
+                    return (Outcome::Locked, None);
+                }
+                (Outcome::Opened(self.mailboxes.get(&mailbox).cloned().unwrap_or_default()), None)
+            }
+            Action::Fetch { entry } => {
+                (Outcome::Message(self.messages[usize::try_from(entry.message.0).expect("small") - 1].clone()), None)
+            }
+            Action::Expunge { mailbox, entries } => {
+                self.mailboxes.entry(mailbox.clone()).or_default().retain(|entry| !entries.contains(entry));
+                self.locked.remove(&mailbox);
+                (Outcome::Expunged, None)
+            }
+        }
+    }
+
+    fn used(&self, mailbox: &Login) -> u64 {
+        self.mailboxes.get(mailbox).into_iter().flatten().map(|entry| entry.octets).sum()
+    }
+
+    fn deliver(&mut self, envelope: Envelope) -> EventKind {
+        let Envelope { from, recipients, mailboxes, trace, content } = envelope;
+        let octets = content.len() as u64;
+        let hash = sha256(&content);
+        let delivered = self.add(&mailboxes, [trace, content].concat());
+        let message = MessageId(self.messages.len() as u64);
+        EventKind::Accepted { message, from, recipients, delivered, octets, sha256: hash, injected: None }
+    }
+}
