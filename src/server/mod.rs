@@ -1,1 +1,247 @@
-//! server
+//! The server of one group: listens, drives a session for each connection, keeps everything in the store. It decides
+//! nothing about mail: that is `crate::protocol`.
+//!
+//! ```text
+//!  accept ─▶ registry (who, one too many?) ─▶ drive: wire ─▶ framer ─▶ session ─▶ reply ─▶ wire
+//!                                                                        └ events, actions ─▶ store
+//! ```
+
+mod accept;
+mod clock;
+mod drive;
+mod error;
+mod machine;
+mod registry;
+mod wire;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch,
+    time::Instant,
+};
+
+pub use error::ServerError;
+
+use self::{
+    accept::Listener,
+    clock::{Clock, Seeds},
+    drive::Drive,
+    registry::Registry,
+    wire::Stream,
+};
+use crate::{
+    evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
+    lab::{Login, ServerConfig, server::Endpoint},
+    protocol::{
+        Peer,
+        dialect::{self, Dialect},
+        smtp,
+    },
+    store::{Counts, Mailbox, Origin, Store, StoreError},
+};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    listeners: Mutex<BTreeMap<Endpoint, Listener>>,
+}
+
+/// What all sessions of a server share.
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    settings: RwLock<Arc<Settings>>,
+    registry: Registry,
+    clock: Clock,
+    seeds: Seeds,
+    /// Until when sessions may finish what is under way; none while the server runs.
+    stopping: watch::Sender<Option<Instant>>,
+}
+
+/// The configuration with what it names.
+#[derive(Debug)]
+struct Settings {
+    config: Arc<ServerConfig>,
+    dialect: Arc<Dialect>,
+}
+
+/// What a server is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Connections now.
+    pub connections: usize,
+    /// Connections now by student, as far as they are known.
+    pub students: BTreeMap<Login, usize>,
+    /// The mailboxes that ever held something.
+    pub mailboxes: Vec<Mailbox>,
+    /// How much the store holds.
+    pub counts: Counts,
+}
+
+impl Server {
+    /// Opens the store, listens on every endpoint, records that it started. Nothing stays where one of these fails.
+    pub async fn start(config: ServerConfig, store_path: &Path) -> Result<Arc<Self>, ServerError> {
+        let settings = Settings::new(config)?;
+        let bound = bind(&settings.config.endpoints, &BTreeMap::new())?;
+        let shared = Arc::new(Shared {
+            store: Store::open(store_path)?,
+            settings: RwLock::new(Arc::new(settings)),
+            registry: Registry::default(),
+            clock: Clock::default(),
+            seeds: Seeds::new()?,
+            stopping: watch::Sender::new(None),
+        });
+        let started = EventKind::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
+        let time = Timestamp(shared.clock.now().micros);
+        shared.store.record(Origin { conn: Conn(0), who: Who::Instructor, time }, vec![started]).await?;
+        let mut listeners = BTreeMap::new();
+        for (endpoint, bound) in bound {
+            bound.listen(&shared, endpoint, &mut listeners)?;
+        }
+        Ok(Arc::new(Self { shared, listeners: Mutex::new(listeners) }))
+    }
+
+    /// Takes a new configuration on: new endpoints are opened, those that are no longer named are closed. Sessions under way
+    /// keep what they had. Nothing changes where an endpoint cannot be opened.
+    pub async fn reconfigure(&self, config: ServerConfig) -> Result<(), ServerError> {
+        let settings = Settings::new(config)?;
+        let closed = self.listen(settings)?;
+        for listener in closed.into_values() {
+            listener.stop().await;
+        }
+        Ok(())
+    }
+
+    /// Opens what is new; what remains is to be closed.
+    fn listen(&self, settings: Settings) -> Result<BTreeMap<Endpoint, Listener>, ServerError> {
+        let mut listeners = self.lock();
+        let bound = bind(&settings.config.endpoints, &listeners)?;
+        *self.shared.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        let mut closed = std::mem::take(&mut *listeners);
+        for (endpoint, bound) in bound {
+            match closed.remove(&endpoint) {
+                Some(kept) => _ = listeners.insert(endpoint, kept),
+                None => bound.listen(&self.shared, endpoint, &mut listeners)?,
+            }
+        }
+        Ok(closed)
+    }
+
+    /// The endpoints with the addresses they really have, in order.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let real =
+            |(endpoint, listener): (&Endpoint, &Listener)| Endpoint { address: listener.address, ..endpoint.clone() };
+        self.lock().iter().map(real).collect()
+    }
+
+    /// The configuration now.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.shared.settings().config)
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// What it is doing now.
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let (connections, students) = self.shared.registry.connected();
+        let (mailboxes, counts) = (self.shared.store.mailboxes(), self.shared.store.counts()?);
+        Ok(Status { connections, students, mailboxes, counts })
+    }
+
+    /// Holds an SMTP session for labctl itself over any stream; what it delivers counts as `injected`.
+    pub async fn inject<S>(&self, stream: S, injected: Injected) -> Ending
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let settings = self.shared.settings();
+        let peer = Peer {
+            config: Arc::clone(&settings.config),
+            dialect: Arc::clone(&settings.dialect),
+            remote: None,
+            local: None,
+            name: None,
+            who: Who::Instructor,
+            seed: self.shared.seeds.draw(),
+        };
+        let shared = Arc::clone(&self.shared);
+        Drive::<smtp::Session, _>::new(shared, Stream(stream), peer, None, Some(injected)).run(None).await
+    }
+
+    /// Stops: takes no more connections, tells idle sessions, lets messages under way finish within `drain`, closes the store.
+    pub async fn stop(&self, drain: Duration) -> Result<(), StoreError> {
+        let listeners = std::mem::take(&mut *self.lock());
+        for listener in listeners.into_values() {
+            listener.stop().await;
+        }
+        self.shared.stopping.send_replace(Some(Instant::now() + drain));
+        self.shared.stopping.closed().await;
+        self.shared.store.close().await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Endpoint, Listener>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Settings {
+    fn new(config: ServerConfig) -> Result<Self, ServerError> {
+        let dialect = dialect::named(&config.dialect).ok_or_else(|| ServerError::Dialect(config.dialect.clone()))?;
+        Ok(Self { config: Arc::new(config), dialect })
+    }
+}
+
+/// An endpoint's socket.
+enum Bound {
+    /// The endpoint is listened on already.
+    Kept,
+    /// A listener is to be started on it.
+    New(Arc<TcpListener>),
+}
+
+impl Bound {
+    fn listen(
+        self,
+        shared: &Arc<Shared>,
+        endpoint: Endpoint,
+        listeners: &mut BTreeMap<Endpoint, Listener>,
+    ) -> Result<(), ServerError> {
+        if let Self::New(socket) = self {
+            let listener = Listener::start(shared, &endpoint, socket)?;
+            listeners.insert(endpoint, listener);
+        }
+        Ok(())
+    }
+}
+
+/// Sockets for all endpoints, or the first error. An address that is listened on already, but for somebody else, keeps its
+/// socket: there is no moment in which nobody listens.
+fn bind(endpoints: &[Endpoint], before: &BTreeMap<Endpoint, Listener>) -> Result<Vec<(Endpoint, Bound)>, ServerError> {
+    let bound = |endpoint: &Endpoint| {
+        if before.contains_key(endpoint) {
+            return Ok((endpoint.clone(), Bound::Kept));
+        }
+        let same = before.values().find(|listener| listener.address == endpoint.address);
+        let socket = same.map_or_else(|| accept::bind(endpoint), |listener| Ok(Arc::clone(&listener.socket)))?;
+        Ok((endpoint.clone(), Bound::New(socket)))
+    };
+    endpoints.iter().map(bound).collect()
+}

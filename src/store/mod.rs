@@ -94,8 +94,17 @@ impl Store {
             reading: Mutex::new(None),
         };
         let path = path.to_owned();
-        let writer =
-            Writer { path: path.clone(), connection, queue, state, holdings, committed, logged: 0, lost: None };
+        let writer = Writer {
+            path: path.clone(),
+            connection,
+            queue,
+            state,
+            holdings,
+            committed,
+            logged: 0,
+            lost: None,
+            closing: None,
+        };
         let thread = thread::Builder::new().name("store".to_owned()).stack_size(WRITER_STACK);
         thread.spawn(|| writer.run()).map_err(|error| StoreError::Open { path, why: error.to_string() })?;
         Ok(Self(Arc::new(store)))
@@ -192,6 +201,11 @@ impl Store {
     /// The injected mail of the current runs.
     pub fn injected(&self) -> Result<Vec<Injected>, StoreError> {
         self.read(reader::injected)
+    }
+
+    /// How much there is.
+    pub fn counts(&self) -> Result<Counts, StoreError> {
+        self.read(reader::counts)
     }
 
     fn read<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {

@@ -25,6 +25,9 @@ const LINGERING: usize = 4_096;
 /// What may be queued before senders wait, in KiB of messages; every job counts as one at least.
 pub(super) const QUEUE_KIB: u32 = 32_768;
 
+/// Where a waiting caller hears what became of a job.
+pub(super) type Answer = oneshot::Sender<Result<(), StoreError>>;
+
 /// One piece of work for the writer.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -32,7 +35,7 @@ pub(super) struct Job {
     pub(super) events: Vec<EventKind>,
     pub(super) work: Work,
     /// Who waits for the commit.
-    pub(super) done: Option<oneshot::Sender<Result<(), StoreError>>>,
+    pub(super) done: Option<Answer>,
     /// The job's share of the queue, given back after the commit.
     pub(super) share: OwnedSemaphorePermit,
 }

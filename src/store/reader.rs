@@ -7,6 +7,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension as _, Row, types::ValueRef};
+use serde::{Deserialize, Serialize};
 
 use super::{
     StoreError,
@@ -36,7 +37,7 @@ pub struct StoredMessage {
 }
 
 /// What a mailbox holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
     /// Its name.
     pub name: Login,
@@ -47,7 +48,7 @@ pub struct Mailbox {
 }
 
 /// How much a store holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Events.
     pub events: u64,
@@ -125,14 +126,7 @@ impl Reader {
 
     /// How much there is.
     pub fn counts(&self) -> Result<Counts, StoreError> {
-        self.read(|connection| {
-            let count = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, u64>(0));
-            Ok(Counts {
-                events: count("SELECT coalesce(max(seq), 0) FROM event")?,
-                messages: count("SELECT coalesce(max(id), 0) FROM message")?,
-                entries: count("SELECT count(*) FROM entry")?,
-            })
-        })
+        self.read(counts)
     }
 
     fn read<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -148,6 +142,16 @@ pub(super) fn message(connection: &Connection, id: MessageId) -> rusqlite::Resul
         Ok(StoredMessage { octets: [trace, content].concat(), trace_octets: trace.len() })
     };
     statement.query_row([id.0], joined).optional()
+}
+
+/// How much there is.
+pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
+    let count = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, u64>(0));
+    Ok(Counts {
+        events: count("SELECT coalesce(max(seq), 0) FROM event")?,
+        messages: count("SELECT coalesce(max(id), 0) FROM message")?,
+        entries: count("SELECT count(*) FROM entry")?,
+    })
 }
 
 /// The injected mail of the current runs.

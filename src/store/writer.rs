@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{
     Origin, StoreError,
     batch::Batch,
-    queue::{Job, Queue, Work},
+    queue::{Answer, Job, Queue, Work},
     state::{Holdings, State},
 };
 use crate::evidence::{Conn, EventKind, Seq, Timestamp, Who};
@@ -36,6 +36,8 @@ pub(super) struct Writer {
     pub(super) logged: u64,
     /// Events that could not be written, and why; the record says so as soon as it can.
     pub(super) lost: Option<(usize, String)>,
+    /// Who waits for the file to be closed.
+    pub(super) closing: Option<(Answer, Result<(), StoreError>)>,
 }
 
 impl Writer {
@@ -57,6 +59,11 @@ impl Writer {
             if self.logged >= LOG_OCTETS {
                 self.write_back();
             }
+        }
+        // The last connection to go takes the log with it; whoever closes the store then finds one file.
+        drop(self.connection);
+        if let Some((done, result)) = self.closing {
+            let _ = done.send(result);
         }
     }
 
@@ -116,12 +123,11 @@ impl Writer {
         self.committed.send_replace(Seq(self.state.seq));
         for Job { done, share, work, .. } in jobs.drain(..) {
             drop(share);
-            if matches!(work, Work::Close) {
-                self.write_back();
-            }
-            if let Some(done) = done {
+            match done {
+                Some(done) if matches!(work, Work::Close) => self.closing = Some((done, result.clone())),
                 // Whoever waited may have gone; the commit stands.
-                let _ = done.send(result.clone());
+                Some(done) => _ = done.send(result.clone()),
+                None => {}
             }
         }
     }

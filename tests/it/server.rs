@@ -1,1 +1,7 @@
-//! server
+//! A server on real sockets: what its clients hear, what it records, what survives.
+
+mod client;
+mod killed;
+mod running;
+mod sessions;
+mod strangers;

@@ -1,0 +1,98 @@
+//! Listening: one task per endpoint that takes connections in and starts a session for each.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use socket2::{Domain, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+use super::{ServerError, Shared, machine, registry};
+use crate::{lab::server::Endpoint, protocol::Peer};
+
+/// Connections that the system keeps for a listener until they are taken in.
+const BACKLOG: i32 = 1_024;
+
+/// The pause after the system refused to hand over a connection (no descriptors left, for example).
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// An endpoint that is listened on. Dropping it stops that, sooner or later; sessions go on.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: Arc<TcpListener>,
+    pub(super) address: SocketAddr,
+    task: JoinSet<()>,
+}
+
+impl Listener {
+    /// Starts taking connections in.
+    pub(super) fn start(
+        server: &Arc<Shared>,
+        endpoint: &Endpoint,
+        socket: Arc<TcpListener>,
+    ) -> Result<Self, ServerError> {
+        let address = socket.local_addr().map_err(|error| failed(endpoint, error))?;
+        let mut task = JoinSet::new();
+        task.spawn(accept(Arc::clone(server), endpoint.clone(), address, Arc::clone(&socket)));
+        Ok(Self { socket, address, task })
+    }
+
+    /// Stops listening, and returns when nobody can connect any more.
+    pub(super) async fn stop(mut self) {
+        self.task.shutdown().await;
+    }
+}
+
+/// Binds an endpoint's address.
+pub(super) fn bind(endpoint: &Endpoint) -> Result<Arc<TcpListener>, ServerError> {
+    let bound = || {
+        let socket = Socket::new(Domain::for_address(endpoint.address), Type::STREAM, None)?;
+        // A server that comes back must not wait for the last connections of the one before it.
+        socket.set_reuse_address(true)?;
+        if endpoint.address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&endpoint.address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    bound().map(Arc::new).map_err(|error| failed(endpoint, error))
+}
+
+fn failed(endpoint: &Endpoint, source: io::Error) -> ServerError {
+    let Endpoint { protocol, address, .. } = *endpoint;
+    match source.kind() {
+        io::ErrorKind::AddrInUse => ServerError::InUse { protocol, address },
+        _ => ServerError::Listen { protocol, address, source },
+    }
+}
+
+async fn accept(server: Arc<Shared>, endpoint: Endpoint, address: SocketAddr, socket: Arc<TcpListener>) {
+    loop {
+        match socket.accept().await {
+            Ok((stream, remote)) => welcome(&server, &endpoint, address, stream, remote),
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, stream: TcpStream, remote: SocketAddr) {
+    // A connection that is gone already fails when it is written to.
+    let _ = stream.set_nodelay(true);
+    let local = if address.ip().is_unspecified() { stream.local_addr().unwrap_or(address) } else { address };
+    let settings = server.settings();
+    let who = registry::at_the_door(&settings.config, remote.ip(), endpoint.student.as_ref());
+    let seat = server.registry.admit(&who, &settings.config.limits);
+    let peer = Peer {
+        config: Arc::clone(&settings.config),
+        dialect: Arc::clone(&settings.dialect),
+        remote: Some(remote),
+        local: Some(local),
+        name: None,
+        who,
+        seed: server.seeds.draw(),
+    };
+    machine::start(server, endpoint.protocol, stream, peer, seat);
+}

@@ -1,0 +1,73 @@
+//! The protocols as the driver sees them: a session that takes inputs, whatever it speaks.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Shared, drive::Drive, registry::Seat, wire::Wire};
+use crate::{
+    lab::{Limits, Protocol},
+    protocol::{Input, Now, Output, Peer, Refusal, line, pop3, smtp},
+};
+
+/// A protocol's session.
+pub(super) trait Machine: Send {
+    /// A session that has not greeted.
+    fn new(peer: Peer) -> Self;
+    /// How its input is cut.
+    fn framing(peer: &Peer) -> line::Limits;
+    /// How long it may be idle.
+    fn idle(limits: &Limits) -> Duration;
+    /// Takes an input and appends what follows to `out`.
+    fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output);
+}
+
+impl Machine for smtp::Session {
+    fn new(peer: Peer) -> Self {
+        Self::new(peer)
+    }
+
+    fn framing(peer: &Peer) -> line::Limits {
+        smtp::framing(peer)
+    }
+
+    fn idle(limits: &Limits) -> Duration {
+        Duration::from_secs(limits.smtp_idle_secs)
+    }
+
+    fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {
+        self.handle(input, now, out);
+    }
+}
+
+impl Machine for pop3::Session {
+    fn new(peer: Peer) -> Self {
+        Self::new(peer)
+    }
+
+    fn framing(peer: &Peer) -> line::Limits {
+        line::Limits::of(&peer.config, peer.config.limits.line)
+    }
+
+    fn idle(limits: &Limits) -> Duration {
+        Duration::from_secs(limits.pop3_idle_secs)
+    }
+
+    fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {
+        self.handle(input, now, out);
+    }
+}
+
+/// Starts the session of a protocol on a connection. The server waits for it from now on.
+pub(super) fn start(
+    server: &Arc<Shared>,
+    protocol: Protocol,
+    wire: impl Wire + 'static,
+    peer: Peer,
+    seat: Result<Seat, Refusal>,
+) {
+    let (refusal, seat) = (seat.as_ref().err().copied(), seat.ok());
+    let server = Arc::clone(server);
+    match protocol {
+        Protocol::Smtp => tokio::spawn(Drive::<smtp::Session, _>::new(server, wire, peer, seat, None).run(refusal)),
+        Protocol::Pop3 => tokio::spawn(Drive::<pop3::Session, _>::new(server, wire, peer, seat, None).run(refusal)),
+    };
+}
