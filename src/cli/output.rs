@@ -8,7 +8,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -95,7 +95,7 @@ impl Output {
             return self.data(&text);
         }
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(TableStyle::utf8_full_condensed());
         table.set_header(head.iter().copied());
         table.add_rows(rows.iter().map(|row| row.iter().map(String::as_str)));
         self.data(&format!("{table}\n"))

@@ -352,9 +352,10 @@ impl Script {
                 "C:" => ScriptLine::Client(said.to_owned()),
                 "S:" => ScriptLine::Server(said.to_owned()),
                 "X:" if said.trim() == "close" => ScriptLine::Close,
+                "X:" if said.trim() == "hold" => ScriptLine::Hold,
                 _ => {
                     return Err(format!(
-                        "line {} of the script: start it with `C: `, `S: ` or write `X: close`",
+                        "line {} of the script: start it with `C: ` or `S: `, or write `X: close` or `X: hold`",
                         number + 1
                     ));
                 }
@@ -408,5 +409,7 @@ mod tests {
         assert!(Script::parse(Protocol::Smtp, "C: a\nX: wait").is_err());
         assert!(Script::parse(Protocol::Smtp, "C: a\nhello").unwrap_err().contains("line 2"));
         assert!(Script::parse(Protocol::Smtp, "S: 220").is_err());
+        let script = Script::parse(Protocol::Pop3, "C: USER a\nX: hold").unwrap();
+        assert_eq!(script.lines[1], ScriptLine::Hold);
     }
 }

@@ -52,7 +52,7 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
 }
 
 fn leniencies(old: Leniency, new: Leniency, changes: &mut Vec<String>) {
-    let Leniency { greeting_argument, bare_path, space_after_colon, local_part, no_greeting, line_feed } = old;
+    let Leniency { greeting_argument, bare_path, space_after_colon, local_part, no_greeting, line_feed, pop3_blanks } = old;
     let all = [
         ("greeting_argument", greeting_argument, new.greeting_argument),
         ("bare_path", bare_path, new.bare_path),
@@ -60,6 +60,7 @@ fn leniencies(old: Leniency, new: Leniency, changes: &mut Vec<String>) {
         ("local_part", local_part, new.local_part),
         ("no_greeting", no_greeting, new.no_greeting),
         ("line_feed", line_feed, new.line_feed),
+        ("pop3_blanks", pop3_blanks, new.pop3_blanks),
     ];
     for (name, old, new) in all {
         if old != new {

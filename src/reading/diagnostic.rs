@@ -1,5 +1,5 @@
 //! What is wrong with a lab, as values: a stable code, where it stands, what it is in words, and the way out.
-//! Nothing here renders; [`super::render`] does.
+//! Nothing here renders; that is `render`.
 
 use std::{collections::BTreeMap, ops::Range};
 

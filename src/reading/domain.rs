@@ -53,10 +53,9 @@ impl<'a> Addresses<'a> {
             let domain: Domain = match text.parse() {
                 Ok(domain) => domain,
                 Err(problem) => {
-                    let message = match pattern.contains('{') {
-                        true => format!("`{text}`, the domain of group `{name}`, is no domain"),
-                        false => format!("`{text}` is no domain"),
-                    };
+                    let whose =
+                        if pattern.contains('{') { format!(", the domain of group `{name}`,") } else { String::new() };
+                    let message = format!("`{text}`{whose} is no domain");
                     findings.lab(Code::BadDomain, span, message).label(problem.to_string());
                     return groups;
                 }

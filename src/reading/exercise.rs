@@ -217,7 +217,7 @@ fn script(protocol: Protocol, field: &Field<'_>, known: &Known<'_>, findings: &m
                 let span = findings.find(&field.span, text).unwrap_or_else(|| field.span.clone());
                 known.template(text, &span, Scope::Check, findings);
             }
-            ScriptLine::Close => {}
+            ScriptLine::Close | ScriptLine::Hold => {}
         }
     }
     Some(script)

@@ -128,7 +128,8 @@ impl<'a> Field<'a> {
     pub fn boolean(&self, findings: &mut Findings<'_>) -> Option<bool> {
         let switch = self.value.as_bool();
         if switch.is_none() {
-            let meant = matches!(self.value.as_str(), Some("true" | "yes" | "on" | "1"));
+            let number = self.value.as_integer().map(toml::de::DeInteger::as_str);
+            let meant = matches!(self.value.as_str().or(number), Some("true" | "yes" | "on" | "1"));
             let problem = self.wrong_type("`true` or `false`", findings);
             problem.help(format!("write `{} = {meant}`", self.key));
         }

@@ -175,10 +175,9 @@ fn speaks_of(mail: &Mail, individual: &[String]) -> bool {
     let headers = mail.headers.iter().map(|(_, value)| value.as_str());
     let templates = [mail.to.as_str(), &mail.from, &mail.subject, &mail.body].into_iter().chain(headers);
     let personal = |piece: Piece<'_>| match piece {
-        Piece::Text(_) => false,
         Piece::Value { name: "login" | "name" | "email", .. } | Piece::Value { name: "password", of: None } => true,
         Piece::Value { name: "secret" | "text", of: Some(other) } => individual.iter().any(|id| id == other),
-        Piece::Value { .. } => false,
+        Piece::Text(_) | Piece::Value { .. } => false,
     };
     templates.flat_map(|template| pieces(template).unwrap_or_default()).any(personal)
 }

@@ -42,16 +42,15 @@ impl Known<'_> {
         };
         for piece in pieces {
             match piece {
-                Piece::Text(_) => {}
                 Piece::Value { name: "password", of: Some(user) } => self.people.expect_mailbox(user, span, findings),
                 Piece::Value { name: name @ ("secret" | "text"), of } => {
-                    self.individual(name, of, span, scope, findings)
+                    self.individual(name, of, span, scope, findings);
                 }
                 Piece::Value { name, of: Some(of) } => {
                     let message = format!("`{{{name}:{of}}}` can have nothing after a colon");
                     findings.within(Code::BadTemplate, span, message).help(format!("write `{{{name}}}`"));
                 }
-                Piece::Value { of: None, .. } => {}
+                Piece::Text(_) | Piece::Value { of: None, .. } => {}
             }
         }
     }

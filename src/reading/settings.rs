@@ -19,13 +19,13 @@ pub struct Range {
     /// The key.
     pub key: &'static str,
     /// From here to there; outside, servers would not work.
-    pub range: RangeInclusive<u64>,
+    pub allowed: RangeInclusive<u64>,
     /// What the RFC asks for at least, and where; less gets a warning.
     pub rfc: Option<(u64, &'static str)>,
 }
 
-const fn range(key: &'static str, range: RangeInclusive<u64>, rfc: Option<(u64, &'static str)>) -> Range {
-    Range { key, range, rfc }
+const fn range(key: &'static str, allowed: RangeInclusive<u64>, rfc: Option<(u64, &'static str)>) -> Range {
+    Range { key, allowed, rfc }
 }
 
 /// The ranges of all limits.
@@ -147,9 +147,9 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
 
 fn limit(table: &Fields<'_>, key: &'static str, findings: &mut Findings<'_>) -> Option<u64> {
     let field = table.get(key)?;
-    let Range { range, rfc, .. } = RANGES.iter().find(|range| range.key == key)?;
+    let Range { allowed, rfc, .. } = RANGES.iter().find(|range| range.key == key)?;
     let octets = matches!(key, "line" | "text_line" | "message" | "mailbox");
-    let value = if octets { field.octets(range.clone(), findings) } else { field.number(range.clone(), findings) }?;
+    let value = if octets { field.octets(allowed.clone(), findings) } else { field.number(allowed.clone(), findings) }?;
     if let Some((least, rfc)) = rfc.filter(|(least, _)| value < *least) {
         let message = format!("`{key}` is below {least}, which {rfc} asks for");
         findings.lab(Code::BelowRfc, &field.span, message).help("leave it where students are to meet the limit");
@@ -169,10 +169,10 @@ mod tests {
         let default = Limits::default();
         let numbers = [default.line, default.text_line, default.recipients];
         for (range, number) in RANGES.iter().zip(numbers) {
-            assert!(range.range.contains(&(number as u64)), "{}", range.key);
+            assert!(range.allowed.contains(&(number as u64)), "{}", range.key);
         }
         for range in &RANGES {
-            assert!(range.rfc.is_none_or(|(least, _)| range.range.contains(&least)), "{}", range.key);
+            assert!(range.rfc.is_none_or(|(least, _)| range.allowed.contains(&least)), "{}", range.key);
         }
     }
 }
