@@ -109,9 +109,9 @@ impl Labctl {
         Ok(())
     }
 
-    /// `labctl report --json`, its output thrown away.
-    pub fn report(&self) -> Fallible<()> {
-        self.labctl("report").map(drop)
+    /// What `labctl report --json` prints.
+    pub fn report(&self) -> Fallible<Vec<u8>> {
+        Ok(self.labctl("report")?.stdout)
     }
 
     /// The store of a group, counted from 0.

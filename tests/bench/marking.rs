@@ -9,6 +9,7 @@ use labctl::{
     reading,
     store::{Origin, Store},
 };
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -121,8 +122,9 @@ fn report(place: &Workplace) -> Fallible<Figure> {
     let mut secs = Sample::default();
     for _ in 0..ROUNDS {
         let started = Instant::now();
-        labctl.report()?;
+        let json = labctl.report()?;
         secs.push(started.elapsed().as_secs_f64());
+        check(&serde_json::from_slice(&json)?)?;
     }
     Ok(Figure {
         what: format!(
@@ -134,6 +136,19 @@ fn report(place: &Workplace) -> Fallible<Figure> {
         peer: None,
         goal: Goal::Absolute(2.0),
     })
+}
+
+/// Every student has a verdict for every exercise, and about half of them are done.
+fn check(report: &Value) -> Fallible<()> {
+    let students = report["students"].as_array().ok_or("a report without students")?;
+    let exercises: Vec<&Value> =
+        students.iter().filter_map(|student| student["exercises"].as_array()).flatten().collect();
+    let done = exercises.iter().filter(|exercise| exercise["verdict"] == "done").count();
+    let all = CLASS.groups * CLASS.students * EXERCISES;
+    if exercises.len() == all && (all / 4..all * 3 / 4).contains(&done) {
+        return Ok(());
+    }
+    Err(format!("the report has {} verdicts instead of {all}, {done} of them done", exercises.len()).into())
 }
 
 /// Writes the group's share of the record; its students work at the same time.
