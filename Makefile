@@ -2,16 +2,23 @@
 .DEFAULT_GOAL := help
 .PHONY: help up check test bench
 
+LABCTL = target/release/labctl
+
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+up: ## build labctl and bring up labs/practica2
+	cargo build --release --locked
+	@$(LABCTL) up labs/practica2
 
 check: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-test: ## every test
-	cargo test
+test: ## every test (installs what they need from Debian's packages)
+	tests/install.sh
+	cargo test --locked
 
-bench: ## labctl beside Postfix and Dovecot, with figures (root; ONLY="accept pop3 memory marking")
-	cargo bench --bench labctl -- $(ONLY)
+bench: ## labctl beside Postfix and Dovecot, medians and ratios (root; ONLY="accept pop3 memory marking")
+	cargo bench --locked --bench labctl -- $(ONLY)

@@ -7,6 +7,7 @@ use crate::{
     control::ClientError,
     engine::{StateError, embedded::EngineError},
     lab::LabName,
+    rehearse::StageError,
     store::StoreError,
 };
 
@@ -34,6 +35,9 @@ pub enum Error {
     /// A store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The rehearsal could not be carried out.
+    #[error(transparent)]
+    Rehearsal(#[from] StageError),
     /// A file or folder of the user's.
     #[error("{what} `{}`: {source}", path.display())]
     File {
@@ -167,6 +171,7 @@ impl Error {
             | Self::Engine(_)
             | Self::Client(_)
             | Self::Store(_)
+            | Self::Rehearsal(_)
             | Self::File { .. }
             | Self::Runtime(_)
             | Self::OtherLab { .. }
@@ -212,6 +217,7 @@ impl Error {
             | Self::Output(_)
             | Self::Client(_)
             | Self::Store(_)
+            | Self::Rehearsal(_)
             | Self::File { .. }
             | Self::Runtime(_)
             | Self::WrongLab { .. }

@@ -1,6 +1,9 @@
 //! Reading a lab file with its roster from disk, and showing what is wrong with it.
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use super::{error::Error, output::Output};
 use crate::{
@@ -26,12 +29,21 @@ pub fn read(out: Output, source: &Path) -> Result<Lab, Error> {
 
 /// Reads the lab and shows nothing.
 pub fn reading(source: &Path) -> Result<Reading, Error> {
-    let file = load(source).map_err(Error::file("read the lab", source))?;
-    let mut reading = reading::read(file, source, &mut |path| load(path));
+    let mut reading = unshortened(source)?;
     if let Ok(here) = env::current_dir() {
         reading.sources.shorten_paths(&here);
     }
     Ok(reading)
+}
+
+/// The roster that the lab names, absolute.
+pub fn roster(source: &Path) -> Result<Option<PathBuf>, Error> {
+    Ok(unshortened(source)?.sources.roster.map(|roster| roster.path))
+}
+
+fn unshortened(source: &Path) -> Result<Reading, Error> {
+    let file = load(source).map_err(Error::file("read the lab", source))?;
+    Ok(reading::read(file, source, &mut |path| load(path)))
 }
 
 fn rendered(reading: &Reading, colour: bool) -> String {

@@ -5,6 +5,7 @@ pub mod args;
 pub mod error;
 pub mod exit;
 pub mod labfile;
+pub mod marks;
 pub mod naming;
 pub mod output;
 pub mod verbs;

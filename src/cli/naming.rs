@@ -150,6 +150,13 @@ impl Whom {
         Err(Error::Nobody { lab: lab.name.clone(), who: name.to_owned(), near })
     }
 
+    /// The student of this name.
+    pub fn student_only(lab: &Lab, name: &str) -> Result<Login, Error> {
+        let found = Self::find(lab, name)?;
+        let nobody = || Error::Nobody { lab: lab.name.clone(), who: name.to_owned(), near: None };
+        found.student().cloned().ok_or_else(nobody)
+    }
+
     /// The group.
     pub fn group<'a>(&self, lab: &'a Lab) -> &'a Group {
         let (Self::Student(name, _) | Self::Group(name)) = self;

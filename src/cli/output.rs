@@ -8,14 +8,16 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::Table;
+use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Zoned;
 use serde::Serialize;
 
 use super::{
     args::{Color, Global, Language},
     error::Error,
 };
+use crate::marking::words::{Lang, Words};
 
 /// A progress bar shows after this: what takes less is over before it can be read.
 const BLINK: Duration = Duration::from_millis(300);
@@ -48,12 +50,18 @@ impl Output {
         Self { language: language_of_environment() }
     }
 
-    /// The code of the language for titles and hints.
-    pub fn language(self) -> &'static str {
-        match self.language {
-            Language::Es => "es",
-            Language::En => "en",
-        }
+    /// How marks are put into words.
+    pub fn words(self) -> Words {
+        let lang = match self.language {
+            Language::Es => Lang::Spanish,
+            Language::En => Lang::English,
+        };
+        Words { lang, utc_offset_secs: Zoned::now().offset().seconds() }
+    }
+
+    /// How many characters fit on a line of the terminal that data goes to.
+    pub fn width(self) -> Option<usize> {
+        Table::new().width().map(usize::from)
     }
 
     /// Whether data goes to a terminal.
@@ -95,7 +103,7 @@ impl Output {
             return self.data(&text);
         }
         let mut table = Table::new();
-        table.load_style(TableStyle::utf8_full_condensed());
+        table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_header(head.iter().copied());
         table.add_rows(rows.iter().map(|row| row.iter().map(String::as_str)));
         self.data(&format!("{table}\n"))

@@ -61,10 +61,9 @@ impl Client {
         Self { socket: Arc::new(socket) }
     }
 
-    /// The process and its servers.
-    pub async fn status(&self) -> Result<Status, ClientError> {
-        let request = Ask::new(Method::GET, "/v1/status");
-        self.json(request).await
+    /// The process and its servers; with `injected` also what each was sent for the lab, which is asked of the disk.
+    pub async fn status(&self, injected: bool) -> Result<Status, ClientError> {
+        self.json(Ask::new(Method::GET, format!("/v1/status?injected={injected}"))).await
     }
 
     /// Starts the group's server or gives it its new configuration.

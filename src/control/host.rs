@@ -108,7 +108,7 @@ impl Host {
         let _one_at_a_time = gate.lock().await;
         let running = lock(&self.servers).get(&group).cloned();
         match running {
-            Some(server) => server.reconfigure(config).map_err(|problem| told(&problem)),
+            Some(server) => server.reconfigure(config).await.map_err(|problem| told(&problem)),
             None => {
                 let store = self.stores.join(format!("{group}.sqlite"));
                 let server = Server::start(config, &store).await.map_err(|problem| told(&problem))?;
@@ -136,10 +136,10 @@ impl Host {
         done.map_err(|problem| told(&problem.into()))
     }
 
-    /// The process and every server in it.
-    pub fn status(&self) -> Result<Status, Problem> {
+    /// The process and every server in it; with `injected` also what each was sent for the lab.
+    pub fn status(&self, injected: bool) -> Result<Status, Problem> {
         let servers: Vec<Arc<Server>> = lock(&self.servers).values().cloned().collect();
-        let servers = servers.iter().map(|server| status_of(server)).collect::<Result<_, _>>()?;
+        let servers = servers.iter().map(|server| status_of(server, injected)).collect::<Result<_, _>>()?;
         Ok(Status {
             version: VERSION,
             labctl: env!("CARGO_PKG_VERSION").to_owned(),
@@ -164,21 +164,22 @@ impl Host {
     }
 }
 
-fn status_of(server: &Server) -> Result<ServerStatus, Problem> {
-    let status = server.status().map_err(|problem| told(&problem.into()))?;
-    let injected = server.store().injected().map_err(|problem| told(&problem.into()))?;
-    let known: usize = status.students.values().sum();
+/// What a server says of itself; only what was injected is asked of the disk.
+fn status_of(server: &Server, injected: bool) -> Result<ServerStatus, Problem> {
+    let (connections, students) = server.connected();
+    let known: usize = students.values().sum();
     let mut connected: Vec<Connected> =
-        status.students.into_iter().map(|(login, sessions)| Connected { student: Some(login), sessions }).collect();
-    if status.connections > known {
-        connected.push(Connected { student: None, sessions: status.connections - known });
+        students.into_iter().map(|(login, sessions)| Connected { student: Some(login), sessions }).collect();
+    if connections > known {
+        connected.push(Connected { student: None, sessions: connections - known });
     }
     let mailbox = |mailbox: crate::store::Mailbox| MailboxStatus {
         name: mailbox.name,
         messages: mailbox.count,
         octets: mailbox.octets,
     };
-    let mailboxes = status.mailboxes.into_iter().map(mailbox).collect();
+    let mailboxes = server.store().mailboxes().into_iter().map(mailbox).collect();
+    let injected = injected.then(|| server.store().injected()).transpose().map_err(|problem| told(&problem.into()))?;
     Ok(ServerStatus { config: ServerConfig::clone(&server.config()), connected, mailboxes, injected })
 }
 

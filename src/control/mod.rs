@@ -3,7 +3,7 @@
 //!
 //! | route | |
 //! |---|---|
-//! | `GET /v1/status` | [`Status`]: the process and every server in it |
+//! | `GET /v1/status?injected=true` | [`Status`]: the process and every server in it, and what was injected if asked |
 //! | `PUT /v1/servers/GROUP` | a `ServerConfig`: starts the server, or gives it its new configuration |
 //! | `DELETE /v1/servers/GROUP` | stops the server; its store stays |
 //! | `GET /v1/servers/GROUP/events?after=N&follow=true` | events as NDJSON, with `follow` for as long as both live |

@@ -56,8 +56,14 @@ impl IntoResponse for Problem {
     }
 }
 
-async fn status(State(host): State<Arc<Host>>) -> Answer<Json<Status>> {
-    host.status().map(Json)
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    injected: bool,
+}
+
+async fn status(State(host): State<Arc<Host>>, Query(wanted): Query<Wanted>) -> Answer<Json<Status>> {
+    host.status(wanted.injected).map(Json)
 }
 
 async fn put_server(

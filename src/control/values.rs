@@ -36,8 +36,9 @@ pub struct ServerStatus {
     pub connected: Vec<Connected>,
     /// What its mailboxes hold, in order; a mailbox that never held anything is not among them.
     pub mailboxes: Vec<MailboxStatus>,
-    /// The injected mail of the current runs.
-    pub injected: Vec<Injected>,
+    /// The injected mail of the current runs, where it was asked for.
+    #[serde(default)]
+    pub injected: Option<Vec<Injected>>,
 }
 
 /// Open sessions of one student.

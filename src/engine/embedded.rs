@@ -166,7 +166,7 @@ impl Embedded {
     /// What the process says of itself and its servers; none where none runs.
     pub async fn status(&self) -> Result<Option<Status>, EngineError> {
         let Some(pid) = self.dir.process()? else { return Ok(None) };
-        match self.client()?.status().await {
+        match self.client()?.status(false).await {
             Ok(status) => Ok(Some(status)),
             // Between the two looks it may have ended, and between its start and its first answer there is a moment.
             Err(ClientError::Connect { .. }) => self.wait_for_answer(None).await,
@@ -288,7 +288,7 @@ impl Embedded {
         let deadline = Instant::now() + START;
         let lab = || self.dir.name().to_string();
         loop {
-            match client.status().await {
+            match client.status(false).await {
                 Ok(status) => return Ok(Some(status)),
                 Err(ClientError::Connect { .. }) => {}
                 Err(source) => {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  lock              held while a lab chooses its block of addresses
-//!  labs/NAME.lock    held by up, down and reset: two at once wait for each other
+//!  locks/NAME        held by up, down and reset: two at once wait for each other; never deleted, so that nobody waits in vain
 //!  labs/NAME/key             32 random octets in hexadecimal; passwords and secrets are drawn from it
 //!  labs/NAME/lab.json        the lab file, whether it is up, its addresses
 //!  labs/NAME/serve.lock      held by the serving process as long as it lives; holds its process number
@@ -113,6 +113,9 @@ impl StateDir {
         let mut names = BTreeSet::new();
         for entry in entries {
             let entry = entry.map_err(failed("read the folder", &path))?;
+            if !entry.path().is_dir() {
+                continue;
+            }
             if let Some(name) = entry.file_name().to_str().and_then(|name| name.parse::<LabName>().ok()) {
                 names.insert(name);
             }
@@ -291,8 +294,10 @@ impl LabDir {
 
     /// Keeps other commands that change this lab out until the guard is gone; `wait` is called where one is at work.
     pub fn lock(&self, wait: impl FnOnce()) -> Result<Lock, StateError> {
-        let path = self.root.with_file_name(format!("{}.lock", self.name));
-        make_folder(path.parent().unwrap_or(&self.root))?;
+        let state = self.root.ancestors().nth(2).unwrap_or(&self.root);
+        let locks = state.join("locks");
+        make_folder(&locks)?;
+        let path = locks.join(self.name.as_str());
         let file = open_lock(&path)?;
         match file.try_lock() {
             Ok(()) => {}

@@ -4,7 +4,11 @@
 pub mod compose;
 pub mod dialogue;
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use jiff::Zoned;
 use tokio::{
@@ -17,7 +21,7 @@ pub use dialogue::SendError;
 
 use crate::{
     evidence::Injected,
-    lab::{Group, GroupName, Key, Lab},
+    lab::{Group, GroupName, Key, Lab, Login},
 };
 
 /// Dialogues at once.
@@ -61,8 +65,9 @@ pub fn due(lab: &Lab, group: &Group, injected: &BTreeSet<Injected>) -> Vec<Due> 
     due
 }
 
-/// Sends every copy, several at once, each over a stream of its own that `open` gives. `sent` is called after each one.
-/// What did not arrive comes back, in order; the others are delivered all the same.
+/// Sends every copy, each over a stream of its own that `open` gives. One student's copies go one after the other, so that
+/// their messages are numbered in the order of the lab; several students are served at once. `sent` is called after each
+/// copy. What did not arrive comes back, in order; the others are delivered all the same.
 pub async fn send_all<Stream, Open, Opening>(
     lab: &Arc<Lab>,
     key: &Key,
@@ -75,22 +80,35 @@ where
     Open: Fn(&Due) -> Opening,
     Opening: Future<Output = io::Result<Stream>> + Send + 'static,
 {
-    let mut under_way: JoinSet<Option<Undelivered>> = JoinSet::new();
-    let mut undelivered = Vec::new();
+    let mut owners: BTreeMap<(GroupName, Option<Login>), Vec<(Due, Opening)>> = BTreeMap::new();
     for next in due {
-        if under_way.len() == AT_ONCE {
-            undelivered.extend(under_way.join_next().await.and_then(Result::ok).flatten());
+        let opening = open(&next);
+        owners.entry((next.group.clone(), next.injected.student.clone())).or_default().push((next, opening));
+    }
+    let mut under_way: JoinSet<Vec<Option<Undelivered>>> = JoinSet::new();
+    let mut undelivered = Vec::new();
+    let mut take = |outcomes: Vec<Option<Undelivered>>| {
+        for outcome in outcomes {
+            undelivered.extend(outcome);
             sent();
         }
-        let (lab, key, opening) = (Arc::clone(lab), key.clone(), open(&next));
+    };
+    for copies in owners.into_values() {
+        if under_way.len() == AT_ONCE {
+            take(under_way.join_next().await.and_then(Result::ok).unwrap_or_default());
+        }
+        let (lab, key) = (Arc::clone(lab), key.clone());
         under_way.spawn(async move {
-            let problem = send(&lab, &key, &next, opening).await.err()?;
-            Some(Undelivered { due: next, problem })
+            let mut outcomes = Vec::new();
+            for (due, opening) in copies {
+                let problem = send(&lab, &key, &due, opening).await.err();
+                outcomes.push(problem.map(|problem| Undelivered { due, problem }));
+            }
+            outcomes
         });
     }
     while let Some(ended) = under_way.join_next().await {
-        undelivered.extend(ended.ok().flatten());
-        sent();
+        take(ended.unwrap_or_default());
     }
     undelivered.sort_by(|a, b| a.due.cmp(&b.due));
     undelivered

@@ -1,5 +1,11 @@
 //! The students of a group, and what each has shown so far. Here an event that is known to be a student's finds the checks that wait for it.
 
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashSet},
+    hash::BuildHasherDefault,
+};
+
 use super::{
     connections::Live,
     conversation::CONNECT,
@@ -15,10 +21,6 @@ use super::{
 use crate::{
     evidence::{Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp},
     lab::{Group, Key, Lab, Login, Protocol, template::Person},
-};
-use std::{
-    collections::{BTreeMap, HashSet},
-    hash::BuildHasherDefault,
 };
 
 /// The students of a group.
@@ -156,7 +158,7 @@ impl Class {
                     octets: *octets,
                     domain,
                     fetch,
-                    content: None,
+                    content: OnceCell::new(),
                 };
                 deliver(&self.rules, &here, delivery, &mut self.students[place]);
             }

@@ -1,6 +1,8 @@
 //! Message checks: a message that the student delivered, seen from its envelope first; its content is fetched only where the
 //! envelope fits.
 
+use std::cell::OnceCell;
+
 use super::{
     content::Content,
     glob::{Filled, Path},
@@ -10,7 +12,7 @@ use super::{
 use crate::{
     evidence::{Delivered, MessageId},
     lab::{
-        Key, Login,
+        Key,
         exercise::{Bound, MessageCheck},
         template::Person,
     },
@@ -21,7 +23,7 @@ use crate::{
 pub struct Rule {
     /// The check's place among all checks.
     pub check: usize,
-    mailbox: Option<Login>,
+    mailbox: Option<Box<[String]>>,
     from: Option<Filled>,
     to: Option<Filled>,
     size: Option<Bound>,
@@ -61,15 +63,14 @@ pub struct Delivery<'a> {
     pub domain: &'a str,
     /// Where the content comes from.
     pub fetch: &'a mut dyn FnMut(MessageId) -> Option<Vec<u8>>,
-    /// The content, once fetched; inside, none where it is lost.
-    pub content: Option<Option<Content>>,
+    /// The content, once fetched; none where it is lost.
+    pub content: OnceCell<Option<Content>>,
 }
 
 impl Delivery<'_> {
     fn content(&mut self) -> Option<&Content> {
-        let (message, octets) = (self.message, self.octets);
-        let fetch = &mut self.fetch;
-        self.content.get_or_insert_with(|| fetch(message).map(|content| Content::new(content, octets))).as_ref()
+        let Self { message, octets, fetch, content, .. } = self;
+        content.get_or_init(|| fetch(*message).map(|content| Content::new(content, *octets))).as_ref()
     }
 
     fn has_path(&self, path: &str, pattern: &Filled, student: usize) -> bool {
@@ -99,7 +100,7 @@ impl Rule {
         let pattern = |pattern: &crate::lab::exercise::Pattern| Filled::new(pattern, people);
         Self {
             check,
-            mailbox: written.mailbox.clone(),
+            mailbox: written.mailbox.as_deref().map(filled),
             from: written.from.as_ref().map(pattern),
             to: written.to.as_ref().map(pattern),
             size: written.size,
@@ -169,7 +170,7 @@ impl Rule {
     fn envelope(&self, student: usize, delivery: &Delivery<'_>) -> Vec<(Condition, Option<String>)> {
         let mut failings = Vec::new();
         if let Some(mailbox) = &self.mailbox
-            && !delivery.delivered.iter().any(|delivered| delivered.mailbox == *mailbox)
+            && !delivery.delivered.iter().any(|delivered| delivered.mailbox.as_str() == mailbox[student])
         {
             failings.push((Condition::Mailbox, None));
         }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::lab::{
     Check, Exercise, Lab, Protocol,
-    exercise::{Conversation, MessageCheck, Pattern, ReplyPattern, Which},
+    exercise::{Conversation, MessageCheck, Pattern, ReplyPattern, Touched, Which},
     template::{Person, Piece, pieces},
 };
 
@@ -99,7 +99,9 @@ impl Rules {
                 compiled.shared = matches!(written.what, Which::Injected(_));
                 self.asks_own |= written.what == Which::Own;
                 let touch = if matches!(check, Check::Deleted(_)) { Touch::Deleted } else { Touch::Retrieved };
-                self.touched.push(touched::Rule { check: place, touch, wanted: written.clone() });
+                let filled = |template: &String| people.iter().map(|person| person.fill(template)).collect();
+                let mailbox = written.mailbox.as_ref().map(filled);
+                self.touched.push(touched::Rule { check: place, touch, wanted: written.clone(), mailbox });
             }
             Check::Mailbox(written) => {
                 let rule = self.mailboxes.len();
@@ -116,7 +118,7 @@ fn wanted(check: &Check, people: &[Person<'_>]) -> Box<[Arc<Wanted>]> {
     let differs = match check {
         Check::Conversation(written) => written.steps.iter().any(|step| step.text.contains('{')),
         Check::Message(_) | Check::Mailbox(_) => true,
-        Check::Retrieved(_) | Check::Deleted(_) => false,
+        Check::Retrieved(written) | Check::Deleted(written) => written.mailbox.is_some(),
     };
     let needed = if differs { people } else { &people[..people.len().min(1)] };
     needed.iter().map(|person| Arc::new(wanted_of(check, person))).collect()
@@ -126,10 +128,14 @@ fn wanted_of(check: &Check, person: &Person<'_>) -> Wanted {
     match check {
         Check::Conversation(written) => Wanted::Conversation(written.protocol, steps(written, person)),
         Check::Message(written) => Wanted::Message(conditions(written, person), written.one_connection),
-        Check::Retrieved(written) => Wanted::Retrieved(written.clone()),
-        Check::Deleted(written) => Wanted::Deleted(written.clone()),
+        Check::Retrieved(written) => Wanted::Retrieved(touched(written, person)),
+        Check::Deleted(written) => Wanted::Deleted(touched(written, person)),
         Check::Mailbox(written) => Wanted::Mailbox(person.fill(&written.mailbox), written.count),
     }
+}
+
+fn touched(written: &Touched, person: &Person<'_>) -> Touched {
+    Touched { mailbox: written.mailbox.as_ref().map(|mailbox| person.fill(mailbox)), ..written.clone() }
 }
 
 fn steps(written: &Conversation, person: &Person<'_>) -> Vec<WantedStep> {
@@ -150,7 +156,7 @@ fn steps(written: &Conversation, person: &Person<'_>) -> Vec<WantedStep> {
 fn conditions(written: &MessageCheck, person: &Person<'_>) -> Vec<(Condition, String)> {
     let pattern = |pattern: &Pattern| shown(&pattern.0, person);
     let mut all = Vec::new();
-    all.extend(written.mailbox.as_ref().map(|mailbox| (Condition::Mailbox, mailbox.to_string())));
+    all.extend(written.mailbox.as_ref().map(|mailbox| (Condition::Mailbox, person.fill(mailbox))));
     all.extend(written.from.as_ref().map(|from| (Condition::From, pattern(from))));
     all.extend(written.to.as_ref().map(|to| (Condition::To, pattern(to))));
     all.extend(written.size.map(|size| (Condition::Size, size.to_string())));

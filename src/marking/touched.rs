@@ -21,6 +21,8 @@ pub struct Rule {
     pub touch: Touch,
     /// Which message, where, how.
     pub wanted: Touched,
+    /// Where, for each student.
+    pub mailbox: Option<Box<[String]>>,
 }
 
 /// What was done with a message.
@@ -58,7 +60,7 @@ impl Rule {
             return;
         }
         let (message, mailbox) = (touching.message, touching.mailbox.clone());
-        let Some(miss) = self.misses(touching) else {
+        let Some(miss) = self.misses(here.student, touching) else {
             let shows = match self.touch {
                 Touch::Retrieved => Shown::Retrieved(message, mailbox),
                 Touch::Deleted => Shown::Deleted(message, mailbox),
@@ -72,7 +74,7 @@ impl Rule {
         }
     }
 
-    fn misses(&self, touching: &Touching<'_>) -> Option<Miss> {
+    fn misses(&self, student: usize, touching: &Touching<'_>) -> Option<Miss> {
         let wanted = &self.wanted;
         let the_one = match &wanted.what {
             Which::Any => true,
@@ -81,7 +83,7 @@ impl Rule {
         };
         if wanted.via.is_some() && wanted.via != touching.via {
             Some(Miss::Protocol)
-        } else if wanted.mailbox.as_ref().is_some_and(|mailbox| mailbox != touching.mailbox) {
+        } else if self.mailbox.as_ref().is_some_and(|mailbox| mailbox[student] != touching.mailbox.as_str()) {
             Some(Miss::Mailbox)
         } else if !the_one {
             Some(Miss::Message)

@@ -211,21 +211,19 @@ impl Words {
     }
 
     fn touched(self, touched: &Touched) -> String {
-        let mut text = match &touched.what {
+        let what = match &touched.what {
             Which::Any => self.lang.pick("a message", "un mensaje").to_owned(),
             Which::Own => self.lang.pick("a message that you sent", "un mensaje enviado por ti").to_owned(),
             Which::Injected(mail) => format!("{} `{mail}`", self.lang.pick("your mail", "tu correo")),
         };
-        if let Some(mailbox) = &touched.mailbox {
-            text += &format!(" {} `{mailbox}`", self.lang.pick("from", "de"));
-        }
-        if let Some(via) = touched.via {
-            text += &format!(" {} {}", self.lang.pick("over", "por"), via.as_str().to_ascii_uppercase());
-        }
-        text
+        let from = touched.mailbox.as_ref().map(|mailbox| format!("{} `{mailbox}`", self.lang.pick("from", "de")));
+        let over =
+            touched.via.map(|via| format!("{} {}", self.lang.pick("over", "por"), via.as_str().to_ascii_uppercase()));
+        [Some(what), from, over].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
-    fn cause(self, cause: &Cause) -> String {
+    /// Why a check is unclear.
+    pub fn cause(self, cause: &Cause) -> String {
         let es = self.lang == Lang::Spanish;
         match cause {
             Cause::Damaged { seq, why } if es => format!("el registro está dañado en el suceso {}: {why}", seq.0),
@@ -255,40 +253,40 @@ impl Words {
     }
 
     fn attempt(self, wanted: &Wanted, attempt: &Attempt) -> String {
-        let es = self.lang == Lang::Spanish;
-        let mut text = format!("{} {} ({})", self.connection(), attempt.conn.0, self.time(attempt.at));
-        let Wanted::Conversation(_, all) = wanted else { return text };
+        let began = format!("{} {} ({})", self.connection(), attempt.conn.0, self.time(attempt.at));
+        let Wanted::Conversation(_, all) = wanted else { return began };
         let steps: Vec<&WantedStep> = all.iter().filter(|step| !step.forbidden).collect();
-        if let Some(last) = attempt.reached.checked_sub(1).and_then(|last| steps.get(last)) {
-            text += &format!(" {} `{}`", self.lang.pick("got as far as", "llegó hasta"), last.text);
-        }
+        let last = attempt.reached.checked_sub(1).and_then(|last| steps.get(last));
+        let last = last.map(|last| format!(" {} `{}`", self.lang.pick("got as far as", "llegó hasta"), last.text));
+        let then = self.then(attempt, steps.get(attempt.reached).copied());
+        format!("{began}{}{then}{}", last.unwrap_or_default(), attempt.ended.map_or("", |how| self.ending(how)))
+    }
+
+    /// What came in place of the next step, or what comes next.
+    fn then(self, attempt: &Attempt, next: Option<&WantedStep>) -> String {
+        let es = self.lang == Lang::Spanish;
         if let Some(verb) = &attempt.broken {
             let verb = visible(verb);
-            text += &if es {
-                format!("; entonces llegó `{verb}`, que ahí no debe")
-            } else {
-                format!("; then `{verb}` came, which must not come there")
+            return match self.lang {
+                Lang::English => format!("; then `{verb}` came, which must not come there"),
+                Lang::Spanish => format!("; entonces llegó `{verb}`, que ahí no debe"),
             };
-        } else if let (Some(near), Some(next)) = (&attempt.near, steps.get(attempt.reached)) {
-            let (verb, said) = (self.verb(&near.verb), visible(&near.said));
-            text += &match (near.what, es) {
-                (NearPart::Reply, false) => format!("; then `{verb}` was answered `{said}`, wanted `{}`", next.reply),
-                (NearPart::Reply, true) => {
-                    format!("; entonces `{verb}` recibió `{said}`, se esperaba `{}`", next.reply)
-                }
-                (NearPart::Argument, false) => {
-                    format!("; then `{verb}` came with `{said}`, wanted `{}`", next.argument)
-                }
-                (NearPart::Argument, true) => {
-                    format!("; entonces `{verb}` llegó con `{said}`, se esperaba `{}`", next.argument)
-                }
-            };
-        } else if let Some(next) = steps.get(attempt.reached) {
-            text += &format!("; {} `{}`", self.lang.pick("next comes", "ahora toca"), next.text);
-        } else if attempt.ended.is_none() {
-            text += self.lang.pick("; now end the connection", "; ahora cierra la conexión");
         }
-        text + attempt.ended.map_or("", |how| self.ending(how))
+        let Some(next) = next else {
+            let end = self.lang.pick("; now end the connection", "; ahora cierra la conexión");
+            return attempt.ended.map_or(end, |_| "").to_owned();
+        };
+        let Some(near) = &attempt.near else {
+            return format!("; {} `{}`", self.lang.pick("next comes", "ahora toca"), next.text);
+        };
+        let (verb, said) = (self.verb(&near.verb), visible(&near.said));
+        let (argument, reply) = (&next.argument, &next.reply);
+        match (near.what, es) {
+            (NearPart::Reply, false) => format!("; then `{verb}` was answered `{said}`, wanted `{reply}`"),
+            (NearPart::Reply, true) => format!("; entonces `{verb}` recibió `{said}`, se esperaba `{reply}`"),
+            (NearPart::Argument, false) => format!("; then `{verb}` came with `{said}`, wanted `{argument}`"),
+            (NearPart::Argument, true) => format!("; entonces `{verb}` llegó con `{said}`, se esperaba `{argument}`"),
+        }
     }
 
     fn ending(self, how: Ending) -> &'static str {

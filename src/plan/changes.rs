@@ -52,7 +52,8 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
 }
 
 fn leniencies(old: Leniency, new: Leniency, changes: &mut Vec<String>) {
-    let Leniency { greeting_argument, bare_path, space_after_colon, local_part, no_greeting, line_feed, pop3_blanks } = old;
+    let Leniency { greeting_argument, bare_path, space_after_colon, local_part, no_greeting, line_feed, pop3_blanks } =
+        old;
     let all = [
         ("greeting_argument", greeting_argument, new.greeting_argument),
         ("bare_path", bare_path, new.bare_path),

@@ -172,3 +172,30 @@ pub enum Outcome {
     /// The store could not do it (disk full, damaged file): a temporary failure for the client.
     Failed,
 }
+
+/// Mechanisms of AUTH that people know (RFC 4422 and its registry, and what servers made up). Any other word in that place
+/// may be a password that was typed too early.
+const MECHANISMS: [&str; 16] = [
+    "PLAIN",
+    "LOGIN",
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-256-PLUS",
+    "XOAUTH",
+    "XOAUTH2",
+    "OAUTHBEARER",
+    "EXTERNAL",
+    "ANONYMOUS",
+    "GSSAPI",
+    "KERBEROS_V4",
+    "NTLM",
+];
+
+/// How many words of an AUTH command's line are surely no password: the verb, and the mechanism if it is one.
+fn open_words_of_auth(argument: Option<&[u8]>) -> usize {
+    let known = |word: &[u8]| MECHANISMS.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(word));
+    if argument.is_some_and(known) { 2 } else { 1 }
+}

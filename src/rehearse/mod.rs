@@ -1,3 +1,164 @@
-//! Rehearsal: plays every reference solution against the lab and says whether the marking is right.
+//! Rehearsal: is the lab's marking right? For a made-up class it plays every reference solution (must give every point), an
+//! idle student (must give none), and each solution with each of its steps left out (must not give that exercise).
+//!
+//! Each play has a group, a server, a store and a student of its own, on ports that the system picks, so plays run side by
+//! side and nothing of one can prove anything of another.
 
 pub mod player;
+mod stage;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{
+    lab::{Exercise, ExerciseId, Key, Lab},
+    marking::{Mark, StudentMarks, Verdict, words::Words},
+};
+
+use player::Step;
+use stage::Stage;
+pub use stage::StageError;
+
+/// How many plays run at once: they wait for each other's replies more than they compute.
+const PLAYS_AT_ONCE: usize = 16;
+
+/// What a rehearsal found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rehearsal {
+    /// A row for each exercise, in the lab's order.
+    pub rows: Vec<Row>,
+}
+
+/// What a rehearsal found of one exercise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The exercise.
+    pub id: ExerciseId,
+    /// Whether the whole solution gave it.
+    pub solved: bool,
+    /// Whether the idle student was given nothing.
+    pub idle: bool,
+    /// Each step of the solution and whether leaving it out cost the exercise.
+    pub steps: Vec<LeftOut>,
+    /// What is wrong, as fragments that name the step; empty where the row is right.
+    pub problems: Vec<String>,
+}
+
+/// A solution with one step left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The step, in a few words.
+    pub step: String,
+    /// Whether leaving it out cost the exercise, as it must.
+    pub cost: bool,
+}
+
+impl Rehearsal {
+    /// Whether every row is right.
+    pub fn passed(&self) -> bool {
+        self.rows.iter().all(|row| row.problems.is_empty())
+    }
+}
+
+/// One play: the solutions of these exercises in order, by one student, with one step left out of the last of them.
+#[derive(Debug, Clone, Default)]
+struct Play {
+    /// Indices into the lab's exercises.
+    exercises: Vec<usize>,
+    /// The script and step of the last exercise that are left out.
+    left_out: Option<(usize, usize)>,
+    /// The step's label, for the row.
+    label: String,
+}
+
+/// Rehearses `lab` with stores below `folder`; `progress` hears of each play that is over (done, of all).
+pub async fn run(
+    lab: &Lab,
+    key: &Key,
+    folder: &Path,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<Rehearsal, StageError> {
+    let stage = Arc::new(Stage::new(lab, key, folder)?);
+    let plays = plays(lab, &stage);
+    let places = Arc::new(Semaphore::new(PLAYS_AT_ONCE));
+    let mut running = JoinSet::new();
+    for (number, play) in plays.iter().cloned().enumerate() {
+        let (stage, places) = (Arc::clone(&stage), Arc::clone(&places));
+        running.spawn(async move {
+            let _place = places.acquire_owned().await.expect("never closed");
+            (number, stage.perform(number, &play).await)
+        });
+    }
+    let mut outcomes = BTreeMap::new();
+    while let Some(ended) = running.join_next().await {
+        let (number, outcome) = ended.map_err(|problem| StageError::Play(problem.to_string()))?;
+        outcomes.insert(number, outcome?);
+        progress(outcomes.len(), plays.len());
+    }
+    Ok(judge(lab, &plays, &outcomes))
+}
+
+/// The whole solution, the idle student, then every step of every solution left out.
+fn plays(lab: &Lab, stage: &Stage) -> Vec<Play> {
+    let all = (0..lab.exercises.len()).collect();
+    let mut plays = vec![Play { exercises: all, ..Play::default() }, Play::default()];
+    for (index, exercise) in lab.exercises.iter().enumerate() {
+        for (script, steps) in stage.steps(exercise).iter().enumerate() {
+            for (step, what) in steps.iter().enumerate().filter(|(_, step)| Step::can_be_left_out(step)) {
+                let exercises = with_prerequisites(lab, index);
+                plays.push(Play { exercises, left_out: Some((script, step)), label: what.label() });
+            }
+        }
+    }
+    plays
+}
+
+/// The exercises that `index` comes after, in the lab's order, and itself last.
+fn with_prerequisites(lab: &Lab, index: usize) -> Vec<usize> {
+    let mut needed = vec![false; lab.exercises.len()];
+    let mut open = vec![index];
+    while let Some(next) = open.pop() {
+        let exercise = &lab.exercises[next];
+        for (before, other) in lab.exercises.iter().enumerate() {
+            if exercise.after.contains(&other.id) && !needed[before] {
+                needed[before] = true;
+                open.push(before);
+            }
+        }
+    }
+    needed[index] = false;
+    (0..needed.len()).filter(|at| needed[*at]).chain([index]).collect()
+}
+
+/// What one play gave: the student's marks, and what went otherwise than the scripts say, by exercise.
+type Played = (StudentMarks, BTreeMap<usize, String>);
+
+fn judge(lab: &Lab, plays: &[Play], outcomes: &BTreeMap<usize, Played>) -> Rehearsal {
+    let row = |(index, exercise): (usize, &Exercise)| {
+        let mark = |play: usize| &outcomes[&play].0.exercises[index];
+        let done = |mark: &Mark| mark.verdict == Verdict::Done;
+        let steps: Vec<LeftOut> = (2..plays.len())
+            .filter(|play| plays[*play].exercises.last() == Some(&index))
+            .map(|play| LeftOut { step: plays[play].label.clone(), cost: !done(mark(play)) })
+            .collect();
+        let (solved, idle) = (done(mark(0)), !done(mark(1)) && mark(1).points.0 == 0);
+        let mut problems = Vec::new();
+        if exercise.solution.is_empty() {
+            problems.push("it has no solution to rehearse: add `[exercise.solution]`".to_owned());
+        } else if !solved {
+            problems.push(format!("its solution does not give it: {}", Words::default().why(mark(0))));
+        }
+        problems.extend(outcomes[&0].1.get(&index).cloned());
+        if !idle {
+            problems.push("an idle student is given it".to_owned());
+        }
+        let spare = steps.iter().filter(|step| !step.cost);
+        problems
+            .extend(spare.map(|step| {
+                format!("it is given without the step `{}`: ask for it in a check, or drop it", step.step)
+            }));
+        Row { id: exercise.id.clone(), solved, idle, steps, problems }
+    };
+    Rehearsal { rows: lab.exercises.iter().enumerate().map(row).collect() }
+}

@@ -106,7 +106,6 @@ impl<M: Machine, W: Wire> Drive<M, W> {
         self.out = Output { events: vec![EventKind::Disconnected { how }], ..Output::default() };
         self.take_in(self.server.clock.now());
         self.record().await;
-        self.wire.close().await;
         how
     }
 

@@ -154,6 +154,11 @@ impl Server {
         &self.shared.store
     }
 
+    /// Connections now: all of them, and by student as far as they are known. Asks nothing of the store.
+    pub fn connected(&self) -> (usize, BTreeMap<Login, usize>) {
+        self.shared.registry.connected()
+    }
+
     /// What it is doing now.
     pub fn status(&self) -> Result<Status, StoreError> {
         let (connections, students) = self.shared.registry.connected();

@@ -9,16 +9,13 @@ use tokio::{
 
 use crate::protocol::line::Framer;
 
-/// A connection.
+/// A connection. Dropping it closes it.
 pub(super) trait Wire: Send {
     /// Reads what has come, or waits; 0 when the other end has closed.
     fn read(&mut self, framer: &mut Framer) -> impl Future<Output = io::Result<usize>> + Send;
 
     /// Writes all of it.
     fn write(&mut self, octets: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
-
-    /// Ends it, after everything written.
-    fn close(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 impl Wire for TcpStream {
@@ -30,10 +27,6 @@ impl Wire for TcpStream {
 
     async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
         self.write_all(octets).await
-    }
-
-    async fn close(&mut self) {
-        let _ = self.shutdown().await;
     }
 }
 
@@ -49,9 +42,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for Stream<S> {
     async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
         self.0.write_all(octets).await?;
         self.0.flush().await
-    }
-
-    async fn close(&mut self) {
-        let _ = self.0.shutdown().await;
     }
 }

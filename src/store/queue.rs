@@ -19,6 +19,9 @@ use crate::{
 /// How long events alone wait for a commit to share.
 pub(super) const LINGER: Duration = Duration::from_millis(25);
 
+/// The longest wait for more jobs to share a commit that somebody waits for.
+const PATIENCE: Duration = Duration::from_millis(1);
+
 /// Jobs without anybody waiting that are enough for a commit of their own.
 const LINGERING: usize = 4_096;
 
@@ -81,8 +84,19 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     jobs: Vec<Job>,
-    urgent: bool,
+    /// How many of the jobs somebody waits for.
+    urgent: usize,
+    /// With so many urgent jobs the writer stops waiting for more.
+    enough: usize,
+    /// The writer sleeps until there is any job.
+    asleep: bool,
     closed: bool,
+}
+
+impl Waiting {
+    fn is_enough(&self) -> bool {
+        self.urgent >= self.enough || self.jobs.len() >= LINGERING || self.closed
+    }
 }
 
 impl Queue {
@@ -102,12 +116,12 @@ impl Queue {
         if waiting.closed {
             return Err(StoreError::Closed);
         }
-        let urgent = job.done.is_some() || waiting.jobs.len() >= LINGERING;
-        // The writer sleeps before the first job, and then until one is urgent: no bell rings in between.
-        let rings = waiting.jobs.is_empty() || urgent && !waiting.urgent;
-        waiting.urgent |= urgent;
+        let was_enough = waiting.is_enough();
+        waiting.urgent += usize::from(job.done.is_some());
         waiting.closed = matches!(job.work, Work::Close);
         waiting.jobs.push(job);
+        // Waking the writer costs more than most jobs: the bell rings only for what it waits for.
+        let rings = mem::take(&mut waiting.asleep) || !was_enough && waiting.is_enough();
         drop(waiting);
         if rings {
             self.bell.notify_one();
@@ -116,16 +130,41 @@ impl Queue {
     }
 
     /// Takes everything there is into `jobs`, which must be empty; waits for it. False when nothing will come any more.
-    pub(super) fn take(&self, jobs: &mut Vec<Job>) -> bool {
-        let waiting = self.lock();
-        let idle = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.closed;
-        let waiting = self.bell.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
-        let lingers = |waiting: &mut Waiting| !waiting.urgent && !waiting.closed;
-        let (mut waiting, _) =
-            self.bell.wait_timeout_while(waiting, LINGER, lingers).unwrap_or_else(PoisonError::into_inner);
+    ///
+    /// Whoever was answered by the last commit is likely to be back soon. When `answered` and those who wait already are
+    /// more than wait now, the others get `patience` to come along: fewer, larger commits serve everybody sooner. One
+    /// session alone never waits.
+    pub(super) fn take(&self, jobs: &mut Vec<Job>, answered: usize, patience: Duration) -> bool {
+        let mut waiting = self.lock();
+        let expected = waiting.urgent + answered;
+        waiting = self.until_urgent(waiting);
+        if waiting.urgent > 0 {
+            waiting.enough = expected;
+            waiting = self.wait(waiting, patience.min(PATIENCE));
+        }
+        waiting.urgent = 0;
         mem::swap(&mut waiting.jobs, jobs);
-        waiting.urgent = false;
         !jobs.is_empty()
+    }
+
+    /// Waits until somebody waits, or events alone have lingered.
+    fn until_urgent<'a>(&'a self, mut waiting: MutexGuard<'a, Waiting>) -> MutexGuard<'a, Waiting> {
+        loop {
+            waiting.enough = 1;
+            waiting = self.wait(waiting, LINGER);
+            if !waiting.jobs.is_empty() || waiting.closed {
+                return waiting;
+            }
+            waiting.asleep = true;
+            let asleep = |waiting: &mut Waiting| waiting.asleep && !waiting.closed;
+            waiting = self.bell.wait_while(waiting, asleep).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until there is enough, at most so long.
+    fn wait<'a>(&self, waiting: MutexGuard<'a, Waiting>, at_most: Duration) -> MutexGuard<'a, Waiting> {
+        let too_few = |waiting: &mut Waiting| !waiting.is_enough();
+        self.bell.wait_timeout_while(waiting, at_most, too_few).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Nothing more is taken in; what is queued is still worked off.
@@ -137,5 +176,53 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::writer::nobody;
+
+    async fn job(queue: &Queue, urgent: bool) -> Job {
+        let done = urgent.then(|| oneshot::channel().0);
+        Job { origin: nobody(), events: Vec::new(), work: Work::Record, done, share: queue.share(0).await.unwrap() }
+    }
+
+    #[tokio::test]
+    async fn senders_wait_when_the_queue_is_full() {
+        let queue = Queue::new();
+        let full = queue.share(usize::MAX).await.unwrap();
+        assert_eq!(queue.room.available_permits(), 0, "one job may fill it, however large");
+        let next = queue.share(1);
+        tokio::pin!(next);
+        assert!(std::future::poll_fn(|context| std::task::Poll::Ready(next.as_mut().poll(context).is_pending())).await);
+        drop(full);
+        drop(next.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn everything_is_taken_in_order_and_nothing_after_the_end() {
+        let queue = Queue::new();
+        for urgent in [false, true, false] {
+            queue.push(job(&queue, urgent).await).unwrap();
+        }
+        let mut jobs = Vec::new();
+        assert!(queue.take(&mut jobs, 0, Duration::ZERO));
+        assert_eq!(jobs.iter().map(|job| job.done.is_some()).collect::<Vec<_>>(), [false, true, false]);
+        let late = job(&queue, true).await;
+        queue.close();
+        jobs.clear();
+        assert!(!queue.take(&mut jobs, 3, Duration::MAX));
+        assert_eq!(queue.push(late), Err(StoreError::Closed));
+    }
+
+    #[tokio::test]
+    async fn one_session_alone_never_waits_for_others() {
+        let queue = Queue::new();
+        queue.push(job(&queue, true).await).unwrap();
+        let mut jobs = Vec::new();
+        assert!(queue.take(&mut jobs, 0, Duration::MAX));
+        assert_eq!(queue.lock().enough, 1);
     }
 }

@@ -129,6 +129,11 @@ impl Reader {
         self.read(counts)
     }
 
+    /// Copies the store as of one moment into a new file, also while its server writes.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        self.read(|connection| connection.execute("VACUUM INTO ?", [path.to_string_lossy()]).map(drop))
+    }
+
     fn read<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         ask(&self.connection).map_err(|error| StoreError::read(&self.path, &error))
     }

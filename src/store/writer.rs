@@ -1,6 +1,10 @@
 //! The one thread that writes: takes what is queued, commits it as one transaction, then answers whoever waits.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
@@ -46,7 +50,10 @@ impl Writer {
         let mut jobs = Vec::new();
         // The file was made, or left behind, without waiting for the disk: settle it before anything is promised.
         let mut settled = false;
-        while self.queue.take(&mut jobs) {
+        let (mut answered, mut patience) = (0, Duration::ZERO);
+        while self.queue.take(&mut jobs, answered, patience) {
+            let start = Instant::now();
+            answered = jobs.iter().filter(|job| job.done.is_some()).count();
             if !settled && jobs.iter().any(|job| job.done.is_some()) {
                 self.write_back();
                 settled = true;
@@ -56,6 +63,8 @@ impl Writer {
                 // One job that cannot be written must not fail the others: each gets a transaction of its own.
                 Err(error) => self.one_by_one(&mut jobs, &error),
             }
+            // Waiting for more is worth a part of what a commit takes.
+            patience = start.elapsed() / 2;
             if self.logged >= LOG_OCTETS {
                 self.write_back();
             }
@@ -84,12 +93,15 @@ impl Writer {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut batch = Batch::new(&self.connection, &mut self.state, &self.holdings)?;
         if let Some((count, why)) = &self.lost {
-            let why = format!("{count} events before this one could not be written: {why}");
-            batch.write(Timestamp(0), Conn(0), 1, &Who::Unknown, &EventKind::Damaged { why })?;
+            let why = format!("{count} of the events before this one could not be written: {why}");
+            let time = jobs.first().map_or(Timestamp(0), |job| job.origin.time);
+            batch.write(time, Conn(0), 1, &Who::Unknown, &EventKind::Damaged { why })?;
         }
         jobs.iter().try_for_each(|job| batch.apply(job))?;
         batch.finish()?;
-        if self.state.seq - self.state.noted >= NOTE_EVENTS || jobs.iter().any(|job| matches!(job.work, Work::Close)) {
+        let unnoted = self.state.seq - self.state.noted;
+        let closing = || jobs.iter().any(|job| matches!(job.work, Work::Close));
+        if unnoted >= NOTE_EVENTS || unnoted > 0 && closing() {
             note(&self.connection, &mut self.state)?;
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;

@@ -1,37 +1,195 @@
-//! Events as people and programs read them, one at a time. Pure.
+//! Events as people and programs read them, one at a time, so that a trace can be followed live. Pure: text out, nothing printed.
+//! Nothing that a client sent reaches the text raw.
 
-use std::fmt::Write as _;
+mod states;
+mod transcript;
+mod visible;
 
-use crate::evidence::Timestamp;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
 
-/// `text` with control characters made visible (`\r`, `\n`, `\t`, `\x1b`), and what reorders or hides text (`\u{202e}`), so that
-/// nothing that a client sent can steer the terminal it is shown on. A backslash stays one: what was typed is shown as typed.
-pub fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '\r' => out.push_str("\\r"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\0'..='\x1f' | '\x7f' => {
-                let _ = write!(out, "\\x{:02x}", u32::from(letter));
-            }
-            '\u{80}'..='\u{9f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(letter));
-            }
-            _ => out.push(letter),
+use serde::Serialize;
+
+pub use visible::{json_visible, visible};
+
+use crate::{
+    evidence::{Conn, Event, EventKind, Timestamp, Who},
+    lab::{GroupName, Login, Protocol},
+};
+
+/// The most events that are kept of a connection while a trace of one student waits to learn whose it is.
+pub const MAX_WAITING: usize = 1_000;
+
+/// How a trace looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `C:` and `S:` lines under a heading per connection.
+    Transcript,
+    /// What each command does to the session's state, as MailHog logs it.
+    States,
+    /// One event a line, as JSON, with its group.
+    Ndjson,
+}
+
+/// What of a trace is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this group.
+    pub group: Option<GroupName>,
+    /// Only this student; of a connection whose student becomes known later, also what came before.
+    pub student: Option<Login>,
+}
+
+/// Renders one event after the other.
+#[derive(Debug)]
+pub struct Renderer {
+    format: Format,
+    filter: Filter,
+    look: Look,
+    open: BTreeMap<(GroupName, Conn), Open>,
+    /// The connection and student of the last heading.
+    heading: Option<(GroupName, Conn, Who)>,
+}
+
+/// How it is written, whatever the format.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Seconds east of UTC, for times of day.
+    pub utc_offset_secs: i32,
+    /// Whether to use colour.
+    pub colour: bool,
+}
+
+/// What a renderer knows of a connection under way.
+#[derive(Debug, Default)]
+struct Open {
+    protocol: Option<Protocol>,
+    peer: Option<SocketAddr>,
+    who: Who,
+    waiting: VecDeque<Event>,
+}
+
+/// An event with its group, as NDJSON has it.
+#[derive(Serialize)]
+struct Line<'a> {
+    group: &'a str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Renderer {
+    /// Nothing rendered yet.
+    pub fn new(format: Format, filter: Filter, look: Look) -> Self {
+        Self { format, filter, look, open: BTreeMap::new(), heading: None }
+    }
+
+    /// The event as lines, each with its line end; empty where there is nothing to show (yet).
+    pub fn render(&mut self, group: &GroupName, event: &Event) -> String {
+        if self.filter.group.as_ref().is_some_and(|only| only != group) {
+            return String::new();
+        }
+        let key = (group.clone(), event.conn);
+        self.learn(&key, event);
+        let text = match self.wanted(&key, event) {
+            None => String::new(),
+            Some(before) => before.iter().chain([event]).map(|event| self.one(&key, event)).collect(),
+        };
+        if let EventKind::Disconnected { .. } = event.kind {
+            self.open.remove(&key);
+        }
+        text
+    }
+
+    fn learn(&mut self, key: &(GroupName, Conn), event: &Event) {
+        if event.conn == Conn(0) {
+            return;
+        }
+        let open = self.open.entry(key.clone()).or_default();
+        if let EventKind::Connected { protocol, peer, .. } = &event.kind {
+            open.protocol = Some(*protocol);
+            open.peer = *peer;
+        }
+        if event.who != Who::Unknown {
+            open.who = event.who.clone();
         }
     }
-    out
+
+    /// What to show before the event, or nothing where the event is not wanted (yet).
+    fn wanted(&mut self, key: &(GroupName, Conn), event: &Event) -> Option<VecDeque<Event>> {
+        let Some(only) = &self.filter.student else {
+            return Some(VecDeque::new());
+        };
+        let Some(open) = self.open.get_mut(key) else {
+            let about = match &event.kind {
+                EventKind::Reset { student, .. } => student == only,
+                EventKind::Started { .. } | EventKind::Damaged { .. } => true,
+                EventKind::Connected { .. }
+                | EventKind::Command { .. }
+                | EventKind::LoggedIn { .. }
+                | EventKind::LoginFailed { .. }
+                | EventKind::Accepted { .. }
+                | EventKind::Retrieved { .. }
+                | EventKind::Deleted { .. }
+                | EventKind::Disconnected { .. } => event.who.student() == Some(only),
+            };
+            return about.then(VecDeque::new);
+        };
+        match &open.who {
+            Who::Student { login, .. } if login == only => Some(std::mem::take(&mut open.waiting)),
+            Who::Unknown => {
+                if open.waiting.len() == MAX_WAITING {
+                    open.waiting.pop_front();
+                }
+                open.waiting.push_back(event.clone());
+                None
+            }
+            Who::Student { .. } | Who::Instructor => {
+                open.waiting = VecDeque::new();
+                None
+            }
+        }
+    }
+
+    fn one(&mut self, key: &(GroupName, Conn), event: &Event) -> String {
+        let none = Open::default();
+        let open = self.open.get(key).unwrap_or(&none);
+        match self.format {
+            Format::Transcript => {
+                let who = if event.who == Who::Unknown { &open.who } else { &event.who };
+                let heading = Some((key.0.clone(), key.1, who.clone()));
+                let head = if event.conn == Conn(0) || self.heading == heading {
+                    String::new()
+                } else {
+                    transcript::heading(self.heading.is_some(), &key.0, event, who, open, self.look)
+                };
+                self.heading = heading;
+                head + &transcript::lines(&key.0, event, self.look)
+            }
+            Format::States => states::lines(event, open.protocol, open.peer, self.look),
+            Format::Ndjson => {
+                let line = Line { group: key.0.as_str(), event };
+                json_visible(&serde_json::to_string(&line).expect("events are plain values")) + "\n"
+            }
+        }
+    }
 }
 
 /// `10:32:05`, so many seconds east of UTC.
 pub fn time_of_day(at: Timestamp, utc_offset_secs: i32) -> String {
     let secs = (at.0.div_euclid(1_000_000) + i64::from(utc_offset_secs)).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", secs / 3_600, secs / 60 % 60, secs % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_knows_its_zone() {
+        assert_eq!(time_of_day(Timestamp(0), 3_600), "01:00:00");
+        assert_eq!(time_of_day(Timestamp(-1), 0), "23:59:59");
+        assert_eq!(time_of_day(Timestamp(86_399_999_999), -3_600), "22:59:59");
+    }
 }

@@ -1,5 +1,6 @@
 //! The one integration-test binary: a module per subject.
 
+mod class;
 mod cli;
 mod clients;
 mod layers;

@@ -373,6 +373,30 @@ async fn a_damaged_file_is_an_error_and_never_a_panic() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_written_fails_alone_and_the_record_says_so() {
+    let (_folder, path) = place();
+    let store = Store::open(&path).unwrap();
+    let meddler = Connection::open(&path).unwrap();
+    let trap = "CREATE TRIGGER trap BEFORE INSERT ON message WHEN NEW.content = CAST('trap' AS BLOB) BEGIN SELECT RAISE(ABORT, 'sprung'); END";
+    meddler.execute_batch(trap).unwrap();
+    let deliver = async |content: &str| {
+        store.deliver(origin(1, student("ana")), vec![command("DATA")], envelope(&["ben"], content), None).await
+    };
+    let (before, trapped, after) = tokio::join!(deliver("a"), deliver("trap"), deliver("b"));
+    assert_eq!((before, after), (Ok(()), Ok(())));
+    assert!(trapped.unwrap_err().to_string().contains("sprung"));
+    store.flush().await.unwrap();
+    let uids: Vec<Uid> = store.entries(&login("ben")).unwrap().iter().map(|entry| entry.uid).collect();
+    assert_eq!((uids, store.mailboxes()[0].count), (vec![Uid(1), Uid(2)], 2));
+    let damage = |event: Event| match event.kind {
+        EventKind::Damaged { why } => Some(why),
+        _ => None,
+    };
+    let said: Vec<String> = events(&path, 0).into_iter().filter_map(damage).collect();
+    assert_eq!(said, ["1 of the events before this one could not be written: sprung"]);
+}
+
+#[tokio::test]
 async fn the_file_reads_in_any_sqlite_client() {
     let (_folder, path) = place();
     let store = Store::open(&path).unwrap();

@@ -16,7 +16,7 @@ use crate::{
         naming::Shell,
         output::Output,
     },
-    control::{Client, Status},
+    control::{Client, ServerStatus, Status},
     engine::embedded::Embedded,
     evidence::Injected,
     inject::{self, Due},
@@ -42,8 +42,11 @@ pub fn run(shell: &Shell, args: &Inject) -> Result<Exit, Error> {
     super::runtime()?.block_on(async {
         let not_up = || Error::NotUp { name: opened.lab.name.clone() };
         let status = engine.status().await?.ok_or_else(not_up)?;
-        let before = if args.again { BTreeMap::new() } else { injected(&status) };
-        let mut due = due(&opened.lab, &status, &before);
+        let mut due = if args.again {
+            every(&opened.lab, &status, &BTreeMap::new())
+        } else {
+            due(&opened.lab, &engine.client()?).await?
+        };
         due.retain(|due| args.mail.as_deref().is_none_or(|mail| due.injected.mail.as_str() == mail));
         let total = due.len();
         let undelivered = send(shell.out, &Arc::new(opened.lab), &opened.key, engine.client()?, due).await;
@@ -57,16 +60,22 @@ pub fn run(shell: &Shell, args: &Inject) -> Result<Exit, Error> {
     })
 }
 
-/// What each server has got already.
-pub fn injected(status: &Status) -> BTreeMap<GroupName, BTreeSet<Injected>> {
-    let of = |server: &crate::control::ServerStatus| {
-        (server.config.group.clone(), server.injected.iter().cloned().collect())
+/// The copies that the servers that run have to get and have not got in their current runs.
+pub async fn due(lab: &Lab, client: &Client) -> Result<Vec<Due>, Error> {
+    if lab.mails.is_empty() {
+        return Ok(Vec::new());
+    }
+    let status = client.status(true).await?;
+    let of = |server: &ServerStatus| {
+        let injected = server.injected.iter().flatten().cloned().collect();
+        (server.config.group.clone(), injected)
     };
-    status.servers.iter().map(of).collect()
+    let before = status.servers.iter().map(of).collect();
+    Ok(every(lab, &status, &before))
 }
 
 /// The copies that the servers that run have to get and have not got `before`.
-pub fn due(lab: &Lab, status: &Status, before: &BTreeMap<GroupName, BTreeSet<Injected>>) -> Vec<Due> {
+fn every(lab: &Lab, status: &Status, before: &BTreeMap<GroupName, BTreeSet<Injected>>) -> Vec<Due> {
     let none = BTreeSet::new();
     let runs = |group: &GroupName| status.servers.iter().any(|server| server.config.group == *group);
     let groups = lab.groups.iter().filter(|group| runs(&group.name));

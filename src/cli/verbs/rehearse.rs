@@ -1,6 +1,84 @@
-//! `labctl rehearse`
-use crate::cli::{args::Rehearse, error::Error, exit::Exit, naming::Shell};
-/// Not yet.
-pub fn run(_: &Shell, _: &Rehearse) -> Result<Exit, Error> {
-    Ok(Exit::Done)
+//! `labctl rehearse`: is the marking right? The matrix of what each solution gives, whole and with each step left out.
+
+use serde_json::{Value, json};
+
+use super::runtime;
+use crate::{
+    cli::{
+        args::Rehearse,
+        error::{Error, count},
+        exit::Exit,
+        labfile,
+        naming::Shell,
+    },
+    lab::{Key, Lab},
+    rehearse::{self, Rehearsal, Row},
+};
+
+/// Plays everything, prints the matrix, leaves nothing behind.
+pub fn run(shell: &Shell, args: &Rehearse) -> Result<Exit, Error> {
+    let located = shell.locate(args.lab.as_deref())?;
+    let lab = labfile::read(shell.out, &located.source)?;
+    let folder = tempfile::Builder::new().prefix("labctl-rehearse-").tempdir();
+    let folder = folder.map_err(Error::file("make a folder in", std::env::temp_dir()))?;
+    // Any key does: what is rehearsed is the lab, not the class, and the lab may never have been up.
+    let key = Key(*b"a rehearsal needs no secret key.");
+    let mut bar = None;
+    let mut progress = |_, of| bar.get_or_insert_with(|| shell.out.progress("plays", of)).step();
+    let rehearsal = runtime()?.block_on(rehearse::run(&lab, &key, folder.path(), &mut progress))?;
+    if let Some(bar) = bar {
+        bar.finish();
+    }
+    if args.json {
+        shell.out.json(&as_json(&lab, &rehearsal))?;
+    } else {
+        show(shell, &lab, &rehearsal)?;
+    }
+    Ok(if rehearsal.passed() { Exit::Done } else { Exit::Rehearsal })
+}
+
+fn show(shell: &Shell, lab: &Lab, rehearsal: &Rehearsal) -> Result<(), Error> {
+    let rows: Vec<Vec<String>> = rehearsal.rows.iter().map(cells).collect();
+    shell.out.table(&["exercise", "solution", "idle student", "without each step", "right"], &rows)?;
+    let wrong: Vec<&Row> = rehearsal.rows.iter().filter(|row| !row.problems.is_empty()).collect();
+    for row in &wrong {
+        for problem in &row.problems {
+            shell.out.problem(format!("exercise `{}`: {problem}", row.id), None);
+        }
+    }
+    let verdict = if wrong.is_empty() { "is marked right" } else { "is not marked right" };
+    let plays = rehearsal.rows.iter().map(|row| row.steps.len()).sum::<usize>() + 2;
+    shell.out.note(format!(
+        "lab `{}` {verdict}: {}, {}",
+        lab.name,
+        count(rehearsal.rows.len(), "exercise"),
+        count(plays, "play")
+    ));
+    Ok(())
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let cost = row.steps.iter().filter(|step| step.cost).count();
+    vec![
+        row.id.to_string(),
+        if row.solved { "given" } else { "not given" }.into(),
+        if row.idle { "not given" } else { "given" }.into(),
+        format!("not given {cost} of {}", row.steps.len()),
+        if row.problems.is_empty() { "✓ yes" } else { "✗ no" }.into(),
+    ]
+}
+
+fn as_json(lab: &Lab, rehearsal: &Rehearsal) -> Value {
+    let step = |step: &rehearse::LeftOut| json!({ "step": step.step, "given": !step.cost });
+    let row = |row: &Row| {
+        json!({
+            "id": row.id,
+            "solution": row.solved,
+            "idle": !row.idle,
+            "without": row.steps.iter().map(step).collect::<Vec<_>>(),
+            "problems": row.problems,
+        })
+    };
+    let exercises: Vec<Value> = rehearsal.rows.iter().map(row).collect();
+    json!({ "version": 1, "lab": lab.name, "passed": rehearsal.passed(), "exercises": exercises })
 }

@@ -40,8 +40,7 @@ pub fn run(shell: &Shell, args: &Reset) -> Result<Exit, Error> {
         let client = engine.client()?;
         let reset = control::Reset { students, whole_group: whom.student().is_none() };
         client.reset(&group.name, &reset).await?;
-        let status = engine.status().await?.ok_or_else(not_up)?;
-        let mut due = inject::due(&lab, &status, &inject::injected(&status));
+        let mut due = inject::due(&lab, &client).await?;
         due.retain(|due| due.group == group.name);
         due.retain(|due| whom.student().is_none() || due.injected.student.as_ref() == whom.student());
         let undelivered = inject::send(shell.out, &lab, &opened.key, client, due).await;

@@ -1,6 +1,103 @@
-//! `labctl trace`
-use crate::cli::{args::Trace, error::Error, exit::Exit, naming::Shell};
-/// Not yet.
-pub fn run(_: &Shell, _: &Trace) -> Result<Exit, Error> {
+//! `labctl trace`: what went over the wire, from the stores; with `--follow` also what comes.
+
+use std::ops::ControlFlow;
+
+use tokio::sync::mpsc;
+
+use crate::{
+    cli::{
+        args::{Trace as Args, TraceFormat},
+        error::Error,
+        exit::Exit,
+        naming::{Opened, Shell, Whom},
+        output::Output,
+    },
+    engine::embedded::Embedded,
+    evidence::{Event, Seq},
+    lab::GroupName,
+    store::Reader,
+    trace::{Filter, Format, Look, Renderer},
+};
+
+/// Events that may wait to be printed.
+const WAITING: usize = 1_024;
+
+/// Shows what went over the wire, group by group; then what comes, as it comes.
+pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
+    let opened = shell.open(args.lab.as_deref())?;
+    let whom = args.who.as_deref().map(|name| Whom::find(&opened.lab, name)).transpose()?;
+    let filter = Filter {
+        group: whom.as_ref().map(|whom| whom.group(&opened.lab).name.clone()),
+        student: whom.as_ref().and_then(Whom::student).cloned(),
+    };
+    let groups: Vec<GroupName> = match &filter.group {
+        Some(group) => vec![group.clone()],
+        None => opened.lab.groups.iter().map(|group| group.name.clone()).collect(),
+    };
+    let format = match (args.json, args.format) {
+        (true, _) | (false, TraceFormat::Json) => Format::Ndjson,
+        (false, TraceFormat::Transcript) => Format::Transcript,
+        (false, TraceFormat::States) => Format::States,
+    };
+    let words = shell.out.words();
+    let look = Look { utc_offset_secs: words.utc_offset_secs, colour: shell.out.is_colored() };
+    let mut printer = Printer { out: shell.out, renderer: Renderer::new(format, filter, look) };
+    if !args.follow {
+        for group in &groups {
+            printer.print_stored(&opened, group)?;
+        }
+        return Ok(Exit::Done);
+    }
+    super::runtime()?.block_on(follow(&mut printer, &opened, &groups))?;
     Ok(Exit::Done)
+}
+
+struct Printer {
+    out: Output,
+    renderer: Renderer,
+}
+
+impl Printer {
+    /// Prints what the group's store has; the number of its last event.
+    fn print_stored(&mut self, opened: &Opened, group: &GroupName) -> Result<Seq, Error> {
+        let path = opened.dir.store(group);
+        if !path.exists() {
+            return Ok(Seq(0));
+        }
+        let mut printed = Ok(());
+        let last = Reader::open(&path)?.events(Seq(0), &mut |event| {
+            printed = self.print(group, &event);
+            if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        printed.map(|()| last)
+    }
+
+    fn print(&mut self, group: &GroupName, event: &Event) -> Result<(), Error> {
+        let text = self.renderer.render(group, event);
+        if text.is_empty() { Ok(()) } else { self.out.data(&text) }
+    }
+}
+
+async fn follow(printer: &mut Printer, opened: &Opened, groups: &[GroupName]) -> Result<(), Error> {
+    let engine = Embedded::new(opened.dir.clone());
+    engine.status().await?.ok_or_else(|| Error::NotUp { name: opened.lab.name.clone() })?;
+    let client = engine.client()?;
+    let (send, mut receive) = mpsc::channel(WAITING);
+    for group in groups {
+        let last = printer.print_stored(opened, group)?;
+        let mut events = client.follow(group, last).await?;
+        let (send, group) = (send.clone(), group.clone());
+        tokio::spawn(async move {
+            while let Ok(Some(event)) = events.next().await {
+                if send.send((group.clone(), event)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    drop(send);
+    while let Some((group, event)) = receive.recv().await {
+        printer.print(&group, &event)?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `labctl up`: reads the lab, looks at what runs, plans, performs, and sends the lab's mail. Run again, it changes only what
 //! the lab file changed; whatever it was stopped in the middle of, it goes on from there.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -124,10 +124,11 @@ impl Work {
         }
         let status = if steps.is_empty() { before } else { engine.status().await? };
         let (mut sent, mut undelivered) = (0, Vec::new());
-        if let (Some(status), false) = (&status, args.no_inject) {
-            let due = inject::due(&self.lab, status, &inject::injected(status));
+        if !args.no_inject {
+            let client = engine.client()?;
+            let due = inject::due(&self.lab, &client).await?;
             sent = due.len();
-            undelivered = inject::send(self.out, &self.lab, &self.key, engine.client()?, due).await;
+            undelivered = inject::send(self.out, &self.lab, &self.key, client, due).await;
             sent -= undelivered.len();
         }
         if let (Some(status), false) = (&status, args.json) {
@@ -204,31 +205,34 @@ impl Work {
     }
 }
 
-/// What to type next, as the first student: lines that work.
+/// What to type next, as the first student and as the instructor: lines that work.
 fn next(student: &Student, lab: &str) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "labctl".into());
     let telnet = |protocol| {
-        let address = student.endpoints.get(&protocol)?;
-        let (host, port) = address.rsplit_once(':')?;
+        let (host, port) = student.endpoints.get(&protocol)?.rsplit_once(':')?;
         Some(format!("telnet {} {port}", host.trim_matches(['[', ']'])))
     };
-    let lines: BTreeMap<Protocol, String> =
-        Protocol::ALL.into_iter().filter_map(|protocol| Some((protocol, telnet(protocol)?))).collect();
-    let line = |protocol| lines.get(&protocol).map_or("", String::as_str);
+    let (login, password) = (&student.login, &student.password);
+    let as_student = [
+        (telnet(Protocol::Smtp), "send a mail: EHLO, MAIL, RCPT, DATA".to_owned()),
+        (telnet(Protocol::Pop3), format!("read it: USER {login}, PASS {password}")),
+    ];
+    let as_instructor = [
+        (Some(format!("{program} credentials {lab}")), "everybody's addresses and passwords".to_owned()),
+        (Some(format!("{program} trace --lab {lab} -f")), "what goes over the wire".to_owned()),
+        (Some(format!("{program} report {lab}")), "marks".to_owned()),
+    ];
+    let width = as_student.iter().chain(&as_instructor).filter_map(|(line, _)| line.as_ref()).map(String::len).max();
+    let width = width.unwrap_or(0);
+    let lines = |lines: &[(Option<String>, String)]| {
+        let line =
+            |(line, what): &(Option<String>, String)| line.as_ref().map(|line| format!("  {line:<width$}  {what}\n"));
+        lines.iter().filter_map(line).collect::<String>()
+    };
     format!(
-        "\nnext, as student `{login}` of group `{group}`:\n  \
-           {smtp:<28} send a mail: EHLO, MAIL, RCPT, DATA\n  \
-           {pop3:<28} read it: USER {login}, PASS {password}\n\
-         and as the instructor:\n  \
-           {credentials:<28} everybody's addresses and passwords\n  \
-           {trace:<28} what goes over the wire\n  \
-           {report:<28} marks",
-        login = student.login,
-        group = student.group,
-        password = student.password,
-        smtp = line(Protocol::Smtp),
-        pop3 = line(Protocol::Pop3),
-        credentials = format!("labctl credentials {lab}"),
-        trace = format!("labctl trace --lab {lab} -f"),
-        report = format!("labctl report {lab}"),
+        "\nnext, as student `{login}` of group `{}`:\n{}and as the instructor:\n{}",
+        student.group,
+        lines(&as_student),
+        lines(&as_instructor).trim_end()
     )
 }

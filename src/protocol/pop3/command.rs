@@ -7,6 +7,7 @@ use super::reply::Reply;
 use crate::{
     evidence::{EventKind, State, kept_line, kept_reply, masked},
     lab::Leniency,
+    protocol::open_words_of_auth,
 };
 
 /// The longest text of a client's that a reply or an event's verb repeats, in characters, so that no reply passes the 512
@@ -90,7 +91,7 @@ impl Verb {
             Self::User => ("USER", Authorization, (1, 1), "USER name", 2),
             Self::Pass => ("PASS", Authorization, (1, usize::MAX), "PASS password", 1),
             Self::Apop => ("APOP", Authorization, (2, 2), "APOP name digest", 2),
-            Self::Auth => ("AUTH", Authorization, (0, usize::MAX), "AUTH mechanism", 2),
+            Self::Auth => ("AUTH", Authorization, (0, usize::MAX), "AUTH mechanism", 1),
             Self::Capa => ("CAPA", Anywhere, (0, 0), "CAPA", usize::MAX),
             Self::Stat => ("STAT", Transaction, (0, 0), "STAT", usize::MAX),
             Self::List => ("LIST", Transaction, (0, 1), "LIST or LIST number", usize::MAX),
@@ -190,7 +191,8 @@ pub enum Suspicion {
     None,
     /// Before USER: what follows the first word may be one.
     Arguments,
-    /// Right after USER: the password typed without PASS is the likeliest mistake of all.
+    /// Right after USER the password typed without PASS is the likeliest mistake of all; after a login that was refused it
+    /// is what may come again, or what the refused AUTH would have asked for.
     Everything,
 }
 
@@ -200,7 +202,9 @@ impl Heard {
         let octets = line.octets.len() as u64 + if line.crlf { 2 } else { 1 };
         if let Some(verb) = line.verb {
             let rule = verb.rule();
-            return Self { verb: rule.name.into(), line: masked(line.octets, rule.open_words), octets };
+            let of_auth = (verb == Verb::Auth).then(|| open_words_of_auth(line.arguments().next()));
+            let open_words = of_auth.unwrap_or(rule.open_words);
+            return Self { verb: rule.name.into(), line: masked(line.octets, open_words), octets };
         }
         let glued = line.first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"PASS"));
         let first = || echo(line.first).to_uppercase();

@@ -46,6 +46,8 @@ pub struct Session {
     /// APOP's timestamp, where the greeting had one.
     timestamp: Option<String>,
     errors: usize,
+    /// A login was tried: until one succeeds, a line that is no command may be its password.
+    login_tried: bool,
     stage: Stage,
 }
 
@@ -120,9 +122,10 @@ impl Stage {
         }
     }
 
-    const fn suspicion(&self) -> Suspicion {
+    const fn suspicion(&self, login_tried: bool) -> Suspicion {
         match self {
             Self::Authorization { claim: Some(_) } => Suspicion::Everything,
+            Self::Authorization { claim: None } if login_tried => Suspicion::Everything,
             Self::Fresh | Self::Authorization { claim: None } | Self::Opening { .. } => Suspicion::Arguments,
             Self::Transaction(_) | Self::Fetching { .. } | Self::Updating { .. } | Self::Closed => Suspicion::None,
         }
@@ -132,7 +135,7 @@ impl Stage {
 impl Session {
     /// A session that has not greeted yet.
     pub const fn new(peer: Peer) -> Self {
-        Self { peer, timestamp: None, errors: 0, stage: Stage::Fresh }
+        Self { peer, timestamp: None, errors: 0, login_tried: false, stage: Stage::Fresh }
     }
 
     /// Takes what came and appends what follows to `out`, which the caller has cleared.
@@ -183,7 +186,8 @@ impl Session {
         let Some(place) = self.stage.place() else { return };
         let before = self.stage.state();
         let line = Line::of(octets, crlf);
-        let heard = Heard::of(&line, self.stage.suspicion());
+        let heard = Heard::of(&line, self.stage.suspicion(self.login_tried));
+        self.login_tried |= matches!(line.verb, Some(Verb::User | Verb::Pass | Verb::Apop | Verb::Auth));
         match line.may_come(place, self.peer.config.leniency) {
             Ok(verb) => self.obey(Command { verb, line, heard: &heard }, out),
             Err(reply) => {

@@ -113,6 +113,7 @@ impl Session {
         }
         out.events.push(EventKind::LoggedIn { mailbox: login.clone(), mechanism });
         self.login = Some(login);
+        self.auth_refused = false;
         self.tell("auth", now, out);
     }
 

@@ -2,10 +2,16 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::evidence::{State, kept_line, masked};
+use crate::{
+    evidence::{State, kept_line, masked},
+    protocol::open_words_of_auth,
+};
 
 /// The longest word that an event keeps as the verb of an unknown command, in characters.
 pub const VERB_KEPT: usize = 32;
+
+/// The verb that a password may be glued to.
+const PASS: &str = "PASS";
 
 /// What the client wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +122,12 @@ impl<'a> Command<'a> {
     /// The line as an event may keep it.
     pub fn kept(&self, line: &[u8]) -> String {
         match self.name.as_ref() {
-            "AUTH" | "APOP" => masked(line, 2),
+            "AUTH" => {
+                masked(line, open_words_of_auth(self.argument.split_ascii_whitespace().next().map(str::as_bytes)))
+            }
+            "APOP" | "USER" => masked(line, 2),
+            // The password came without a blank: `PASSUsuario1`
+            "PASS" if self.verb == Verb::Unknown => "PASS ***".to_owned(),
             // `PASS`, and what was meant for `AUTH`: `AUTH=PLAIN …`
             _ if self.holds_secret() => masked(line, 1),
             _ => kept_line(line),
@@ -131,6 +142,9 @@ impl<'a> Command<'a> {
 
 fn first_word(line: &str) -> Arc<str> {
     let word = line.split_ascii_whitespace().next().unwrap_or("");
+    if word.len() > PASS.len() && word.get(..PASS.len()).is_some_and(|head| head.eq_ignore_ascii_case(PASS)) {
+        return PASS.into();
+    }
     word.chars().take(VERB_KEPT).map(|c| c.to_ascii_uppercase()).collect::<String>().into()
 }
 
@@ -197,7 +211,12 @@ mod tests {
         assert_eq!(kept("AUTH PLAIN AHVzZXIxAFVzdWFyaW8x"), "AUTH PLAIN ***");
         assert_eq!(kept("APOP user1 c4c9334bac560ecc979e58001b3e22fb"), "APOP user1 ***");
         assert_eq!(kept("AUTH=PLAIN AHVzZXIxAFVzdWFyaW8x"), "AUTH=PLAIN ***");
-        assert_eq!(kept(" AUTH PLAIN AHVzZXIxAFVzdWFyaW8x"), "AUTH PLAIN ***");
+        assert_eq!(kept(" AUTH PLAIN AHVzZXIxAFVzdWFyaW8x"), "AUTH ***");
+        assert_eq!(kept("AUTH AHVzZXIxAFVzdWFyaW8x"), "AUTH ***");
+        assert_eq!(kept("auth cram-md5"), "auth cram-md5");
+        assert_eq!(kept("passUsuario1"), "PASS ***");
+        assert_eq!(kept(" pass Usuario1"), "PASS ***");
+        assert_eq!(kept("USER user1 Usuario1"), "USER user1 ***");
         assert_eq!(kept("MAIL FROM:<user1>"), "MAIL FROM:<user1>");
     }
 }

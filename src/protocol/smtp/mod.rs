@@ -40,15 +40,22 @@ use super::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line};
 /// What SIZE, BODY and SMTPUTF8 add to the longest MAIL command, in octets (RFC 1870 3, RFC 6152 2, RFC 6531 3.1).
 pub const MAIL_LINE_MORE: usize = 26 + 17 + 10;
 
+/// What the parameter AUTH adds to that where AUTH is offered, in octets (RFC 4954 3).
+pub const MAIL_AUTH_MORE: usize = 500;
+
 /// The longest AUTH command or response, in octets with CRLF (RFC 4954 4).
 pub const AUTH_LINE: usize = 12_288;
 
 /// How the octets of an SMTP connection are framed: with lines as long as the longest that may come. The session itself
 /// refuses those that are too long where they come.
 pub fn framing(peer: &Peer) -> line::Limits {
-    let longest = peer.config.limits.line + MAIL_LINE_MORE;
-    let longest = if reply::offers(&peer.dialect, "AUTH") { longest.max(AUTH_LINE) } else { longest };
-    line::Limits::of(&peer.config, longest)
+    let offers_auth = reply::offers(&peer.dialect, "AUTH");
+    let longest = peer.config.limits.line + mail_line_more(offers_auth);
+    line::Limits::of(&peer.config, if offers_auth { longest.max(AUTH_LINE) } else { longest })
+}
+
+const fn mail_line_more(offers_auth: bool) -> usize {
+    MAIL_LINE_MORE + if offers_auth { MAIL_AUTH_MORE } else { 0 }
 }
 
 /// One SMTP connection.
@@ -176,6 +183,9 @@ impl Session {
                 before: self.state(),
             }
         };
+        if !response {
+            self.auth_refused = command.holds_secret();
+        }
         if length > self.longest(command.verb) {
             self.line_too_long(now, out);
         } else if !crlf && !self.peer.config.leniency.line_feed {
@@ -187,7 +197,6 @@ impl Session {
         } else if response {
             self.tell("unknown.response", now, out);
         } else {
-            self.auth_refused = command.holds_secret() && self.login.is_none();
             self.command(&command, octets, now, out);
         }
         if out.action.is_some() {
@@ -203,7 +212,7 @@ impl Session {
         match (&self.stage, verb) {
             (Stage::Auth(_), _) => line.max(AUTH_LINE),
             (_, Verb::Auth) if self.offers_auth => line.max(AUTH_LINE),
-            (_, Verb::Mail) => line + MAIL_LINE_MORE,
+            (_, Verb::Mail) => line + mail_line_more(self.offers_auth),
             _ => line,
         }
     }
@@ -307,9 +316,9 @@ impl Session {
         Seen { verb: special.map_or_else(|| verb.into(), Arc::clone), line, octets, before: self.state() }
     }
 
-    /// Counts a refusal, closes after too many, and records the command with its reply.
+    /// Counts a refusal that is the client's fault, closes after too many, and records the command with its reply.
     fn finish(&mut self, seen: Seen, now: Now, out: &mut Output) {
-        if matches!(out.reply.first(), Some(b'4' | b'5')) {
+        if out.reply.first() == Some(&b'5') {
             self.errors += 1;
             if self.errors > self.peer.config.limits.errors {
                 out.reply.clear();

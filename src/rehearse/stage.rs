@@ -1,0 +1,157 @@
+//! Where plays are performed: one made-up group with a server of its own for each play.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Zoned;
+
+use super::{
+    Play, Played,
+    player::{self, PlayError, Step},
+};
+use crate::{
+    evidence::Seq,
+    inject::{self, Undelivered, compose, dialogue},
+    lab::{Exercise, Group, Key, Lab, Protocol, Student, template::Person},
+    marking::{Marker, StudentMarks},
+    plan::{
+        address::{Addressing, Numbers},
+        resolve,
+    },
+    server::{Server, ServerError},
+    store::{Reader, StoreError},
+};
+
+/// How long a server may take to end after a play: nothing is under way then but what a left-out step left hanging.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Octets of the pipe between labctl and its own server.
+const PIPE: usize = 64 << 10;
+
+/// Why a rehearsal could not be carried out; a lab that is marked wrongly is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The lab has nobody to play.
+    #[error("lab `{0}` has no students: a rehearsal plays the first one of its class")]
+    NoStudent(String),
+    /// A server did not start.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The lab's mail could not be injected.
+    #[error(transparent)]
+    Inject(#[from] Undelivered),
+    /// A play came to no end.
+    #[error("a play failed: {0}")]
+    Play(String),
+}
+
+/// What every play shares.
+pub(super) struct Stage {
+    lab: Lab,
+    key: Key,
+    folder: PathBuf,
+}
+
+impl Stage {
+    /// A stage for the first group of the lab that has students.
+    pub(super) fn new(lab: &Lab, key: &Key, folder: &Path) -> Result<Self, StageError> {
+        let group = lab.groups.iter().find(|group| !group.students.is_empty());
+        let group = group.ok_or_else(|| StageError::NoStudent(lab.name.to_string()))?.clone();
+        let lab = Lab { groups: vec![group], ..lab.clone() };
+        Ok(Self { lab, key: key.clone(), folder: folder.to_owned() })
+    }
+
+    fn group(&self) -> &Group {
+        &self.lab.groups[0]
+    }
+
+    fn student(&self) -> &Student {
+        &self.group().students[0]
+    }
+
+    /// The steps of each script of an exercise's solution, filled in for the student.
+    pub(super) fn steps(&self, exercise: &Exercise) -> Vec<Vec<Step>> {
+        let person =
+            Person { lab: &self.lab, group: self.group(), student: Some(self.student()), key: &self.key, mail: None };
+        exercise.solution.iter().map(|script| player::steps(script, &|template| person.fill(template))).collect()
+    }
+
+    /// Performs one play from the injected mail to the marks.
+    pub(super) async fn perform(&self, number: usize, play: &Play) -> Result<Played, StageError> {
+        let mut numbers = Numbers::default();
+        numbers.assign(&self.lab);
+        let config = resolve::servers(&self.lab, &self.key, Addressing::Ephemeral, &numbers).remove(0);
+        let store = self.folder.join(format!("{number}.sqlite"));
+        let server = Server::start(config, &store).await?;
+        self.inject(&server).await?;
+
+        let mut otherwise = BTreeMap::new();
+        for index in &play.exercises {
+            let last = play.exercises.last() == Some(index);
+            let left_out = play.left_out.filter(|_| last);
+            if let Err(problem) = self.exercise(&server, &self.lab.exercises[*index], left_out).await {
+                otherwise.insert(*index, problem.to_string());
+            }
+        }
+        server.stop(DRAIN).await?;
+        Ok((self.mark(&store)?, otherwise))
+    }
+
+    /// Injects the lab's mail as `up` does, one copy after the other, so that the messages' numbers are the lab's order.
+    async fn inject(&self, server: &Server) -> Result<(), StageError> {
+        for due in inject::due(&self.lab, self.group(), &BTreeSet::new()) {
+            let Some(letter) = compose::letter(&self.lab, &self.key, &due, &Zoned::now()) else { continue };
+            let (ours, theirs) = tokio::io::duplex(PIPE);
+            let (_, sent) = tokio::join!(server.inject(theirs, due.injected.clone()), dialogue::send(ours, &letter));
+            sent.map_err(|problem| Undelivered { due, problem })?;
+        }
+        Ok(())
+    }
+
+    /// The marks that the record of one play gives the student.
+    fn mark(&self, store: &Path) -> Result<StudentMarks, StageError> {
+        let reader = Reader::open(store)?;
+        let mut marker = Marker::new(&self.lab, self.group(), &self.key);
+        let mut content =
+            |id| reader.message(id).ok().flatten().map(|message| message.octets[message.trace_octets..].to_vec());
+        reader.events(Seq(0), &mut |event| {
+            marker.take(&event, &mut content);
+            ControlFlow::Continue(())
+        })?;
+        let marks = marker.marks().into_iter().find(|marks| marks.login == self.student().login);
+        marks.ok_or_else(|| StageError::NoStudent(self.lab.name.to_string()))
+    }
+
+    /// Plays one exercise's solution; connections that a script holds stay open until its end.
+    async fn exercise(
+        &self,
+        server: &Server,
+        exercise: &Exercise,
+        left_out: Option<(usize, usize)>,
+    ) -> Result<(), PlayError> {
+        let mut held = Vec::new();
+        for (index, (script, steps)) in exercise.solution.iter().zip(self.steps(exercise)).enumerate() {
+            let address = self.endpoint(server, script.protocol);
+            let without = left_out.filter(|(script, _)| *script == index).map(|(_, step)| step);
+            let judged = left_out.is_none();
+            held.extend(player::play(script.protocol, address, &steps, without, judged).await?);
+        }
+        Ok(())
+    }
+
+    fn endpoint(&self, server: &Server, protocol: Protocol) -> SocketAddr {
+        let own = |endpoint: &crate::lab::server::Endpoint| {
+            endpoint.protocol == protocol && endpoint.student.as_ref() == Some(&self.student().login)
+        };
+        let endpoints = server.endpoints();
+        endpoints.into_iter().find(own).expect("every student has an endpoint for every protocol").address
+    }
+}

@@ -1,0 +1,120 @@
+//! One student's marks in words: every verdict with what proves it or what is missing, the closest attempt, and the lab's hint.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::sign;
+use crate::{
+    evidence::Seq,
+    marking::{CheckMark, Mark, StudentMarks, Verdict, words::Words},
+    trace::visible,
+};
+
+/// Explains every verdict of a student.
+pub fn words(student: &StudentMarks, words: Words, colour: bool) -> String {
+    let lang = words.lang;
+    let name = student.name.as_ref().map_or_else(|| student.login.to_string(), |name| visible(name));
+    let mut out = format!(
+        "{name} (`{}`, {} `{}`): {} {} {} {}\n",
+        student.login,
+        lang.pick("group", "grupo"),
+        student.group,
+        student.points,
+        lang.pick("of", "de"),
+        student.out_of,
+        lang.pick("points", "puntos"),
+    );
+    let mut session = None;
+    for mark in &student.exercises {
+        if session != Some(mark.exercise.session) {
+            session = Some(mark.exercise.session);
+            let _ = write!(out, "\n{} {}\n", lang.pick("Session", "Sesión"), mark.exercise.session);
+        }
+        explain(mark, words, colour, &mut out);
+    }
+    out
+}
+
+fn explain(mark: &Mark, words: Words, colour: bool, out: &mut String) {
+    let style = if colour { style(mark.verdict) } else { Style::new() };
+    let title = visible(mark.exercise.title.in_language(words.lang.code()));
+    let (of, points) = (words.lang.pick("of", "de"), words.lang.pick("points", "puntos"));
+    let _ = writeln!(
+        out,
+        "{style}{} {}{style:#} {title} ({} {of} {} {points})",
+        sign(mark),
+        mark.exercise.id,
+        mark.points,
+        mark.exercise.points
+    );
+    if let Some(after) = words.after(mark) {
+        let _ = writeln!(out, "    {after}");
+    }
+    for check in &mark.checks {
+        explain_check(check, words, out);
+    }
+    let hint = visible(mark.exercise.hint.in_language(words.lang.code()));
+    if mark.verdict == Verdict::Missing && !hint.is_empty() {
+        let _ = writeln!(out, "    {}: {hint}", words.lang.pick("hint", "pista"));
+    }
+}
+
+fn explain_check(check: &CheckMark, words: Words, out: &mut String) {
+    let (sign, lang) = (check_sign(check.verdict), words.lang);
+    if check.verdict == Verdict::Done {
+        let events = check.proofs.iter().flat_map(|proof| proof.events.iter().copied()).collect::<Vec<Seq>>();
+        let numbers = lang.pick("events", "sucesos");
+        let _ = writeln!(out, "    {sign} {} ({numbers} {})", words.proofs(check), runs(&events));
+        return;
+    }
+    let _ = writeln!(out, "    {sign} {}", words.wanted(check));
+    if let Some(cause) = &check.cause {
+        let _ = writeln!(out, "      {}", words.cause(cause));
+    }
+    if let Some(closest) = &check.closest {
+        let _ = writeln!(out, "      {}", words.closest(check, closest));
+    }
+}
+
+const fn check_sign(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Done => "✓",
+        Verdict::Missing => "–",
+        Verdict::Unclear => "?",
+    }
+}
+
+fn style(verdict: Verdict) -> Style {
+    let colour = match verdict {
+        Verdict::Done => AnsiColor::Green,
+        Verdict::Missing => AnsiColor::Red,
+        Verdict::Unclear => AnsiColor::Yellow,
+    };
+    Style::new().fg_color(Some(colour.into()))
+}
+
+/// Numbers with runs drawn together: `3, 5–7`.
+fn runs(events: &[Seq]) -> String {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for Seq(number) in events {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let run = |(first, last): &(u64, u64)| if first == last { first.to_string() } else { format!("{first}–{last}") };
+    runs.iter().map(run).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_events_are_drawn_together() {
+        let numbers = |numbers: &[u64]| runs(&numbers.iter().map(|number| Seq(*number)).collect::<Vec<_>>());
+        assert_eq!(numbers(&[3, 5, 6, 7, 9]), "3, 5–7, 9");
+        assert_eq!(numbers(&[]), "");
+    }
+}

@@ -1,0 +1,80 @@
+//! State lines as MailHog logs them, for the practical that shows them: what came, in which state, what it did, what was sent.
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use anstyle::Style;
+
+use super::{Look, visible};
+use crate::{
+    evidence::{Event, EventKind, State},
+    lab::Protocol,
+};
+
+/// The lines of an event; none for what is no part of the protocol's conversation.
+pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<SocketAddr>, look: Look) -> String {
+    let name = protocol.map_or("?", Protocol::as_str).to_ascii_uppercase();
+    let peer = peer.map_or_else(|| "labctl".to_owned(), |peer| peer.to_string());
+    let dim = if look.colour { Style::new().dimmed() } else { Style::new() };
+    let mut text = String::new();
+    let mut line = |said: &str| {
+        let _ = writeln!(text, "{dim}[{name} {peer}]{dim:#} {said}");
+    };
+    match &event.kind {
+        EventKind::Connected { protocol, reply, .. } => {
+            line("Starting session");
+            let first = match protocol {
+                Protocol::Smtp => State::Connect,
+                Protocol::Pop3 => State::Authorization,
+            };
+            line(&format!("Started session, switching to {} state", named(first).1));
+            line(&sent(reply, reply.len() as u64));
+        }
+        EventKind::Command { verb, line: said, octets, reply, reply_octets, before, after } => {
+            let (before, after) = (named(*before), named(*after));
+            if &**verb == "<message>" {
+                line(&format!("Received {octets} bytes of message data"));
+                line(&format!("Got EOF, storing message and switching to {} state", after.1));
+            } else {
+                let args = said.split_once(|letter: char| letter.is_ascii_whitespace()).map_or("", |(_, args)| args);
+                let end = if *octets == said.len() as u64 + 1 { "\\n" } else { "\\r\\n" };
+                line(&format!("Received {octets} bytes: '{}{end}'", visible(said)));
+                let verb = visible(verb);
+                line(&format!("In state {}, got command '{verb}', args '{}'", before.0, visible(args)));
+                let switch = if before == after { String::new() } else { format!(", switching to {} state", after.1) };
+                line(&format!("Got {verb} command{switch}"));
+            }
+            line(&sent(reply, *reply_octets));
+        }
+        EventKind::Disconnected { .. } => line("Session ended"),
+        EventKind::LoggedIn { .. }
+        | EventKind::LoginFailed { .. }
+        | EventKind::Accepted { .. }
+        | EventKind::Retrieved { .. }
+        | EventKind::Deleted { .. }
+        | EventKind::Reset { .. }
+        | EventKind::Started { .. }
+        | EventKind::Damaged { .. } => {}
+    }
+    text
+}
+
+fn sent(reply: &str, octets: u64) -> String {
+    let more = if octets > reply.len() as u64 { "…" } else { "" };
+    format!("Sent {octets} bytes: '{}{more}'", visible(reply))
+}
+
+/// MailHog's number and name of a state: its states are named after the command that they wait for. POP3, which it does not
+/// speak, has the RFC's names and numbers of its own.
+const fn named(state: State) -> (u8, &'static str) {
+    match state {
+        State::Connect => (1, "ESTABLISH"),
+        State::Auth => (2, "AUTHPLAIN"),
+        State::Ready => (6, "MAIL"),
+        State::Mail | State::Rcpt => (7, "RCPT"),
+        State::Data => (8, "DATA"),
+        State::Closed => (9, "DONE"),
+        State::Authorization => (1, "AUTHORIZATION"),
+        State::Transaction => (2, "TRANSACTION"),
+        State::Update => (3, "UPDATE"),
+    }
+}

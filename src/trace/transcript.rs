@@ -1,0 +1,124 @@
+//! The transcript: what client and server said, with a heading wherever another connection (or student) speaks.
+//!
+//! ```text
+//! ── g05 connection 12 · ana (own endpoint) · smtp from 127.0.0.1:53040
+//! 10:32:05 S: 220 mail ready
+//! 10:32:07 C: HELO me
+//! ```
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::{Look, Open, time_of_day, visible};
+use crate::{
+    evidence::{By, Delivered, Ending, Event, EventKind, Who},
+    lab::GroupName,
+};
+
+/// The heading of a connection; after another one with an empty line above.
+pub(super) fn heading(after: bool, group: &GroupName, event: &Event, who: &Who, open: &Open, look: Look) -> String {
+    let bold = if look.colour { Style::new().bold() } else { Style::new() };
+    let who = match who {
+        Who::Unknown => "unknown".to_owned(),
+        Who::Instructor => "labctl".to_owned(),
+        Who::Student { login, by } => format!("{login} ({})", known_by(*by)),
+    };
+    let over = open.protocol.map_or(String::new(), |protocol| format!(" · {protocol}"));
+    let from = open.peer.map_or(String::new(), |peer| format!(" from {peer}"));
+    let gap = if after { "\n" } else { "" };
+    format!("{gap}{bold}── {group} connection {} · {who}{over}{from}{bold:#}\n", event.conn.0)
+}
+
+const fn known_by(by: By) -> &'static str {
+    match by {
+        By::ClientAddress => "client's address",
+        By::Endpoint => "own endpoint",
+        By::Login => "login",
+        By::Sender => "sender",
+    }
+}
+
+/// The lines of an event.
+pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
+    let mut out = Out { text: String::new(), time: time_of_day(event.time, look.utc_offset_secs), colour: look.colour };
+    match &event.kind {
+        EventKind::Connected { reply, .. } => out.server(reply, reply.len() as u64),
+        EventKind::Command { verb, line, octets, reply, reply_octets, .. } => {
+            match &**verb {
+                "<message>" => out.note(&format!("message data, {octets} octets")),
+                "<response>" => out.client("***"),
+                _ => out.client(line),
+            }
+            out.server(reply, *reply_octets);
+        }
+        EventKind::LoggedIn { mailbox, mechanism } => {
+            out.note(&format!("logged in to `{mailbox}` ({})", visible(mechanism)));
+        }
+        EventKind::LoginFailed { mailbox, mechanism } => {
+            out.note(&format!("login to `{}` failed ({})", visible(mailbox), visible(mechanism)));
+        }
+        EventKind::Accepted { message, delivered, octets, injected, .. } => {
+            let what = injected.as_ref().map_or(String::new(), |injected| format!(" (the lab's `{}`)", injected.mail));
+            out.note(&format!("message {}{what} accepted for {}, {octets} octets", message.0, places(delivered)));
+        }
+        EventKind::Retrieved { message, mailbox, top, .. } => {
+            let part = top.map_or(String::new(), |lines| format!(", its top {lines} lines"));
+            out.note(&format!("message {} retrieved from `{mailbox}`{part}", message.0));
+        }
+        EventKind::Deleted { message, mailbox, .. } => {
+            out.note(&format!("message {} deleted from `{mailbox}`", message.0));
+        }
+        EventKind::Disconnected { how } => out.note(ending(*how)),
+        EventKind::Reset { student, .. } => out.note(&format!("{group}: `{student}` starts again")),
+        EventKind::Started { version } => out.note(&format!("{group}: server started (labctl {})", visible(version))),
+        EventKind::Damaged { why } => out.note(&format!("{group}: the record is damaged: {}", visible(why))),
+    }
+    out.text
+}
+
+fn places(delivered: &[Delivered]) -> String {
+    let names: Vec<String> = delivered.iter().map(|entry| format!("`{}`", entry.mailbox)).collect();
+    if names.is_empty() { "another domain".to_owned() } else { names.join(", ") }
+}
+
+const fn ending(how: Ending) -> &'static str {
+    match how {
+        Ending::Quit => "ended with QUIT",
+        Ending::Dropped => "cut by the client",
+        Ending::Idle => "ended: idle too long",
+        Ending::Refused => "ended by the server",
+        Ending::Shutdown => "ended: the server shuts down",
+        Ending::Failed => "ended: the server's session failed",
+    }
+}
+
+struct Out {
+    text: String,
+    time: String,
+    colour: bool,
+}
+
+impl Out {
+    fn client(&mut self, line: &str) {
+        self.line("C:", &visible(line), AnsiColor::Cyan);
+    }
+
+    fn server(&mut self, reply: &str, octets: u64) {
+        for line in reply.split_terminator('\n') {
+            self.line("S:", &visible(line.strip_suffix('\r').unwrap_or(line)), AnsiColor::Green);
+        }
+        if octets > reply.len() as u64 {
+            self.line("S:", &format!("… ({octets} octets in all)"), AnsiColor::Green);
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line("--", text, AnsiColor::Yellow);
+    }
+
+    fn line(&mut self, mark: &str, text: &str, colour: AnsiColor) {
+        let style = if self.colour { Style::new().fg_color(Some(colour.into())) } else { Style::new() };
+        let _ = writeln!(self.text, "{} {style}{mark}{style:#} {text}", self.time);
+    }
+}

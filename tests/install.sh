@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside a Rust toolchain: Debian's packages, as root. What is there already is left alone.
+set -euo pipefail
+
+declare -A packages=([gcc]=gcc [cc]=libc6-dev [python3]=python3 [sqlite3]=sqlite3)
+missing=()
+for program in "${!packages[@]}"; do
+    command -v "$program" >/dev/null || missing+=("${packages[$program]}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "the tests need: ${missing[*]} (install them, or run this as root)" >&2
+    exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}"
