@@ -2,6 +2,7 @@
 
 use std::{
     ops::ControlFlow,
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -25,29 +26,32 @@ pub struct Marked {
 }
 
 impl Marked {
-    /// Marks what is in the group's store; nothing where it has none yet.
-    fn new(lab: &Lab, group: &Group, key: &Key, dir: &LabDir) -> Result<Self, StoreError> {
+    /// Marks what is in the group's store; nothing where it has none yet. From where it cannot be read on, it is damaged:
+    /// what is not done by then is unclear, and no student's fault.
+    fn new(lab: &Lab, group: &Group, key: &Key, dir: &LabDir) -> (Self, Option<StoreError>) {
         let mut marked = Self { marker: Marker::new(lab, group, key), reader: None, last: Seq(0) };
-        let path = dir.store(&group.name);
-        if path.exists() {
-            let reader = Reader::open(&path)?;
-            let marker = &mut marked.marker;
-            marked.last = reader.events(Seq(0), &mut |event| {
-                marker.take(&event, &mut |id| content(&reader, id));
-                ControlFlow::Continue(())
-            })?;
-            marked.reader = Some(reader);
+        let problem = marked.read(&dir.store(&group.name)).err();
+        if let Some(problem) = &problem {
+            let kind = EventKind::Damaged { why: problem.to_string() };
+            let seq = Seq(marked.last.0 + 1);
+            marked.take(&Event { seq, time: Timestamp(0), run: 1, conn: Conn(0), who: Who::Unknown, kind });
         }
-        Ok(marked)
+        (marked, problem)
     }
 
-    /// A group whose store cannot be read: what it would show is unclear, and no student's fault.
-    fn unreadable(lab: &Lab, group: &Group, key: &Key, problem: &StoreError) -> Self {
-        let mut marker = Marker::new(lab, group, key);
-        let kind = EventKind::Damaged { why: problem.to_string() };
-        let event = Event { seq: Seq(0), time: Timestamp(0), run: 1, conn: Conn(0), who: Who::Unknown, kind };
-        marker.take(&event, &mut |_| None);
-        Self { marker, reader: None, last: Seq(0) }
+    fn read(&mut self, store: &Path) -> Result<(), StoreError> {
+        if !store.exists() {
+            return Ok(());
+        }
+        let reader = Reader::open(store)?;
+        let Self { marker, last, .. } = self;
+        reader.events(Seq(0), &mut |event| {
+            marker.take(&event, &mut |id| content(&reader, id));
+            *last = event.seq;
+            ControlFlow::Continue(())
+        })?;
+        self.reader = Some(reader);
+        Ok(())
     }
 
     /// The number of the last event that was marked.
@@ -74,10 +78,7 @@ pub fn of_lab(lab: &Lab, key: &Key, dir: &LabDir) -> (Vec<Marked>, Vec<StoreErro
     let done: Mutex<Vec<(usize, Marked, Option<StoreError>)>> = Mutex::default();
     let work = || {
         while let Some((index, group)) = pick(&next, &lab.groups) {
-            let (marked, problem) = match Marked::new(lab, group, key, dir) {
-                Ok(marked) => (marked, None),
-                Err(problem) => (Marked::unreadable(lab, group, key, &problem), Some(problem)),
-            };
+            let (marked, problem) = Marked::new(lab, group, key, dir);
             done.lock().unwrap_or_else(PoisonError::into_inner).push((index, marked, problem));
         }
     };

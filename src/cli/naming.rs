@@ -7,7 +7,7 @@ use std::{
 
 use super::{error::Error, labfile, output::Output};
 use crate::{
-    engine::{LabDir, Record, StateDir},
+    engine::{LabDir, Record, StateDir, embedded::Embedded},
     lab::{Group, GroupName, Key, Lab, LabName, Login},
     reading::diagnostic::closest,
 };
@@ -50,7 +50,7 @@ impl Shell {
         let named = match named {
             Some(named) => named,
             None if Path::new(labfile::NAME).is_file() => ".",
-            None => return obvious(known),
+            None => return obvious(&known),
         };
         if let Some(source) = lab_file(Path::new(named))? {
             let known = known.into_iter().find(|(_, record)| record.source == source);
@@ -90,6 +90,14 @@ impl Shell {
     }
 }
 
+impl Opened {
+    /// Has the lab's process, if one runs, commit what it has seen: what a verb reads from the stores is then all there is.
+    pub fn settle(&self) -> Result<(), Error> {
+        let runtime = super::verbs::runtime()?;
+        Ok(runtime.block_on(Embedded::new(self.dir.clone()).settle())?)
+    }
+}
+
 /// That the lab is the one that labctl remembers under its name. A file that is gone was moved.
 pub fn same_lab(lab: &Lab, record: &Record) -> Result<(), Error> {
     if record.source == lab.source || !record.source.exists() {
@@ -108,12 +116,12 @@ fn lab_file(path: &Path) -> Result<Option<PathBuf>, Error> {
 }
 
 /// Without a name: the only lab that is up, else the only lab there is.
-fn obvious(known: Vec<(LabDir, Record)>) -> Result<Located, Error> {
+fn obvious(known: &[(LabDir, Record)]) -> Result<Located, Error> {
     let up = known.iter().filter(|(_, record)| record.up).count();
     let wanted = |record: &Record| if up == 0 { known.len() == 1 } else { up == 1 && record.up };
     match known.iter().find(|(_, record)| wanted(record)) {
         Some(found) => Ok(located(found.clone())),
-        None => Err(Error::WhichLab { known: names(&known) }),
+        None => Err(Error::WhichLab { known: names(known) }),
     }
 }
 

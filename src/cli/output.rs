@@ -166,6 +166,11 @@ impl Output {
     }
 }
 
+/// The standard streams, for a verb that only passes on what others say.
+pub fn streams() -> (tokio::io::Stdin, tokio::io::Stdout) {
+    (tokio::io::stdin(), tokio::io::stdout())
+}
+
 /// Standard error that is gone is no reason to stop.
 fn say(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());

@@ -83,6 +83,11 @@ impl Client {
         self.done(Ask::new(Method::POST, format!("/v1/servers/{group}/reset")).with(body)).await
     }
 
+    /// Returns when everything that the servers have seen is committed.
+    pub async fn flush(&self) -> Result<(), ClientError> {
+        self.done(Ask::new(Method::POST, "/v1/flush")).await
+    }
+
     /// Tells the process to end; it does after its sessions and commits.
     pub async fn stop(&self) -> Result<(), ClientError> {
         self.done(Ask::new(Method::POST, "/v1/stop")).await

@@ -25,7 +25,7 @@ use crate::{
     evidence::{Conn, Timestamp, Who},
     lab::{GroupName, ServerConfig},
     server::{Server, ServerError},
-    store::Origin,
+    store::{Origin, StoreError},
 };
 
 /// How long sessions may go on after the process was told to end.
@@ -107,15 +107,13 @@ impl Host {
         let gate = self.gate(&group);
         let _one_at_a_time = gate.lock().await;
         let running = lock(&self.servers).get(&group).cloned();
-        match running {
-            Some(server) => server.reconfigure(config).await.map_err(|problem| told(&problem)),
-            None => {
-                let store = self.stores.join(format!("{group}.sqlite"));
-                let server = Server::start(config, &store).await.map_err(|problem| told(&problem))?;
-                lock(&self.servers).insert(group, server);
-                Ok(())
-            }
+        if let Some(server) = running {
+            return server.reconfigure(config).await.map_err(|problem| told(&problem));
         }
+        let store = self.stores.join(format!("{group}.sqlite"));
+        let server = Server::start(config, &store).await.map_err(|problem| told(&problem))?;
+        lock(&self.servers).insert(group, server);
+        Ok(())
     }
 
     /// Stops the group's server; its store stays.
@@ -147,6 +145,19 @@ impl Host {
             beyond_loopback: self.beyond_loopback,
             servers,
         })
+    }
+
+    /// Returns when everything that the servers have seen is committed.
+    pub async fn flush(&self) -> Result<(), Problem> {
+        let servers: Vec<Arc<Server>> = lock(&self.servers).values().cloned().collect();
+        let mut flushing: JoinSet<Result<(), StoreError>> = JoinSet::new();
+        for server in servers {
+            flushing.spawn(async move { server.store().flush().await });
+        }
+        while let Some(flushed) = flushing.join_next().await {
+            flushed.unwrap_or(Ok(())).map_err(|problem| told(&problem.into()))?;
+        }
+        Ok(())
     }
 
     fn gate(&self, group: &GroupName) -> Arc<tokio::sync::Mutex<()>> {
@@ -194,4 +205,60 @@ fn told(problem: &ServerError) -> Problem {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{
+        Addressing, Numbers,
+        resolve::tests::{key, lab},
+        servers,
+    };
+
+    fn config() -> ServerConfig {
+        let lab = lab(&[("g01", &["ana"])]);
+        let mut numbers = Numbers::default();
+        numbers.assign(&lab);
+        servers(&lab, &key(), Addressing::Ephemeral, &numbers).remove(0)
+    }
+
+    #[tokio::test]
+    async fn a_host_starts_changes_and_stops_servers() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let host = Host::new(folder.path().to_owned(), false);
+        let mut config = config();
+        host.put(config.clone()).await.unwrap();
+        config.relay = true;
+        host.put(config.clone()).await.unwrap();
+        let status = host.status(true).unwrap();
+        assert_eq!(status.servers.len(), 1);
+        assert_eq!(status.servers[0].config, config);
+        assert_eq!(status.servers[0].injected, Some(Vec::new()));
+        host.delete("g01").await.unwrap();
+        assert_eq!(host.status(false).unwrap().servers, []);
+        let gone = host.delete("g01").await.unwrap_err();
+        assert_eq!(gone.error, "no server of group `g01` runs");
+    }
+
+    #[tokio::test]
+    async fn a_host_for_loopback_listens_on_no_network() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let host = Host::new(folder.path().to_owned(), false);
+        let mut config = config();
+        config.endpoints[0].address = ([0, 0, 0, 0], 0).into();
+        let refused = host.put(config).await.unwrap_err();
+        assert!(refused.error.starts_with("`0.0.0.0:0` is not on loopback"), "{}", refused.error);
+        assert_eq!(host.status(false).unwrap().servers, []);
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = config();
+        config.endpoints[0].address = taken.local_addr().unwrap();
+        let refused = Host::new(folder.path().to_owned(), false).put(config).await.unwrap_err();
+        assert_eq!(refused.in_use, Some(taken.local_addr().unwrap()));
+    }
 }

@@ -42,6 +42,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/v1/servers/{group}/events", get(events))
         .route("/v1/servers/{group}/reset", post(reset))
         .route("/v1/servers/{group}/smtp", get(smtp))
+        .route("/v1/flush", post(flush))
         .route("/v1/stop", post(stop))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .with_state(host)
@@ -90,6 +91,10 @@ async fn reset(
     host.reset(&group, reset).await.map(|()| StatusCode::NO_CONTENT)
 }
 
+async fn flush(State(host): State<Arc<Host>>) -> Answer<StatusCode> {
+    host.flush().await.map(|()| StatusCode::NO_CONTENT)
+}
+
 async fn stop(State(host): State<Arc<Host>>) -> StatusCode {
     host.stop();
     StatusCode::ACCEPTED
@@ -120,17 +125,20 @@ type Chunks = mpsc::Sender<Result<Bytes, Infallible>>;
 /// Sends what is recorded and, if asked, what is recorded later, until the reader or the store is gone.
 async fn follow(store: Store, which: Which, send: Chunks) {
     let mut committed = store.subscribe();
-    let path = store.path().to_owned();
+    let Ok(mut reader) = Reader::open(store.path()) else { return };
     // The stream must not keep the store alive: its end is how the reader learns that the server has ended.
     drop(store);
     let mut after = which.after;
     loop {
         committed.borrow_and_update();
-        let (path, send) = (path.clone(), send.clone());
-        let read = tokio::task::spawn_blocking(move || read_events(&path, after, &send)).await;
-        match read {
-            Ok(Some(last)) => after = last,
-            Ok(None) | Err(_) => return,
+        let send = send.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let last = read_events(&reader, after, &send);
+            (reader, last)
+        });
+        match read.await {
+            Ok((same, Some(last))) => (reader, after) = (same, last),
+            Ok((_, None)) | Err(_) => return,
         }
         if !which.follow || committed.changed().await.is_err() {
             return;
@@ -139,8 +147,7 @@ async fn follow(store: Store, which: Which, send: Chunks) {
 }
 
 /// Sends the events after a number; the last one's number, or nothing where the reader is gone or the store cannot be read.
-fn read_events(path: &std::path::Path, after: Seq, send: &Chunks) -> Option<Seq> {
-    let reader = Reader::open(path).ok()?;
+fn read_events(reader: &Reader, after: Seq, send: &Chunks) -> Option<Seq> {
     let mut chunk = Vec::with_capacity(CHUNK);
     let mut gone = false;
     let last = reader.events(after, &mut |event| {

@@ -174,6 +174,16 @@ impl Embedded {
         }
     }
 
+    /// Has the process, if one runs, commit what it has seen, so that the stores' files tell all of it.
+    pub async fn settle(&self) -> Result<(), EngineError> {
+        let Some(pid) = self.dir.process()? else { return Ok(()) };
+        match self.client()?.flush().await {
+            // A process that is ending, or that does not listen yet, has seen nothing that it does not write.
+            Ok(()) | Err(ClientError::Connect { .. }) => Ok(()),
+            Err(source) => Err(EngineError::Silent { lab: self.dir.name().to_string(), pid, source }),
+        }
+    }
+
     /// Performs the steps. What could not be done for single servers comes back, in the order of groups; `done` is called
     /// after each step.
     pub async fn perform(

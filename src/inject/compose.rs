@@ -1,6 +1,8 @@
 //! From a mail of the lab to the message that one student gets: placeholders filled in, header fields added, CRLF line ends.
 //! Pure: the key and the date are arguments.
 
+use std::fmt::Write as _;
+
 use jiff::{Zoned, fmt::rfc2822};
 
 use super::Due;
@@ -54,7 +56,10 @@ pub fn letter(lab: &Lab, key: &Key, due: &Due, now: &Zoned) -> Option<Letter> {
         add("Content-Type", "text/plain; charset=utf-8".into());
         add("Content-Transfer-Encoding", "8bit".into());
     }
-    let mut content: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let mut content = String::new();
+    for (name, value) in &headers {
+        let _ = write!(content, "{name}: {value}\r\n");
+    }
     content.push_str("\r\n");
     content.push_str(&body);
     Some(Letter { host: "labctl".into(), from, to, content: content.into_bytes() })

@@ -17,7 +17,7 @@ const MAX_REPLY_LINE: u64 = 4_096;
 const MAX_REPLY_LINES: usize = 200;
 
 /// How long the whole dialogue may take; a disk that is slow to sync is within it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why a letter did not arrive.
 #[derive(Debug, thiserror::Error)]

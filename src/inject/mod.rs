@@ -46,6 +46,9 @@ pub struct Undelivered {
     pub problem: SendError,
 }
 
+/// Whose mailbox a copy is for: a student's of a group, or the group's own.
+type Owner = (GroupName, Option<Login>);
+
 fn owner(due: &Due) -> String {
     due.injected.student.as_ref().map_or_else(|| "everybody".to_owned(), |login| format!("`{login}`"))
 }
@@ -80,7 +83,7 @@ where
     Open: Fn(&Due) -> Opening,
     Opening: Future<Output = io::Result<Stream>> + Send + 'static,
 {
-    let mut owners: BTreeMap<(GroupName, Option<Login>), Vec<(Due, Opening)>> = BTreeMap::new();
+    let mut owners: BTreeMap<Owner, Vec<(Due, Opening)>> = BTreeMap::new();
     for next in due {
         let opening = open(&next);
         owners.entry((next.group.clone(), next.injected.student.clone())).or_default().push((next, opening));

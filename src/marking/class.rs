@@ -1,17 +1,17 @@
 //! The students of a group, and what each has shown so far. Here an event that is known to be a student's finds the checks that wait for it.
 
 use std::{
-    cell::OnceCell,
     collections::{BTreeMap, HashSet},
     hash::BuildHasherDefault,
+    sync::Arc,
 };
 
 use super::{
     connections::Live,
     conversation::CONNECT,
+    delivery::Delivery,
     mailbox::Mailboxes,
     marks::Cause,
-    message::Delivery,
     progress::{Here, Progress},
     quick::{Quick, QuickMap},
     rules::Rules,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     evidence::{Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp},
-    lab::{Group, Key, Lab, Login, Protocol, template::Person},
+    lab::{Exercise, Group, Key, Lab, Login, Protocol, template::Person},
 };
 
 /// The students of a group.
@@ -57,10 +57,10 @@ pub struct Student {
 
 impl Class {
     /// A group that has shown nothing yet.
-    pub fn new(lab: &Lab, group: &Group, key: &Key) -> Self {
+    pub fn new(lab: &Lab, exercises: Vec<Arc<Exercise>>, group: &Group, key: &Key) -> Self {
         let person = |student| Person { lab, group, student: Some(student), key, mail: None };
         let people: Vec<Person<'_>> = group.students.iter().map(person).collect();
-        let (rules, mailboxes) = Rules::new(lab, &people);
+        let (rules, mailboxes) = Rules::new(lab, exercises, &people);
         let places = group.students.iter().enumerate().map(|(place, student)| (student.login.clone(), place));
         Self {
             students: group.students.iter().map(|_| Student::new(&rules, Seq(0))).collect(),
@@ -149,17 +149,8 @@ impl Class {
                 }
             }
             EventKind::Accepted { message, from, recipients, delivered, octets, sha256: _, injected: None } => {
-                let domain = &*self.domain;
-                let delivery = &mut Delivery {
-                    message: *message,
-                    from,
-                    recipients,
-                    delivered,
-                    octets: *octets,
-                    domain,
-                    fetch,
-                    content: OnceCell::new(),
-                };
+                let delivery =
+                    &mut Delivery::new((*message, *octets), (from, recipients, delivered), &self.domain, fetch);
                 deliver(&self.rules, &here, delivery, &mut self.students[place]);
             }
             EventKind::Retrieved { message, mailbox, uid: _, top } => {

@@ -84,7 +84,7 @@ impl Class {
             wanted: Arc::clone(compiled.wanted(place)),
             proofs: progress.proofs.clone(),
             times: compiled.times,
-            closest: progress.closest.as_deref().cloned(),
+            closest: progress.shown(),
             cause: None,
         };
         if let Some(rule) = compiled.now.map(|rule| &self.rules.mailboxes[rule])

@@ -105,7 +105,7 @@ pub enum Wanted {
     /// These steps over one connection.
     Conversation(Protocol, Vec<WantedStep>),
     /// A message that meets these conditions, over one connection or not.
-    Message(Vec<(Condition, String)>, bool),
+    Message(Vec<(Condition, Arc<str>)>, bool),
     /// A message to retrieve.
     Retrieved(Touched),
     /// A message to delete.
@@ -169,7 +169,7 @@ pub enum Closest {
 }
 
 /// A connection that did not show all steps.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Attempt {
     /// The connection.
     pub conn: Conn,
@@ -177,34 +177,25 @@ pub struct Attempt {
     pub at: Timestamp,
     /// How many steps it showed (forbidding ones do not count).
     pub reached: usize,
-    /// What came in place of the next step.
-    pub near: Option<Near>,
-    /// The verb that a forbidding step did not want, after the last step reached.
-    pub broken: Option<String>,
+    /// What came in place of the next step, if anything did.
+    pub instead: Option<Instead>,
+    /// Then, the verb that came.
+    pub verb: String,
+    /// Then, what was said, cut to [`super::NEAR_KEPT`] octets.
+    pub said: String,
     /// How it ended; none: it is still open.
     pub ended: Option<Ending>,
 }
 
-/// The verb of the next step, with something else about it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Near {
-    /// The command's event.
-    pub seq: Seq,
-    /// Its verb.
-    pub verb: String,
-    /// What was not as wanted.
-    pub what: NearPart,
-    /// What was said instead, cut to [`super::NEAR_KEPT`] octets.
-    pub said: String,
-}
-
-/// The part of a command that was not as wanted.
+/// What came in place of the next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NearPart {
-    /// The server's reply.
+pub enum Instead {
+    /// Its verb, with another reply.
     Reply,
-    /// What follows the verb.
+    /// Its verb, with something else after it.
     Argument,
+    /// What a forbidding step does not want.
+    Forbidden,
 }
 
 /// A message that does not meet all conditions.
@@ -226,9 +217,9 @@ pub struct Failing {
     /// Which.
     pub condition: Condition,
     /// What the check wants.
-    pub wanted: String,
+    pub wanted: Arc<str>,
     /// What the message has; none: nothing of the kind.
-    pub found: Option<String>,
+    pub found: Option<Arc<str>>,
 }
 
 /// A condition on a message.
@@ -243,7 +234,7 @@ pub enum Condition {
     /// Its octets.
     Size,
     /// A header field.
-    Header(String),
+    Header(Arc<str>),
     /// The body.
     Body,
     /// The SHA-256 of the body.

@@ -1,21 +1,19 @@
 //! Message checks: a message that the student delivered, seen from its envelope first; its content is fetched only where the
 //! envelope fits.
 
-use std::cell::OnceCell;
+use std::sync::Arc;
 
 use super::{
     content::Content,
-    glob::{Filled, Path},
+    delivery::Delivery,
+    glob::Filled,
     marks::{Closest, Condition, Failing, MessageAttempt, Proof, Shown, Wanted},
     progress::{Here, Progress},
 };
-use crate::{
-    evidence::{Delivered, MessageId},
-    lab::{
-        Key,
-        exercise::{Bound, MessageCheck},
-        template::Person,
-    },
+use crate::lab::{
+    Key, MailId,
+    exercise::{Bound, MessageCheck, Pattern},
+    template::Person,
 };
 
 /// A message check, compiled.
@@ -27,7 +25,7 @@ pub struct Rule {
     from: Option<Filled>,
     to: Option<Filled>,
     size: Option<Bound>,
-    headers: Vec<(String, Filled)>,
+    headers: Vec<(Arc<str>, Filled)>,
     body: Option<Filled>,
     hash: Option<Box<[String]>>,
     text: Option<Given>,
@@ -47,44 +45,11 @@ struct Given {
     logins: Box<[String]>,
 }
 
-/// A delivered message: what the event says, and the content once somebody wanted it.
-pub struct Delivery<'a> {
-    /// Its number.
-    pub message: MessageId,
-    /// The reverse-path.
-    pub from: &'a str,
-    /// The recipients.
-    pub recipients: &'a [String],
-    /// Where it went.
-    pub delivered: &'a [Delivered],
-    /// Octets as sent.
-    pub octets: u64,
-    /// The group's domain, folded.
-    pub domain: &'a str,
-    /// Where the content comes from.
-    pub fetch: &'a mut dyn FnMut(MessageId) -> Option<Vec<u8>>,
-    /// The content, once fetched; none where it is lost.
-    pub content: OnceCell<Option<Content>>,
-}
-
-impl Delivery<'_> {
-    fn content(&mut self) -> Option<&Content> {
-        let Self { message, octets, fetch, content, .. } = self;
-        content.get_or_init(|| fetch(*message).map(|content| Content::new(content, *octets))).as_ref()
-    }
-
-    fn has_path(&self, path: &str, pattern: &Filled, student: usize) -> bool {
-        let mut found = Path::default();
-        found.set(path, self.domain);
-        found.matches(pattern.of(student))
-    }
-}
-
 impl Rule {
     /// Compiles a check for these people.
     pub fn new(check: usize, written: &MessageCheck, people: &[Person<'_>]) -> Self {
         let filled = |template: &str| people.iter().map(|person| person.fill(template)).collect();
-        let given = |mail: &crate::lab::MailId| {
+        let given = |mail: &MailId| {
             let person = people.first()?;
             let found = person.lab.mail(mail.as_str());
             let shared = found.is_some_and(|mail| !mail.per_student);
@@ -97,14 +62,14 @@ impl Rule {
                 logins: people.iter().map(login).collect(),
             })
         };
-        let pattern = |pattern: &crate::lab::exercise::Pattern| Filled::new(pattern, people);
+        let pattern = |pattern: &Pattern| Filled::new(pattern, people);
         Self {
             check,
             mailbox: written.mailbox.as_deref().map(filled),
             from: written.from.as_ref().map(pattern),
             to: written.to.as_ref().map(pattern),
             size: written.size,
-            headers: written.headers.iter().map(|(name, value)| (name.clone(), pattern(value))).collect(),
+            headers: written.headers.iter().map(|(name, value)| (name.as_str().into(), pattern(value))).collect(),
             body: written.body.as_ref().map(pattern),
             hash: written.hash.as_deref().map(filled),
             text: written.text.as_ref().and_then(given),
@@ -116,23 +81,34 @@ impl Rule {
 
     /// Takes a delivery of the student; says whether its content was wanted and is lost.
     pub fn take(&self, here: &Here, delivery: &mut Delivery<'_>, wanted: &Wanted, own: &mut Progress) -> bool {
-        let mut failings = self.envelope(here.student, delivery);
-        let mut lost = false;
-        if failings.is_empty() && self.wants_content() {
-            match delivery.content() {
-                Some(content) => failings = self.content(here.student, content),
-                None => lost = true,
+        let [mailbox, from, to, size, text] = self.envelope(here.student, delivery);
+        let envelope = [mailbox, from, to, size].into_iter().filter(|fits| !fits).count();
+        if envelope > 0 || !text {
+            if closer((envelope, envelope + usize::from(!text)), own) {
+                let failing = |fits: bool, condition| (!fits).then_some((condition, None));
+                let conditions = [
+                    failing(mailbox, Condition::Mailbox),
+                    failing(from, Condition::From),
+                    failing(to, Condition::To),
+                    failing(size, Condition::Size),
+                    failing(text, Condition::Text),
+                ];
+                attempted(here, delivery, conditions.into_iter().flatten(), wanted, own);
             }
+            return false;
         }
-        if lost {
-            return true;
-        }
+        let failings = if self.wants_content() {
+            let Some(content) = delivery.content() else {
+                return true;
+            };
+            self.content(here.student, content)
+        } else {
+            Vec::new()
+        };
         if failings.is_empty() {
             self.prove(here, delivery, own);
-        } else if closer(&failings, own) {
-            let failings = failings.into_iter().map(|failing| explained(failing, delivery, wanted)).collect();
-            let attempt = MessageAttempt { seq: here.seq, at: here.time, message: delivery.message, failings };
-            own.closest = Some(Box::new(Closest::Message(attempt)));
+        } else if closer((0, failings.len()), own) {
+            attempted(here, delivery, failings.into_iter(), wanted, own);
         }
         false
     }
@@ -167,51 +143,41 @@ impl Rule {
         !headers.is_empty() || body.is_some() || hash.is_some() || text.is_some() || secret.is_some()
     }
 
-    fn envelope(&self, student: usize, delivery: &Delivery<'_>) -> Vec<(Condition, Option<String>)> {
-        let mut failings = Vec::new();
-        if let Some(mailbox) = &self.mailbox
-            && !delivery.delivered.iter().any(|delivered| delivered.mailbox.as_str() == mailbox[student])
-        {
-            failings.push((Condition::Mailbox, None));
-        }
-        if self.from.as_ref().is_some_and(|pattern| !delivery.has_path(delivery.from, pattern, student)) {
-            failings.push((Condition::From, None));
-        }
-        let to = |pattern: &Filled| delivery.recipients.iter().any(|path| delivery.has_path(path, pattern, student));
-        if self.to.as_ref().is_some_and(|pattern| !to(pattern)) {
-            failings.push((Condition::To, None));
-        }
+    /// Whether mailbox, reverse-path, recipients, size fit, and whether the text can be in it at all.
+    fn envelope(&self, student: usize, delivery: &Delivery<'_>) -> [bool; 5] {
+        let there = |name: &str| delivery.delivered.iter().any(|delivered| delivered.mailbox.as_str() == name);
         // A text does not fit in far fewer octets; a sixteenth is more than line ends and trailing blanks can make.
         let fits = |given: &Given| delivery.octets + delivery.octets / 16 + 16 >= given.octets;
-        if self.size.is_some_and(|bound| !bound.holds(delivery.octets)) {
-            failings.push((Condition::Size, None));
-        } else if self.text.as_ref().is_some_and(|given| !fits(given)) {
-            failings.push((Condition::Text, None));
-        }
-        failings
+        [
+            self.mailbox.as_ref().is_none_or(|names| there(&names[student])),
+            self.from.as_ref().is_none_or(|pattern| delivery.is_from(pattern.of(student))),
+            self.to.as_ref().is_none_or(|pattern| delivery.is_to(pattern.of(student))),
+            self.size.is_none_or(|bound| bound.holds(delivery.octets)),
+            self.text.as_ref().is_none_or(fits),
+        ]
     }
 
-    fn content(&self, student: usize, content: &Content) -> Vec<(Condition, Option<String>)> {
+    fn content(&self, student: usize, content: &Content) -> Vec<(Condition, Option<Arc<str>>)> {
         let mut failings = Vec::new();
         for (name, pattern) in &self.headers {
             let values = content.header(name);
             if !values.iter().any(|value| pattern.of(student).matches(value)) {
-                failings.push((Condition::Header(name.clone()), values.into_iter().next()));
+                failings.push((Condition::Header(Arc::clone(name)), values.into_iter().next().map(Arc::from)));
             }
         }
         if self.body.as_ref().is_some_and(|pattern| !content.body_matches(pattern.of(student))) {
-            failings.push((Condition::Body, content.first_line()));
+            failings.push((Condition::Body, content.first_line().map(Arc::from)));
         }
         if let Some(wanted) = &self.hash {
             let hashes = content.hashes();
             if !hashes.iter().any(|hash| hash.eq_ignore_ascii_case(wanted[student].trim())) {
-                failings.push((Condition::Hash, hashes.into_iter().next()));
+                failings.push((Condition::Hash, hashes.into_iter().next().map(Arc::from)));
             }
         }
         if let Some(given) = &self.text {
             let (have, all) = content.lines_of(&given.of(student));
             if have < all {
-                failings.push((Condition::Text, Some(format!("{have}/{all}"))));
+                failings.push((Condition::Text, Some(format!("{have}/{all}").into())));
             }
         }
         if self.secret.as_ref().is_some_and(|secret| !content.body_holds(&secret[student])) {
@@ -228,34 +194,37 @@ impl Given {
 }
 
 /// What a message fails in its envelope is worse than what it fails in its content; then fewer are better, then the later.
-fn closer(failings: &[(Condition, Option<String>)], own: &Progress) -> bool {
+fn closer(failings: (usize, usize), own: &Progress) -> bool {
     let Some(Closest::Message(best)) = own.closest.as_deref() else {
         return true;
     };
-    let envelope = |condition: &Condition| match condition {
+    let envelope = best.failings.iter().filter(|failing| match failing.condition {
         Condition::Mailbox | Condition::From | Condition::To | Condition::Size => true,
         Condition::Header(_) | Condition::Body | Condition::Hash | Condition::Text | Condition::Secret => false,
-    };
-    let new = (failings.iter().filter(|(condition, _)| envelope(condition)).count(), failings.len());
-    let old = (best.failings.iter().filter(|failing| envelope(&failing.condition)).count(), best.failings.len());
-    new <= old
+    });
+    failings <= (envelope.count(), best.failings.len())
 }
 
-fn explained((condition, found): (Condition, Option<String>), delivery: &Delivery<'_>, wanted: &Wanted) -> Failing {
-    let found = match &condition {
-        Condition::Mailbox => Some(list(delivery.delivered.iter().map(|delivered| delivered.mailbox.as_str()))),
-        Condition::From => Some(delivery.from.to_owned()),
-        Condition::To => Some(list(delivery.recipients.iter().map(String::as_str))),
-        Condition::Size => Some(delivery.octets.to_string()),
-        Condition::Header(_) | Condition::Body | Condition::Hash | Condition::Text | Condition::Secret => found,
-    };
-    let wants = match wanted {
-        Wanted::Message(conditions, _) => conditions.iter().find(|(own, _)| *own == condition),
+fn attempted(
+    here: &Here,
+    delivery: &Delivery<'_>,
+    failings: impl Iterator<Item = (Condition, Option<Arc<str>>)>,
+    wanted: &Wanted,
+    own: &mut Progress,
+) {
+    let wants = |condition: &Condition| match wanted {
+        Wanted::Message(conditions, _) => conditions.iter().find(|(own, _)| own == condition),
         Wanted::Conversation(..) | Wanted::Retrieved(_) | Wanted::Deleted(_) | Wanted::Mailbox(..) => None,
     };
-    Failing { wanted: wants.map_or_else(String::new, |(_, wants)| wants.clone()), condition, found }
-}
-
-fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.take(super::LISTED).collect::<Vec<_>>().join(", ")
+    let explained = |(condition, found): (Condition, Option<Arc<str>>)| Failing {
+        wanted: wants(&condition).map_or_else(|| Arc::from(""), |(_, wants)| Arc::clone(wants)),
+        found: found.or_else(|| delivery.found(&condition)),
+        condition,
+    };
+    let failings = failings.map(explained).collect();
+    let attempt = MessageAttempt { seq: here.seq, at: here.time, message: delivery.message, failings };
+    match &mut own.closest {
+        Some(closest) => **closest = Closest::Message(attempt),
+        none @ None => *none = Some(Box::new(Closest::Message(attempt))),
+    }
 }

@@ -16,6 +16,7 @@ mod class;
 mod connections;
 mod content;
 mod conversation;
+mod delivery;
 mod glob;
 mod judge;
 mod mailbox;
@@ -31,9 +32,11 @@ pub mod words;
 pub use connections::MAX_UNKNOWN;
 pub use marks::{CheckMark, Mark, StudentMarks, Verdict};
 
+use std::sync::Arc;
+
 use crate::{
     evidence::{Conn, Event, EventKind, MessageId},
-    lab::{Group, Key, Lab},
+    lab::{Exercise, Group, Key, Lab},
 };
 use class::Class;
 use connections::{Connections, Turn};
@@ -55,7 +58,23 @@ pub struct Marker {
 impl Marker {
     /// Nobody has done anything yet.
     pub fn new(lab: &Lab, group: &Group, key: &Key) -> Self {
-        Self { group: group.clone(), class: Class::new(lab, group, key), connections: Connections::default() }
+        Self::sharing(exercises(lab), lab, group, key)
+    }
+
+    /// A marker for each group of the lab, in the lab's order; the exercises are kept once.
+    pub fn for_lab(lab: &Lab, key: &Key) -> Vec<Self> {
+        let exercises = exercises(lab);
+        lab.groups.iter().map(|group| Self::sharing(exercises.clone(), lab, group, key)).collect()
+    }
+
+    fn sharing(exercises: Vec<Arc<Exercise>>, lab: &Lab, group: &Group, key: &Key) -> Self {
+        let class = Class::new(lab, exercises, group, key);
+        Self { group: group.clone(), class, connections: Connections::default() }
+    }
+
+    /// The group it marks.
+    pub fn group(&self) -> &Group {
+        &self.group
     }
 
     /// Takes the next event. `content` gives a message as sent (what the server put in front does no harm) and is asked
@@ -97,4 +116,8 @@ impl Marker {
     pub fn live_connections(&self) -> usize {
         self.connections.len()
     }
+}
+
+fn exercises(lab: &Lab) -> Vec<Arc<Exercise>> {
+    lab.exercises.iter().cloned().map(Arc::new).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::{
     NEAR_KEPT,
-    marks::{Attempt, Cause, Closest, Near, NearPart, Proof},
+    marks::{Attempt, Cause, Closest, Instead, Proof},
     said::{Fit, Said},
 };
 use crate::evidence::{Conn, Ending, Seq, Timestamp};
@@ -31,6 +31,9 @@ pub struct Progress {
     pub proofs: Vec<Proof>,
     /// The attempt that came closest, as long as it does not hold. Of equals the latest: that is what the student remembers.
     pub closest: Option<Box<Closest>>,
+    /// The same for a conversation, here and not behind a pointer because nearly every command touches some; its connection is 0
+    /// as long as there is none.
+    attempt: Attempt,
     /// Set when a session of the server failed on the way to it.
     pub failed: Option<Cause>,
 }
@@ -38,13 +41,14 @@ pub struct Progress {
 impl Progress {
     /// Takes a proof; `times` of them make it hold.
     pub fn proven(&mut self, proof: Proof, times: usize) {
-        if matches!(self.closest.as_deref(), Some(Closest::Conversation(attempt)) if attempt.conn == proof.conn) {
-            self.closest = None;
+        if self.attempt.conn == proof.conn {
+            self.attempt = Attempt::default();
         }
         self.proofs.push(proof);
         if self.proofs.len() >= times {
             self.held = true;
             self.closest = None;
+            self.attempt = Attempt::default();
             self.failed = None;
         }
     }
@@ -52,72 +56,64 @@ impl Progress {
     /// A connection showed its first `reached` steps.
     pub fn advanced(&mut self, here: &Here, reached: usize) {
         if let Some(attempt) = self.attempt(here, reached) {
-            attempt.near = None;
-            attempt.broken = None;
+            attempt.instead = None;
         }
     }
 
     /// A connection that had shown `reached` steps showed the next one's verb with something else about it.
     pub fn near(&mut self, here: &Here, reached: usize, fit: Fit, said: &Said<'_>) {
-        let (what, text) = match fit {
-            Fit::Yes => return,
-            Fit::Argument => (NearPart::Argument, said.argument()),
-            Fit::Reply => (NearPart::Reply, said.reply.lines().next().unwrap_or("")),
-        };
-        let Some(attempt) = self.attempt(here, reached) else {
-            return;
-        };
-        let mut near =
-            attempt.near.take().unwrap_or(Near { seq: here.seq, verb: String::new(), what, said: String::new() });
-        near.seq = here.seq;
-        near.what = what;
-        near.verb.clear();
-        near.verb.push_str(cut(said.verb));
-        near.said.clear();
-        near.said.push_str(cut(text));
-        attempt.near = Some(near);
+        match fit {
+            Fit::Yes => {}
+            Fit::Argument => self.instead(here, reached, Instead::Argument, said.verb, said.argument()),
+            Fit::Reply => {
+                self.instead(here, reached, Instead::Reply, said.verb, said.reply.lines().next().unwrap_or(""));
+            }
+        }
     }
 
     /// A connection that had shown `reached` steps showed what must not come there.
     pub fn broken(&mut self, here: &Here, reached: usize, verb: &str) {
+        self.instead(here, reached, Instead::Forbidden, verb, "");
+    }
+
+    fn instead(&mut self, here: &Here, reached: usize, instead: Instead, verb: &str, said: &str) {
         if let Some(attempt) = self.attempt(here, reached) {
-            attempt.broken = Some(cut(verb).to_owned());
+            attempt.instead = Some(instead);
+            attempt.verb.clear();
+            attempt.verb.push_str(cut(verb));
+            attempt.said.clear();
+            attempt.said.push_str(cut(said));
         }
     }
 
     /// The connection of the closest attempt ended.
     pub fn ended(&mut self, here: &Here, how: Ending) {
-        if let Some(Closest::Conversation(attempt)) = self.closest.as_deref_mut()
-            && attempt.conn == here.conn
-        {
-            attempt.ended = Some(how);
+        if self.attempt.conn == here.conn {
+            self.attempt.ended = Some(how);
         }
     }
 
-    /// The attempt of this connection, if none came closer than `reached` steps.
+    /// The attempt that came closest, to show.
+    pub fn shown(&self) -> Option<Closest> {
+        let attempt = (self.attempt.conn != Conn(0)).then(|| Closest::Conversation(self.attempt.clone()));
+        attempt.or_else(|| self.closest.as_deref().cloned())
+    }
+
+    /// The attempt of this connection, if none came closer than `reached` steps. Its texts keep their buffers: most attempts are
+    /// overwritten by the next.
     fn attempt(&mut self, here: &Here, reached: usize) -> Option<&mut Attempt> {
-        if self.held {
+        let attempt = &mut self.attempt;
+        if self.held || attempt.reached > reached {
             return None;
         }
-        let closer = matches!(self.closest.as_deref(), Some(Closest::Conversation(best)) if best.reached > reached);
-        if closer {
-            return None;
+        if attempt.conn != here.conn {
+            attempt.conn = here.conn;
+            attempt.at = here.began;
+            attempt.instead = None;
+            attempt.ended = None;
         }
-        let same = matches!(self.closest.as_deref(), Some(Closest::Conversation(best)) if best.conn == here.conn);
-        if !same {
-            let fresh = Attempt { conn: here.conn, at: here.began, reached, near: None, broken: None, ended: None };
-            match &mut self.closest {
-                Some(boxed) => **boxed = Closest::Conversation(fresh),
-                none @ None => *none = Some(Box::new(Closest::Conversation(fresh))),
-            }
-        }
-        match self.closest.as_deref_mut() {
-            Some(Closest::Conversation(attempt)) => {
-                attempt.reached = reached;
-                Some(attempt)
-            }
-            Some(Closest::Message(_) | Closest::Touched(_) | Closest::Mailbox(..)) | None => None,
-        }
+        attempt.reached = reached;
+        Some(attempt)
     }
 }
 
@@ -144,12 +140,8 @@ mod tests {
         let mut own = Progress::default();
         own.advanced(&here(1), 2);
         own.advanced(&here(2), 1);
-        let conn = |own: &Progress| match own.closest.as_deref() {
-            Some(Closest::Conversation(attempt)) => attempt.conn,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(conn(&own), Conn(1));
+        assert_eq!(own.attempt.conn, Conn(1));
         own.advanced(&here(2), 2);
-        assert_eq!(conn(&own), Conn(2));
+        assert_eq!(own.attempt.conn, Conn(2));
     }
 }

@@ -60,10 +60,10 @@ impl Compiled {
 
 impl Rules {
     /// Compiles the lab's checks for these people, and the mailboxes they speak of.
-    pub fn new(lab: &Lab, people: &[Person<'_>]) -> (Self, Mailboxes) {
+    pub fn new(lab: &Lab, exercises: Vec<Arc<Exercise>>, people: &[Person<'_>]) -> (Self, Mailboxes) {
         let mut mailboxes = Mailboxes::default();
         let mut rules = Self {
-            exercises: lab.exercises.iter().cloned().map(Arc::new).collect(),
+            exercises,
             first_check: Vec::new(),
             checks: Vec::new(),
             talks: Protocol::ALL.into_iter().map(|protocol| (protocol, Talk::default())).collect(),
@@ -153,19 +153,19 @@ fn steps(written: &Conversation, person: &Person<'_>) -> Vec<WantedStep> {
     written.steps.iter().map(step).collect()
 }
 
-fn conditions(written: &MessageCheck, person: &Person<'_>) -> Vec<(Condition, String)> {
-    let pattern = |pattern: &Pattern| shown(&pattern.0, person);
+fn conditions(written: &MessageCheck, person: &Person<'_>) -> Vec<(Condition, Arc<str>)> {
+    let pattern = |pattern: &Pattern| Arc::from(shown(&pattern.0, person));
     let mut all = Vec::new();
-    all.extend(written.mailbox.as_ref().map(|mailbox| (Condition::Mailbox, person.fill(mailbox))));
+    all.extend(written.mailbox.as_ref().map(|mailbox| (Condition::Mailbox, person.fill(mailbox).into())));
     all.extend(written.from.as_ref().map(|from| (Condition::From, pattern(from))));
     all.extend(written.to.as_ref().map(|to| (Condition::To, pattern(to))));
-    all.extend(written.size.map(|size| (Condition::Size, size.to_string())));
-    let header = |(name, value): &(String, Pattern)| (Condition::Header(name.clone()), pattern(value));
+    all.extend(written.size.map(|size| (Condition::Size, size.to_string().into())));
+    let header = |(name, value): &(String, Pattern)| (Condition::Header(name.as_str().into()), pattern(value));
     all.extend(written.headers.iter().map(header));
     all.extend(written.body.as_ref().map(|body| (Condition::Body, pattern(body))));
-    all.extend(written.hash.as_ref().map(|hash| (Condition::Hash, shown(hash, person))));
-    all.extend(written.text.as_ref().map(|mail| (Condition::Text, mail.to_string())));
-    all.extend(written.secret.as_ref().map(|mail| (Condition::Secret, mail.to_string())));
+    all.extend(written.hash.as_ref().map(|hash| (Condition::Hash, shown(hash, person).into())));
+    all.extend(written.text.as_ref().map(|mail| (Condition::Text, mail.as_str().into())));
+    all.extend(written.secret.as_ref().map(|mail| (Condition::Secret, mail.as_str().into())));
     all
 }
 

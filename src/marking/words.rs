@@ -2,7 +2,7 @@
 //! with its control characters made visible.
 
 use super::marks::{
-    Attempt, Cause, CheckMark, Closest, Condition, Failing, Mark, MessageAttempt, Miss, NearPart, Proof, Shown,
+    Attempt, Cause, CheckMark, Closest, Condition, Failing, Instead, Mark, MessageAttempt, Miss, Proof, Shown,
     TouchedAttempt, Verdict, Wanted, WantedStep,
 };
 use crate::{
@@ -264,28 +264,27 @@ impl Words {
 
     /// What came in place of the next step, or what comes next.
     fn then(self, attempt: &Attempt, next: Option<&WantedStep>) -> String {
-        let es = self.lang == Lang::Spanish;
-        if let Some(verb) = &attempt.broken {
-            let verb = visible(verb);
-            return match self.lang {
-                Lang::English => format!("; then `{verb}` came, which must not come there"),
-                Lang::Spanish => format!("; entonces llegó `{verb}`, que ahí no debe"),
-            };
-        }
-        let Some(next) = next else {
-            let end = self.lang.pick("; now end the connection", "; ahora cierra la conexión");
-            return attempt.ended.map_or(end, |_| "").to_owned();
-        };
-        let Some(near) = &attempt.near else {
-            return format!("; {} `{}`", self.lang.pick("next comes", "ahora toca"), next.text);
-        };
-        let (verb, said) = (self.verb(&near.verb), visible(&near.said));
-        let (argument, reply) = (&next.argument, &next.reply);
-        match (near.what, es) {
-            (NearPart::Reply, false) => format!("; then `{verb}` was answered `{said}`, wanted `{reply}`"),
-            (NearPart::Reply, true) => format!("; entonces `{verb}` recibió `{said}`, se esperaba `{reply}`"),
-            (NearPart::Argument, false) => format!("; then `{verb}` came with `{said}`, wanted `{argument}`"),
-            (NearPart::Argument, true) => format!("; entonces `{verb}` llegó con `{said}`, se esperaba `{argument}`"),
+        let (verb, said) = (self.verb(&visible(&attempt.verb)).to_owned(), visible(&attempt.said));
+        match (attempt.instead, next, self.lang) {
+            (Some(Instead::Forbidden), _, Lang::English) => format!("; then `{verb}` came, which must not come there"),
+            (Some(Instead::Forbidden), _, Lang::Spanish) => format!("; entonces llegó `{verb}`, que ahí no debe"),
+            (Some(Instead::Reply), Some(next), Lang::English) => {
+                format!("; then `{verb}` was answered `{said}`, wanted `{}`", next.reply)
+            }
+            (Some(Instead::Reply), Some(next), Lang::Spanish) => {
+                format!("; entonces `{verb}` recibió `{said}`, se esperaba `{}`", next.reply)
+            }
+            (Some(Instead::Argument), Some(next), Lang::English) => {
+                format!("; then `{verb}` came with `{said}`, wanted `{}`", next.argument)
+            }
+            (Some(Instead::Argument), Some(next), Lang::Spanish) => {
+                format!("; entonces `{verb}` llegó con `{said}`, se esperaba `{}`", next.argument)
+            }
+            (None, Some(next), _) => format!("; {} `{}`", self.lang.pick("next comes", "ahora toca"), next.text),
+            (None | Some(Instead::Reply | Instead::Argument), None, _) => {
+                let end = self.lang.pick("; now end the connection", "; ahora cierra la conexión");
+                attempt.ended.map_or(end, |_| "").to_owned()
+            }
         }
     }
 

@@ -55,11 +55,9 @@ impl Addressing {
 
     /// A port per student and protocol on `address` out of block number `block`; none where ports end.
     pub fn ports(address: IpAddr, block: u8) -> Option<Self> {
-        let first = usize::from(FIRST_PORT) + usize::from(block) * PORTS;
-        (first + PORTS <= usize::from(u16::MAX))
-            .then(|| u16::try_from(first).ok())
-            .flatten()
-            .map(|first| Self::Ports { address, first })
+        let block_size = u16::try_from(PORTS).expect("a block has fewer ports than there are");
+        let first = u16::from(block).checked_mul(block_size)?.checked_add(FIRST_PORT)?;
+        first.checked_add(block_size).map(|_| Self::Ports { address, first })
     }
 
     /// Where the student with these numbers is served.

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::sign;
 use crate::{
     evidence::Seq,
+    lab::exercise::Points,
     marking::{CheckMark, Mark, StudentMarks, Verdict, words::Words},
     trace::visible,
 };
@@ -29,25 +30,45 @@ pub fn words(student: &StudentMarks, words: Words, colour: bool) -> String {
     for mark in &student.exercises {
         if session != Some(mark.exercise.session) {
             session = Some(mark.exercise.session);
-            let _ = write!(out, "\n{} {}\n", lang.pick("Session", "Sesión"), mark.exercise.session);
+            session_head(student, mark.exercise.session, words, &mut out);
         }
         explain(mark, words, colour, &mut out);
     }
     out
 }
 
+/// The session's points, and whether everything in it that is worth points is done.
+fn session_head(student: &StudentMarks, session: u32, words: Words, out: &mut String) {
+    let lang = words.lang;
+    let marks = || student.exercises.iter().filter(|mark| mark.exercise.session == session);
+    let (points, of) = marks().fold((0, 0), |(points, of), mark| (points + mark.points.0, of + mark.exercise.points.0));
+    let worth = |mark: &&Mark| mark.exercise.points.0 > 0;
+    let complete = if marks().filter(worth).all(|mark| mark.verdict == Verdict::Done) {
+        lang.pick(", complete", ", completa")
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        out,
+        "\n{} {session}: {} {} {} {}{complete}",
+        lang.pick("Session", "Sesión"),
+        Points(points),
+        lang.pick("of", "de"),
+        Points(of),
+        lang.pick("points", "puntos"),
+    );
+}
+
 fn explain(mark: &Mark, words: Words, colour: bool, out: &mut String) {
     let style = if colour { style(mark.verdict) } else { Style::new() };
     let title = visible(mark.exercise.title.in_language(words.lang.code()));
     let (of, points) = (words.lang.pick("of", "de"), words.lang.pick("points", "puntos"));
-    let _ = writeln!(
-        out,
-        "{style}{} {}{style:#} {title} ({} {of} {} {points})",
-        sign(mark),
-        mark.exercise.id,
-        mark.points,
-        mark.exercise.points
-    );
+    let worth = if mark.exercise.points.0 == 0 {
+        words.lang.pick("optional", "optativo").to_owned()
+    } else {
+        format!("{} {of} {} {points}", mark.points, mark.exercise.points)
+    };
+    let _ = writeln!(out, "{style}{} {}{style:#} {title} ({worth})", sign(mark), mark.exercise.id);
     if let Some(after) = words.after(mark) {
         let _ = writeln!(out, "    {after}");
     }

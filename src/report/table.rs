@@ -178,7 +178,10 @@ fn cell(mark: &Mark, layout: Layout) -> String {
 fn label(student: &StudentMarks, with_group: bool, layout: Layout) -> String {
     let group = if with_group { format!("{}/", student.group) } else { String::new() };
     let name = student.name.as_ref().filter(|_| layout == Layout::Wide).map(|name| format!(" {}", visible(name)));
-    let label = format!("{group}{}{}", student.login, name.unwrap_or_default());
+    cut(format!("{group}{}{}", student.login, name.unwrap_or_default()))
+}
+
+fn cut(label: String) -> String {
     if label.chars().count() <= STUDENT_WIDTH {
         return label;
     }
@@ -209,4 +212,17 @@ fn width(rows: &[Vec<Text>], layout: Layout) -> usize {
     let gap = 1 + usize::from(padding(layout));
     let column = |at: usize| rows.iter().map(|row| longest(&row[at].0)).max().unwrap_or(0) + gap;
     (0..rows[0].len()).map(column).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let n = "ñ".repeat(STUDENT_WIDTH);
+        assert_eq!(cut(n.clone()), n);
+        let longer = cut(format!("{n}n"));
+        assert_eq!((longer.chars().count(), longer.ends_with('…')), (STUDENT_WIDTH, true));
+    }
 }

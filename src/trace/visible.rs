@@ -26,17 +26,15 @@ pub fn visible(text: &str) -> String {
 /// JSON text on one line with what could steer a terminal written as escapes: such characters stand only in its strings.
 pub fn json_visible(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
-    for letter in json.chars() {
-        if harmful(letter) {
-            let mut units = [0; 2];
-            for unit in letter.encode_utf16(&mut units) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(letter);
+    let mut copied = 0;
+    for (at, letter) in json.match_indices(harmful) {
+        out.push_str(&json[copied..at]);
+        for unit in letter.encode_utf16() {
+            let _ = write!(out, "\\u{unit:04x}");
         }
+        copied = at + letter.len();
     }
-    out
+    out + &json[copied..]
 }
 
 /// C0 and C1 controls, and the format characters that change direction, join or take no room.

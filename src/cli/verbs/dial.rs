@@ -1,7 +1,7 @@
 //! `labctl dial`: standard input and output joined to a lab's control socket.
 
 use crate::{
-    cli::{args::Dial, error::Error, exit::Exit},
+    cli::{args::Dial, error::Error, exit::Exit, output},
     control::dial,
     engine::LabDir,
 };
@@ -10,7 +10,10 @@ use crate::{
 pub fn run(args: &Dial) -> Result<Exit, Error> {
     let socket = LabDir::at(&args.dir)?.socket()?;
     let runtime = super::runtime()?;
-    let dialled = runtime.block_on(dial::stdio(socket.as_path()));
+    let dialled = runtime.block_on(async {
+        let (input, output) = output::streams();
+        dial::join(socket.as_path(), input, output).await
+    });
     // A read of standard input that is still under way must not keep the program.
     runtime.shutdown_background();
     dialled.map_err(Error::file("dial", socket.as_path()))?;

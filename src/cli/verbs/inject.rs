@@ -25,7 +25,7 @@ use crate::{
 
 /// What was sent, as `--json` prints it.
 #[derive(Serialize)]
-struct Sent {
+struct Done {
     version: u32,
     sent: usize,
     undelivered: Vec<String>,
@@ -52,7 +52,7 @@ pub fn run(shell: &Shell, args: &Inject) -> Result<Exit, Error> {
         let undelivered = send(shell.out, &Arc::new(opened.lab), &opened.key, engine.client()?, due).await;
         let sent = total - undelivered.len();
         if args.json {
-            shell.out.json(&Sent { version: 1, sent, undelivered: undelivered.clone() })?;
+            shell.out.json(&Done { version: 1, sent, undelivered: undelivered.clone() })?;
         } else {
             shell.out.note(format_args!("sent {}", count(sent, "mail")));
         }

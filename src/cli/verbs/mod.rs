@@ -21,6 +21,6 @@ use tokio::runtime::{Builder, Runtime};
 use super::error::Error;
 
 /// What a verb needs to talk to the process that serves a lab.
-fn runtime() -> Result<Runtime, Error> {
+pub fn runtime() -> Result<Runtime, Error> {
     Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)
 }

@@ -32,6 +32,7 @@ const WIDTH: usize = 100;
 /// Shows marks; with `--follow` again whenever they change.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     let opened = shell.open(args.lab.as_deref())?;
+    opened.settle()?;
     if let Some(session) = args.session
         && !opened.lab.exercises.iter().any(|exercise| exercise.session == session)
     {
@@ -68,7 +69,9 @@ impl View<'_> {
         let mut students: Vec<StudentMarks> = groups.iter().flat_map(Marked::marks).collect();
         students.retain(|marks| self.student.as_deref().is_none_or(|login| marks.login.as_str() == login));
         if let Some(session) = self.args.session {
-            students.iter_mut().for_each(|marks| keep_session(marks, session));
+            for marks in &mut students {
+                keep_session(marks, session);
+            }
         }
         let report = Report::new(&opened.lab, students);
         let words = self.out.words();

@@ -20,12 +20,11 @@ pub fn run(shell: &Shell, args: &Reset) -> Result<Exit, Error> {
     let lab = Arc::new(opened.lab);
     let whom = Whom::find(&lab, &args.who)?;
     let group = whom.group(&lab);
-    let (question, students) = match whom.student() {
-        Some(login) => (format!("let student `{login}` start again?"), vec![login.clone()]),
-        None => {
-            let students = group.students.iter().map(|student| student.login.clone()).collect();
-            (format!("let group `{}` start again, and empty its mailboxes?", group.name), students)
-        }
+    let (question, students) = if let Some(login) = whom.student() {
+        (format!("let student `{login}` start again?"), vec![login.clone()])
+    } else {
+        let students = group.students.iter().map(|student| student.login.clone()).collect();
+        (format!("let group `{}` start again, and empty its mailboxes?", group.name), students)
     };
     let engine = Embedded::new(opened.dir.clone());
     let runtime = super::runtime()?;

@@ -1,7 +1,7 @@
 //! `labctl up`: reads the lab, looks at what runs, plans, performs, and sends the lab's mail. Run again, it changes only what
 //! the lab file changed; whatever it was stopped in the middle of, it goes on from there.
 
-use std::sync::Arc;
+use std::{io, net::TcpListener, sync::Arc};
 
 use serde::Serialize;
 
@@ -22,9 +22,10 @@ use crate::{
     engine::{
         LabDir, Record, StateError,
         embedded::{self, Embedded, Failure},
+        owner,
     },
     lab::{Key, Lab, Protocol},
-    plan::{self, Desired, Step},
+    plan::{self, Addressing, Desired, Step},
 };
 
 /// Steps and students that are shown; of more, the number.
@@ -67,7 +68,13 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let key = if args.dry_run {
         dir.key()?.unwrap_or(Key([0; 32]))
     } else {
-        record = shell.state.claim(&dir, record)?;
+        let before = record.block;
+        let serves = dir.process()?.is_some();
+        record =
+            shell.state.claim(&dir, record, |record, addressing| !serves && is_elsewhere(&lab, record, addressing))?;
+        if record.block != before && dir.key()?.is_some() {
+            shell.out.warn("another lab has the addresses that this one had: the students' addresses have changed");
+        }
         dir.key_or_new()?
     };
     if let Some(address) = record.listen.filter(|address| !address.is_loopback()) {
@@ -78,6 +85,19 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let desired = desired(&lab, &key, &record)?;
     let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired };
     super::runtime()?.block_on(work.run(args))
+}
+
+/// Whether another labctl, which this one knows nothing of, listens on the lab's first address: an instructor on the same
+/// machine. What is known to be no labctl is left in the way, so that the error can name it.
+fn is_elsewhere(lab: &Lab, record: &Record, addressing: Addressing) -> bool {
+    let Some((group, student)) = lab.students().next() else { return false };
+    let Some(place) = record.numbers.place(&group.name, &student.login) else { return false };
+    let port = |protocol: Protocol| lab.settings.ports.get(&protocol).copied().unwrap_or(protocol.embedded_port());
+    Protocol::ALL.into_iter().any(|protocol| {
+        let address = addressing.endpoint(place, protocol, port(protocol));
+        let in_use = TcpListener::bind(address).is_err_and(|problem| problem.kind() == io::ErrorKind::AddrInUse);
+        in_use && owner::of(address).is_none_or(|owner| owner.name == "labctl")
+    })
 }
 
 /// What labctl will remember, as far as it is known before a block of addresses is claimed.

@@ -2,6 +2,7 @@
 
 use labctl::{
     evidence::{Conn, Event, MessageId, Seq},
+    lab::exercise::MAX_STEPS,
     marking::{MAX_UNKNOWN, Marker},
 };
 use proptest::prelude::*;
@@ -166,4 +167,19 @@ fn an_ended_connection_leaves_nothing_behind() {
         }
     }
     assert_eq!(marker.live_connections(), 0);
+}
+
+#[test]
+fn a_conversation_may_have_as_many_steps_as_a_lab_may_write() {
+    for forbidding in ["", "; ! RSET"] {
+        let steps = vec!["NOOP -> 250"; MAX_STEPS - forbidding.len().min(1)].join("; ");
+        let count = steps.split("; ").count();
+        let lab = format!("lab students=ana\nexercise 1\n  smtp: {steps}{forbidding}\n");
+        let mut lines = vec!["ana 1 NOOP -> 250 ok".to_owned(); count - 1];
+        let end = if forbidding.is_empty() { "ana 1 NOOP -> 250 ok" } else { "ana 1 - quit" };
+        lines.push(end.to_owned());
+        assert_eq!(marked(&lab, &lines)[0].contains("done"), forbidding.is_empty(), "one is missing before the end");
+        lines.insert(0, "ana 1 NOOP -> 250 ok".to_owned());
+        assert!(marked(&lab, &lines)[0].contains("done"), "{count} steps");
+    }
 }

@@ -1,0 +1,202 @@
+//! The life of a lab: up, used, marked, reset, changed, down, up again, gone.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
+
+use super::{LAB, Test, exists, lab_with_mail};
+
+/// The verdict of exercise 1.1 for user1.
+fn verdict(test: &Test) -> String {
+    let report = test.json(&["report", "class", "--json"]);
+    report["students"][0]["exercises"][0]["verdict"].as_str().expect("a verdict").to_owned()
+}
+
+#[test]
+fn a_lab_lives_from_up_to_purge() {
+    let test = Test::with(LAB);
+    let up = test.run(&["up", "class"]);
+    assert_eq!(up.code, 0, "{}", up.err);
+    assert_eq!(
+        up.out,
+        "GROUP\tDOMAIN\tSTUDENT\tSMTP\tPOP3\n\
+         class\tlib.lab\tuser1\t127.77.1.1:$SMTP\t127.77.1.1:$POP3\n\
+         class\tlib.lab\tuser2\t127.77.1.2:$SMTP\t127.77.1.2:$POP3\n"
+    );
+    assert!(up.err.contains("telnet 127.77.1.1 $SMTP"), "{}", up.err);
+    assert_eq!(verdict(&test), "missing");
+    test.send_mail();
+    assert_eq!(test.count("user2"), "1");
+    assert_eq!(verdict(&test), "done");
+    assert_eq!(
+        test.done(&["report"]),
+        "GROUP\tSTUDENT\t1.1\tPOINTS\nclass\tuser1\tdone\t2/2\nclass\tuser2\tmissing\t0/2\n"
+    );
+    test.done(&["reset", "user1", "--yes"]);
+    assert_eq!(verdict(&test), "missing");
+    assert_eq!(test.count("user2"), "0");
+    test.send_mail();
+    test.done(&["down"]);
+    assert_eq!(verdict(&test), "done", "marks are there while the lab is down");
+    test.done(&["up"]);
+    assert_eq!(test.count("user2"), "1", "mail is kept");
+    assert_eq!(
+        test.run(&["down", "--purge", "--yes"]).err,
+        "lab `class` is down, and its mail and evidence are deleted\n"
+    );
+    assert!(!exists(&test.path("state/labs/class")));
+}
+
+#[test]
+fn a_second_up_finds_nothing_to_do_and_sends_no_mail_again() {
+    let test = Test::with(&lab_with_mail());
+    assert!(test.run(&["up", "class"]).err.contains("sent 2 mails\n"));
+    let process = test.process();
+    let again = test.run(&["up", "class"]);
+    assert_eq!(again.code, 0);
+    assert!(again.err.starts_with("lab `class`: nothing to do\n"), "{}", again.err);
+    assert!(!again.err.contains("sent"), "{}", again.err);
+    assert_eq!(test.process(), process);
+    assert_eq!(test.run(&["inject"]).err, "sent 0 mails\n");
+    assert_eq!(test.count("user1"), "1");
+    assert_eq!(test.run(&["inject", "--again", "--mail", "welcome"]).err, "sent 2 mails\n");
+    assert_eq!(test.count("user1"), "2");
+}
+
+#[test]
+fn a_changed_lab_changes_only_that_and_says_why() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    let process = test.process();
+    test.send_mail();
+    test.write(&LAB.replace("relay = false", "relay = true\ndialect = \"argosoft\""));
+    let plan = test.run(&["up", "class", "--dry-run"]).err;
+    let changed = "update server `class`: dialect is `argosoft` and was `labctl`; relay is `true` and was `false`\n";
+    assert_eq!(plan, format!("lab `class`: would\n  {changed}"));
+    assert!(test.smtp(1, &[])[0].ends_with("ESMTP labctl"), "a dry run changes nothing");
+    assert!(test.run(&["up", "class"]).err.contains(changed));
+    assert_eq!(test.smtp(1, &[])[0], "220 ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)");
+    assert_eq!(test.process(), process);
+    assert_eq!(test.count("user2"), "1");
+}
+
+#[test]
+fn a_student_who_comes_later_moves_nobody() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.write(&LAB.replace("users = [", "users = [\"abel\", "));
+    let up = test.run(&["up", "class"]);
+    assert!(
+        up.err.contains("update server `class`: mailbox `abel` is new; endpoints of `abel` are new\n"),
+        "{}",
+        up.err
+    );
+    assert!(up.out.contains("abel\t127.77.1.3:$SMTP"), "{}", up.out);
+    assert!(up.out.contains("user1\t127.77.1.1:$SMTP"), "{}", up.out);
+}
+
+#[test]
+fn a_process_that_was_killed_comes_back_with_mail_and_addresses() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.send_mail();
+    let killed = std::process::Command::new("kill").args(["-9", &test.process()]).status().expect("kill runs");
+    assert!(killed.success());
+    assert!(test.run(&["status"]).err.contains("is not running, though it should be"));
+    let up = test.run(&["up"]);
+    assert!(up.err.contains("start the process: none runs"), "{}", up.err);
+    assert!(up.out.contains("user1\t127.77.1.1:$SMTP"));
+    assert_eq!(test.count("user2"), "1");
+    assert_eq!(verdict(&test), "done");
+}
+
+#[test]
+fn two_ups_at_once_do_not_collide() {
+    let test = Test::with(&lab_with_mail());
+    let start =
+        || test.command(&["up", "class"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("labctl");
+    let both: Vec<_> = (0..4).map(|_| start()).collect();
+    let ran: Vec<_> = both.into_iter().map(|child| test.ran(&child.wait_with_output().expect("labctl ends"))).collect();
+    assert!(ran.iter().all(|ran| ran.code == 0), "{:?}", ran.iter().map(|ran| &ran.err).collect::<Vec<_>>());
+    assert_eq!(ran.iter().filter(|ran| ran.err.contains("add server")).count(), 1);
+    assert_eq!(ran.iter().filter(|ran| ran.err.contains("nothing to do")).count(), 3);
+    assert_eq!(test.count("user1"), "1");
+}
+
+#[test]
+fn an_up_that_is_killed_is_finished_by_the_next() {
+    let test = Test::with("domain = \"{group}.lab\"\nrelay = false\nroster = \"r.csv\"\n");
+    let rows: Vec<String> = (1..=30).map(|group| format!("g{group:02},s{group}")).collect();
+    fs::write(test.path("class/r.csv"), format!("group,login\n{}\n", rows.join("\n"))).expect("a roster");
+    let mut killed = test.start(&["up", "class"]);
+    // The first store is the sign that servers are being started.
+    let stores = test.path("state/labs/class/stores");
+    while fs::read_dir(&stores).map_or(0, Iterator::count) == 0 {
+        std::thread::yield_now();
+    }
+    killed.kill().expect("it runs");
+    killed.wait().expect("it ends");
+    let up = test.run(&["up", "class"]);
+    assert_eq!(up.code, 0, "{}", up.err);
+    assert!(!up.err.contains("start the process"), "{}", up.err);
+    assert_eq!(up.out.lines().count(), 31);
+    assert!(test.run(&["up", "class"]).err.starts_with("lab `class`: nothing to do\n"));
+}
+
+#[test]
+fn a_group_starts_again_with_its_mail() {
+    let test = Test::with(&lab_with_mail());
+    test.done(&["up", "class"]);
+    test.send_mail();
+    assert_eq!(test.count("user2"), "2");
+    let refused = test.run(&["reset", "class"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("hint: pass `--yes` if the answer is yes"), "{}", refused.err);
+    assert_eq!(test.count("user2"), "2");
+    test.done(&["reset", "class", "--yes"]);
+    assert_eq!(test.count("user2"), "1");
+    assert_eq!(verdict(&test), "missing");
+}
+
+#[test]
+fn a_trace_follows_what_comes() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    let mut trace = test.start(&["trace", "user1", "--follow"]);
+    let mut lines = BufReader::new(trace.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    test.smtp(1, &["NOOP", "QUIT"]);
+    assert!(lines.any(|line| line.contains("C: NOOP")));
+    test.done(&["down"]);
+    assert!(trace.wait().expect("it ends with the lab").success());
+    assert!(test.done(&["trace", "user1"]).contains("C: NOOP"));
+    assert!(!test.done(&["trace", "user2"]).contains("C:"));
+}
+
+#[test]
+fn a_report_follows_what_is_done() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    let mut report = test.start(&["report", "--follow"]);
+    let mut lines = BufReader::new(report.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "class\tuser1\tmissing\t0/2"));
+    test.send_mail();
+    assert!(lines.any(|line| line == "class\tuser1\tdone\t2/2"));
+    test.done(&["down"]);
+    assert!(report.wait().expect("it ends with the lab").success());
+}
+
+#[test]
+fn an_archive_holds_all_but_the_key() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.send_mail();
+    let folder = test.done(&["archive", "--output", "kept"]);
+    let folder = test.path(folder.trim());
+    for name in ["README.txt", "lab.toml", "report.csv", "report.json", "stores/class.sqlite"] {
+        assert!(exists(&folder.join(name)), "{name}");
+    }
+    assert!(!exists(&folder.join("key")));
+    assert!(fs::read_to_string(folder.join("report.csv")).expect("CSV").contains("done"));
+}

@@ -1,0 +1,155 @@
+//! What goes wrong, and what is said then.
+
+use std::{fs, io::Read as _, net::TcpListener, process::Stdio};
+
+use super::{LAB, Test, exists};
+
+#[test]
+fn a_wrong_lab_starts_nothing() {
+    let test = Test::with(&LAB.replace("relay", "relais"));
+    let up = test.run(&["up", "class"]);
+    assert_eq!(up.code, 3);
+    assert!(up.err.contains("did you mean `relay`?"), "{}", up.err);
+    assert!(up.err.ends_with("error: 1 error in lab `$DIR/class/lab.toml`\n"), "{}", up.err);
+    assert_eq!(up.out, "");
+    assert!(!exists(&test.path("state")));
+    let check = test.run(&["check", "class", "--json"]);
+    assert_eq!(check.code, 3);
+    assert!(check.out.starts_with('{'), "{}", check.out);
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_owner_and_the_other_groups_go_on() {
+    let class = "domain = \"{group}.lab\"\nrelay = false\nroster = \"r.csv\"\n";
+    let test = Test::with(class);
+    fs::write(test.path("class/r.csv"), "group,login\ng01,ana\ng02,ben\n").expect("a roster");
+    let taken = TcpListener::bind(("127.77.1.1", test.smtp)).expect("a free port");
+    let up = test.run(&["up", "class"]);
+    assert_eq!(up.code, 5, "{}", up.err);
+    let me = std::process::id();
+    assert!(
+        up.err.contains("error: server `g01`: listen for smtp on `127.77.1.1:$SMTP`: the port is in use, by `"),
+        "{}",
+        up.err
+    );
+    assert!(up.err.contains(&format!("(process {me})")), "{}", up.err);
+    assert!(up.err.contains("hint: end what listens there"), "{}", up.err);
+    assert!(up.out.contains("g02\tg02.lab\tben"), "{}", up.out);
+    drop(taken);
+    let again = test.run(&["up", "class"]);
+    assert_eq!(again.code, 0, "{}", again.err);
+    assert!(again.err.contains("add server `g01`") && !again.err.contains("server `g02`"), "{}", again.err);
+}
+
+#[test]
+fn a_lab_that_nobody_knows_is_refused_with_the_one_meant() {
+    let test = Test::with(LAB);
+    let none = test.run(&["report"]);
+    assert_eq!(none.code, 4);
+    assert_eq!(
+        none.err,
+        "error: which lab? there is no `lab.toml` here, and labctl knows no lab yet\nhint: make one with `labctl new my-lab`\n"
+    );
+    assert_eq!(
+        test.run(&["report", "class"]).err,
+        "error: lab `class` was never up\nhint: bring it up with `labctl up class`\n"
+    );
+    test.done(&["up", "class"]);
+    let wrong = test.run(&["down", "clas"]);
+    assert_eq!(wrong.code, 4);
+    assert!(wrong.err.ends_with("hint: did you mean `class`?\n"), "{}", wrong.err);
+    let nobody = test.run(&["reset", "user9", "--yes"]);
+    assert_eq!(nobody.code, 4);
+    assert_eq!(nobody.err, "error: lab `class` has no student or group `user9`\nhint: did you mean `user1`?\n");
+}
+
+#[test]
+fn a_lab_that_is_down_says_so_where_it_must_be_up() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.done(&["down", "class"]);
+    for verb in [&["inject"][..], &["reset", "user1", "--yes"], &["trace", "--follow"], &["report", "--follow"]] {
+        let ran = test.run(verb);
+        assert_eq!(ran.code, 4, "{verb:?}");
+        assert_eq!(ran.err, "error: lab `class` is not up\nhint: bring it up with `labctl up class`\n", "{verb:?}");
+    }
+}
+
+#[test]
+fn two_labs_of_one_name_are_told_apart() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    fs::create_dir_all(test.path("other/class")).expect("a folder");
+    fs::copy(test.path("class/lab.toml"), test.path("other/class/lab.toml")).expect("a copy");
+    let up = test.run(&["up", "other/class"]);
+    assert_eq!(up.code, 1);
+    assert!(
+        up.err.starts_with("error: lab `class` is another one: labctl knows it from `$DIR/class/lab.toml`\n"),
+        "{}",
+        up.err
+    );
+}
+
+#[test]
+fn two_labs_at_once_have_addresses_of_their_own() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    fs::create_dir_all(test.path("second")).expect("a folder");
+    fs::copy(test.path("class/lab.toml"), test.path("second/lab.toml")).expect("a copy");
+    let second = test.run(&["up", "second"]);
+    assert_eq!(second.code, 0, "{}", second.err);
+    assert!(second.out.contains("user1\t127.81.1.1:$SMTP"), "{}", second.out);
+    assert_eq!(test.run(&["report"]).code, 4, "with two labs up a name is needed");
+    test.done(&["down", "second"]);
+    test.done(&["report"]);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_quietly() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    let mut child = test.command(&["trace"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("labctl");
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert_eq!((child.wait().expect("it ends").code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_nobodys_fault() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.done(&["down", "class"]);
+    fs::write(test.path("state/labs/class/stores/class.sqlite"), "rubbish").expect("a file");
+    let report = test.run(&["report"]);
+    assert_eq!(report.code, 5);
+    assert!(report.err.contains("class.sqlite"), "{}", report.err);
+    assert!(report.out.contains("class\tuser1\tunclear\t0/2"), "{}", report.out);
+}
+
+#[test]
+fn a_damaged_record_stops_everything_and_is_named() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.done(&["down", "class"]);
+    fs::write(test.path("state/labs/class/lab.json"), "{").expect("a file");
+    let up = test.run(&["up", "class"]);
+    assert_eq!(up.code, 1);
+    assert!(up.err.starts_with("error: `$DIR/state/labs/class/lab.json` is damaged: "), "{}", up.err);
+    fs::remove_file(test.path("state/labs/class/lab.json")).expect("a file");
+}
+
+#[test]
+fn a_process_for_loopback_does_not_listen_on_a_network() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    let address = serde_json::json!({"protocol": "smtp", "address": "192.0.2.1:25", "student": null});
+    let mut config = test.json(&["status", "--json"]);
+    config["endpoints"] = serde_json::json!([address]);
+    let lab = test.run(&["up", "class", "--listen", "192.0.2.1", "--json"]);
+    // The process is started again, may listen there now, and the system has no such address.
+    assert_eq!(lab.code, 1, "{}", lab.err);
+    assert!(lab.err.contains("warning: everybody who reaches `192.0.2.1` reaches the servers"), "{}", lab.err);
+    assert!(lab.out.contains("stop the process: it was started for loopback only"), "{}", lab.out);
+    assert!(lab.err.contains("192.0.2.1:10000"), "{}", lab.err);
+}
