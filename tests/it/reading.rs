@@ -319,7 +319,7 @@ fn the_class_template_reads_into_its_values() {
         Check::Message(found) => usize::try_from(found.times).unwrap(),
         Check::Retrieved(_) | Check::Deleted(_) | Check::Mailbox(_) => 0,
     });
-    assert_eq!(kinds.collect::<Vec<_>>(), [6, 1, 0, 1]);
+    assert_eq!(kinds.collect::<Vec<_>>(), [6, 1, 4, 0, 1]);
     assert_eq!(lab.exercises.iter().map(|exercise| exercise.points.to_string()).collect::<Vec<_>>(), ["2", "1", "1.5"]);
     assert_eq!(lab.exercises[1].after[0].as_str(), "1.1");
 }
