@@ -355,6 +355,23 @@ fn strict_turns_every_point_off_and_single_points_come_back() {
 }
 
 #[test]
+fn sendmail_is_also_called_by_both_of_its_servers() {
+    let dialect = |name: &str| {
+        let lab = format!("domain = \"a.lab\"\nusers = [\"u\"]\ndialect = \"{name}\"\n");
+        read_text(&lab, "").lab.map(|lab| lab.settings.dialect)
+    };
+    assert_eq!(dialect("sendmail+qpopper").as_deref(), Some("sendmail"));
+    assert_eq!(dialect("sendmail+"), None);
+}
+
+#[test]
+fn a_title_in_another_language_is_better_than_none() {
+    let lab = "domain = \"a.lab\"\nusers = [\"u\"]\ntitle = { fr = \"Courrier\" }\n";
+    let title = read_text(lab, "").lab.unwrap().title;
+    assert_eq!(["es", "en", "fr"].map(|lang| title.in_language(lang)), ["Courrier"; 3]);
+}
+
+#[test]
 fn solutions_keep_the_order_written() {
     let lab = "domain = \"a.lab\"\nusers = [\"u\"]\n[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\n\
                [[exercise.solution]]\npop3 = \"C: STAT\"\nsmtp = \"C: NOOP\"\n[[exercise.solution]]\nsmtp = \"C: QUIT\"\n";
