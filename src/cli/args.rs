@@ -24,7 +24,7 @@ pub struct Global {
     /// Where labctl keeps keys, mail and evidence [default: $LABCTL_STATE_DIR, else $XDG_STATE_HOME/labctl]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
-    /// The language of titles, hints and templates [default: from LANG]
+    /// The language of titles, hints and verdicts [default: from LANG]
     #[arg(long, global = true, value_name = "CODE")]
     pub lang: Option<Language>,
     /// Colour in what is printed
