@@ -42,7 +42,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     };
     let words = shell.out.words();
     let look = Look { utc_offset_secs: words.utc_offset_secs, colour: shell.out.is_colored() };
-    let mut printer = Printer { out: shell.out, renderer: Renderer::new(format, filter, look) };
+    let mut printer = Printer { out: shell.out, renderer: Renderer::new(format, filter, look).knowing(&opened.lab) };
     if !args.follow {
         for group in &groups {
             printer.print_stored(&opened, group)?;
