@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,6 +45,7 @@ pub struct Host {
     /// Held while a server is started, changed or stopped, so that no group gets two.
     changing: Mutex<BTreeMap<GroupName, Arc<tokio::sync::Mutex<()>>>>,
     stop: Notify,
+    stopping: AtomicBool,
 }
 
 impl Host {
@@ -49,7 +53,8 @@ impl Host {
     /// configurations that would listen on a network.
     pub fn new(stores: PathBuf, beyond_loopback: bool) -> Arc<Self> {
         let (servers, changing) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { stores, beyond_loopback, servers, changing, stop: Notify::new() })
+        let stopping = AtomicBool::new(false);
+        Arc::new(Self { stores, beyond_loopback, servers, changing, stop: Notify::new(), stopping })
     }
 
     /// Answers the control API until it is told to end, by the API or by SIGTERM; then drains the servers.
@@ -143,6 +148,7 @@ impl Host {
             labctl: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             beyond_loopback: self.beyond_loopback,
+            stopping: self.stopping.load(Ordering::Relaxed),
             servers,
         })
     }
@@ -165,6 +171,7 @@ impl Host {
     }
 
     async fn drain(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         let servers = std::mem::take(&mut *lock(&self.servers));
         let mut stopping: JoinSet<()> = JoinSet::new();
         for server in servers.into_values() {

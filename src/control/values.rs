@@ -23,6 +23,9 @@ pub struct Status {
     pub pid: u32,
     /// Whether it may listen beyond loopback.
     pub beyond_loopback: bool,
+    /// Whether it was told to end and lets its sessions finish.
+    #[serde(default)]
+    pub stopping: bool,
     /// Its servers, in the order of their groups.
     pub servers: Vec<ServerStatus>,
 }

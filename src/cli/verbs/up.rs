@@ -128,7 +128,11 @@ fn desired(lab: &Lab, key: &Key, record: &Record) -> Result<Desired, Error> {
 impl Work {
     async fn run(&self, args: &Up) -> Result<Exit, Error> {
         let engine = Embedded::new(self.dir.clone());
-        let before = engine.status().await?;
+        let mut before = engine.status().await?;
+        if before.as_ref().is_some_and(|status| status.stopping) && !args.dry_run {
+            engine.stop().await?;
+            before = None;
+        }
         let steps = plan::steps(&self.desired, &embedded::observed(before.as_ref()));
         if !args.json {
             self.announce(&steps, args.dry_run);
