@@ -219,10 +219,8 @@ async fn refused(answer: Response<Incoming>) -> Result<Response<Incoming>, Clien
         return Ok(answer);
     }
     let body = whole(answer).await.unwrap_or_default();
-    let problem = serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
-        error: format!("the process answered {status}: {}", String::from_utf8_lossy(&body)),
-        in_use: None,
-    });
+    let problem = serde_json::from_slice(&body)
+        .unwrap_or_else(|_| Problem::new(format!("the process answered {status}: {}", String::from_utf8_lossy(&body))));
     Err(ClientError::Refused(problem))
 }
 

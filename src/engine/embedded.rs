@@ -22,7 +22,7 @@ use super::{
     state::{LabDir, StateError},
 };
 use crate::{
-    control::{Client, ClientError, Status},
+    control::{Client, ClientError, Listening, Status},
     lab::GroupName,
     plan::{Desired, Observed, Process, Step},
 };
@@ -154,8 +154,22 @@ impl Failure {
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         let ClientError::Refused(problem) = &self.problem else { return None };
-        let port = problem.in_use?.port();
-        Some(format!("end what listens there, or choose other ports in the lab file than {port}: `[ports]`"))
+        if let Some(address) = problem.in_use {
+            let port = address.port();
+            return Some(format!(
+                "end what listens there, or choose other ports in the lab file than {port}: `[ports]`"
+            ));
+        }
+        match problem.listening? {
+            (_, Listening::Privileged) => Some(
+                "ports below 1024 need root: write others in the lab file, `ports = { smtp = 2525, pop3 = 2110 }`"
+                    .into(),
+            ),
+            (address, Listening::Elsewhere) => Some(format!(
+                "`{}` is no address of this machine: give `--listen` one that is, or `--listen loopback`",
+                address.ip()
+            )),
+        }
     }
 }
 

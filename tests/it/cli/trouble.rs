@@ -152,6 +152,8 @@ fn a_process_for_loopback_does_not_listen_on_a_network() {
     assert!(lab.err.contains("warning: everybody who reaches `192.0.2.1` reaches the servers"), "{}", lab.err);
     assert!(lab.out.contains("stop the process: it was started for loopback only"), "{}", lab.out);
     assert!(lab.err.contains("192.0.2.1:10000"), "{}", lab.err);
+    assert!(lab.err.contains("hint: `192.0.2.1` is no address of this machine"), "{}", lab.err);
+    assert!(lab.err.contains("warning: `ports` does not hold on `192.0.2.1`"), "{}", lab.err);
 }
 
 /// A process that may write nothing more is in the place of one whose disk is full.
@@ -190,4 +192,13 @@ fn marks_are_there_while_the_disk_takes_no_more_and_the_record_says_when_that_wa
     let damaged = events.lines().find(|line| line.contains("\"damaged\"")).expect("the record says it");
     let damaged: serde_json::Value = serde_json::from_str(damaged).expect("JSON");
     assert!(damaged["time"] != 0 && !damaged["time"].as_str().unwrap_or("").starts_with("1970"), "{damaged}");
+}
+
+#[test]
+fn an_address_that_stands_for_all_is_refused() {
+    let test = Test::with(LAB);
+    let wildcard = test.run(&["up", "class", "--listen", "0.0.0.0"]);
+    assert_eq!(wildcard.code, 2);
+    assert!(wildcard.err.contains("hint: name the one they reach"), "{}", wildcard.err);
+    assert!(test.run(&["up", "class", "--listen", "here"]).err.contains("or `loopback`"));
 }
