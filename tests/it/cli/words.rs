@@ -58,7 +58,10 @@ fn a_new_lab_is_good_and_is_not_overwritten() {
     assert_eq!((again.code, again.err.as_str()), (1, "error: `mine/lab.toml` is there already\n"));
     let unknown = test.run(&["new", "yours", "--template", "big"]);
     assert_eq!(unknown.code, 2);
-    assert_eq!(unknown.err, "error: there is no template `big`\nhint: there is `minimal`, `class`\n");
+    assert_eq!(
+        unknown.err,
+        "error: there is no template `big`\nhint: there is `minimal`, `class`, `argosoft`, `cliente-c`, `practica2`\n"
+    );
     assert!(!exists(&test.path("yours")));
 }
 
