@@ -1,6 +1,6 @@
 //! The command line, defined once: parsing, `--help` and completions come from here.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 
@@ -24,7 +24,7 @@ pub struct Global {
     /// Where labctl keeps keys, mail and evidence [default: $LABCTL_STATE_DIR, else $XDG_STATE_HOME/labctl]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
-    /// The language of titles, hints and templates [default: from LANG]
+    /// The language of titles, hints and verdicts [default: from LANG]
     #[arg(long, global = true, value_name = "CODE")]
     pub lang: Option<Language>,
     /// Colour in what is printed
@@ -152,16 +152,37 @@ pub struct Up {
     /// Where the lab runs [default: what the lab says, else embedded]
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<Engine>,
-    /// Listen on this address instead of loopback, for students on their own machines: a port per student and protocol,
-    /// without TLS, reachable by everybody who reaches the address
+    /// Listen on this address instead of loopback, for students on their own machines: a port per student and protocol
+    /// (`ports` in the lab file do not hold), without TLS, reachable by everybody who reaches the address; remembered until
+    /// `--listen loopback`
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<IpAddr>,
+    pub listen: Option<Listen>,
     /// Do not send the lab's mail
     #[arg(long)]
     pub no_inject: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where a lab listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// On this machine only.
+    Loopback,
+    /// On one of the machine's addresses.
+    Address(IpAddr),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "loopback" {
+            return Ok(Self::Loopback);
+        }
+        text.parse().map(Self::Address).map_err(|_| "write an IP address of this machine, or `loopback`".to_owned())
+    }
 }
 
 /// Where a lab can run.

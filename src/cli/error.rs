@@ -1,6 +1,6 @@
 //! What can go wrong with a command: one enum, which knows its exit code and the way out. Printing is `super::output`.
 
-use std::{io, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf};
 
 use super::exit::Exit;
 use crate::{
@@ -48,6 +48,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// Somebody stopped it.
+    #[error("stopped before it was done")]
+    Interrupted,
     /// The runtime for sockets could not be made.
     #[error("start the runtime: {0}")]
     Runtime(io::Error),
@@ -94,6 +97,14 @@ pub enum Error {
     NotUp {
         /// The lab.
         name: LabName,
+    },
+    /// An address that stands for all addresses was given.
+    #[error("`{address}` stands for every address of this machine, and students need one to connect to")]
+    Wildcard {
+        /// What was given.
+        address: IpAddr,
+        /// The one that students are likely to reach.
+        own: Option<IpAddr>,
     },
     /// Nobody in the lab is called so.
     #[error("lab `{lab}` has no student or group `{who}`")]
@@ -174,11 +185,12 @@ impl Error {
             | Self::Rehearsal(_)
             | Self::File { .. }
             | Self::Runtime(_)
+            | Self::Interrupted
             | Self::OtherLab { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Served { .. } => Exit::Failed,
-            Self::CannotAsk { .. } | Self::UnknownTemplate { .. } => Exit::Usage,
+            Self::CannotAsk { .. } | Self::UnknownTemplate { .. } | Self::Wildcard { .. } => Exit::Usage,
             Self::WrongLab { .. } => Exit::WrongLab,
             Self::WhichLab { .. }
             | Self::UnknownLab { .. }
@@ -210,6 +222,10 @@ impl Error {
             )),
             Self::NeverUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::NotUp { name } => Some(format!("bring it up with `labctl up {name}`")),
+            Self::Wildcard { own: Some(own), .. } => {
+                Some(format!("name the one they reach, for example `--listen {own}`"))
+            }
+            Self::Wildcard { own: None, .. } => Some("name the one they reach; `hostname -I` lists them".into()),
             Self::UnknownMail { known, .. } | Self::UnknownTemplate { known, .. } => {
                 Some(format!("there is {}", names(known.iter())))
             }
@@ -220,6 +236,7 @@ impl Error {
             | Self::Rehearsal(_)
             | Self::File { .. }
             | Self::Runtime(_)
+            | Self::Interrupted
             | Self::WrongLab { .. }
             | Self::UnknownSession { .. }
             | Self::Exists { .. }

@@ -92,9 +92,16 @@ impl Shell {
 
 impl Opened {
     /// Has the lab's process, if one runs, commit what it has seen: what a verb reads from the stores is then all there is.
-    pub fn settle(&self) -> Result<(), Error> {
+    /// Where the process cannot, what is on disk still tells the rest.
+    pub fn settle(&self, out: Output) -> Result<(), Error> {
         let runtime = super::verbs::runtime()?;
-        Ok(runtime.block_on(Embedded::new(self.dir.clone()).settle())?)
+        if let Err(problem) = runtime.block_on(Embedded::new(self.dir.clone()).settle()) {
+            out.warn(format_args!("the newest events may be missing: {problem}"));
+            if let Some(hint) = problem.hint() {
+                out.hint(hint);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -47,6 +47,9 @@ pub enum ClientError {
     /// The process refused.
     #[error("{}", .0.error)]
     Refused(Problem),
+    /// The process took too long.
+    #[error("it did not answer within {} seconds", PATIENCE.as_secs())]
+    Slow,
 }
 
 /// A client of one process.
@@ -119,7 +122,7 @@ impl Client {
     }
 
     async fn done(&self, ask: Ask) -> Result<(), ClientError> {
-        let answer = timeout(PATIENCE, self.send(ask)).await.unwrap_or_else(|_| Err(too_slow()))?;
+        let answer = timeout(PATIENCE, self.send(ask)).await.unwrap_or(Err(ClientError::Slow))?;
         refused(answer).await.map(drop)
     }
 
@@ -129,7 +132,7 @@ impl Client {
             let answer = refused(self.send(ask).await?).await?;
             whole(answer).await.map_err(|why| ClientError::Broken { what: what.clone(), why })
         };
-        let body = timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(too_slow()))?;
+        let body = timeout(PATIENCE, asked).await.unwrap_or(Err(ClientError::Slow))?;
         serde_json::from_slice(&body).map_err(|problem| broken(&what, &problem))
     }
 
@@ -216,10 +219,8 @@ async fn refused(answer: Response<Incoming>) -> Result<Response<Incoming>, Clien
         return Ok(answer);
     }
     let body = whole(answer).await.unwrap_or_default();
-    let problem = serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
-        error: format!("the process answered {status}: {}", String::from_utf8_lossy(&body)),
-        in_use: None,
-    });
+    let problem = serde_json::from_slice(&body)
+        .unwrap_or_else(|_| Problem::new(format!("the process answered {status}: {}", String::from_utf8_lossy(&body))));
     Err(ClientError::Refused(problem))
 }
 
@@ -230,11 +231,4 @@ async fn whole(answer: Response<Incoming>) -> Result<Vec<u8>, String> {
 
 fn broken(what: &str, problem: &dyn std::error::Error) -> ClientError {
     ClientError::Broken { what: what.to_owned(), why: problem.to_string() }
-}
-
-fn too_slow() -> ClientError {
-    ClientError::Broken {
-        what: "the process".into(),
-        why: format!("it did not answer within {} seconds", PATIENCE.as_secs()),
-    }
 }

@@ -20,4 +20,4 @@ pub mod routes;
 pub mod values;
 
 pub use client::{Client, ClientError};
-pub use values::{Problem, Reset, ServerStatus, Status};
+pub use values::{Listening, Problem, Reset, ServerStatus, Status};

@@ -74,7 +74,7 @@ async fn put_server(
 ) -> Answer<StatusCode> {
     if config.group.as_str() != group {
         let error = format!("the configuration of group `{}` was sent to group `{group}`", config.group);
-        return Err(Problem { error, in_use: None });
+        return Err(Problem::new(error));
     }
     host.put(config).await.map(|()| StatusCode::NO_CONTENT)
 }
@@ -180,7 +180,7 @@ async fn smtp(
     let server = host.server(&group)?;
     if request.headers().get(header::UPGRADE).is_none_or(|protocol| protocol != "smtp") {
         let error = "an SMTP session is asked for with `Upgrade: smtp`".to_owned();
-        return Err(Problem { error, in_use: None });
+        return Err(Problem::new(error));
     }
     tokio::spawn(async move {
         if let Ok(stream) = hyper::upgrade::on(request).await {

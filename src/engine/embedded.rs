@@ -22,7 +22,7 @@ use super::{
     state::{LabDir, StateError},
 };
 use crate::{
-    control::{Client, ClientError, Status},
+    control::{Client, ClientError, Listening, Status},
     lab::GroupName,
     plan::{Desired, Observed, Process, Step},
 };
@@ -48,7 +48,17 @@ pub enum EngineError {
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The process runs and refuses or does not answer.
+    /// The process answered that it could not.
+    #[error("process {pid} of lab `{lab}` could not: {why}")]
+    Refused {
+        /// The lab.
+        lab: String,
+        /// The process.
+        pid: u32,
+        /// What it said.
+        why: String,
+    },
+    /// The process runs and does not answer.
     #[error("process {pid} of lab `{lab}` does not answer: {source}")]
     Silent {
         /// The lab.
@@ -103,7 +113,10 @@ impl EngineError {
             Self::Silent { pid, .. } | Self::Endless { pid, .. } => {
                 Some(format!("end it with `kill -9 {pid}` (what it answered for is on disk) and run the command again"))
             }
-            Self::State(_) | Self::Spawn { .. } | Self::Died { .. } | Self::Slow { .. } => None,
+            Self::Refused { why, .. } if why.contains("full") => {
+                Some("free space on the disk of the state directory".into())
+            }
+            Self::Refused { .. } | Self::State(_) | Self::Spawn { .. } | Self::Died { .. } | Self::Slow { .. } => None,
         }
     }
 }
@@ -133,7 +146,7 @@ impl Failure {
     fn new(group: GroupName, problem: ClientError) -> Self {
         let in_use = match &problem {
             ClientError::Refused(problem) => problem.in_use,
-            ClientError::Connect { .. } | ClientError::Broken { .. } => None,
+            ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow => None,
         };
         Self { group, problem, owner: in_use.and_then(owner::of) }
     }
@@ -141,8 +154,22 @@ impl Failure {
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         let ClientError::Refused(problem) = &self.problem else { return None };
-        let port = problem.in_use?.port();
-        Some(format!("end what listens there, or choose other ports in the lab file than {port}: `[ports]`"))
+        if let Some(address) = problem.in_use {
+            let port = address.port();
+            return Some(format!(
+                "end what listens there, or choose other ports in the lab file than {port}: `[ports]`"
+            ));
+        }
+        match problem.listening? {
+            (_, Listening::Privileged) => Some(
+                "ports below 1024 need root: write others in the lab file, `ports = { smtp = 2525, pop3 = 2110 }`"
+                    .into(),
+            ),
+            (address, Listening::Elsewhere) => Some(format!(
+                "`{}` is no address of this machine: give `--listen` one that is, or `--listen loopback`",
+                address.ip()
+            )),
+        }
     }
 }
 
@@ -169,8 +196,8 @@ impl Embedded {
         match self.client()?.status(false).await {
             Ok(status) => Ok(Some(status)),
             // Between the two looks it may have ended, and between its start and its first answer there is a moment.
-            Err(ClientError::Connect { .. }) => self.wait_for_answer(None).await,
-            Err(source) => Err(EngineError::Silent { lab: self.dir.name().to_string(), pid, source }),
+            Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => self.wait_for_answer(None).await,
+            Err(source) => Err(self.refusal(pid, source)),
         }
     }
 
@@ -179,8 +206,19 @@ impl Embedded {
         let Some(pid) = self.dir.process()? else { return Ok(()) };
         match self.client()?.flush().await {
             // A process that is ending, or that does not listen yet, has seen nothing that it does not write.
-            Ok(()) | Err(ClientError::Connect { .. }) => Ok(()),
-            Err(source) => Err(EngineError::Silent { lab: self.dir.name().to_string(), pid, source }),
+            Ok(()) | Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => Ok(()),
+            Err(source) => Err(self.refusal(pid, source)),
+        }
+    }
+
+    /// That the process could not, or did not answer: only of the latter is it any use to kill it.
+    fn refusal(&self, pid: u32, source: ClientError) -> EngineError {
+        let lab = self.dir.name().to_string();
+        match source {
+            ClientError::Refused(problem) => EngineError::Refused { lab, pid, why: problem.error },
+            ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow => {
+                EngineError::Silent { lab, pid, source }
+            }
         }
     }
 
@@ -258,8 +296,9 @@ impl Embedded {
         let Some(pid) = self.dir.process()? else { return Ok(()) };
         let lab = || self.dir.name().to_string();
         match self.client()?.stop().await {
-            Ok(()) | Err(ClientError::Connect { .. }) => {}
-            Err(source) => return Err(EngineError::Silent { lab: lab(), pid, source }),
+            // A process that is ending already may break off; whether it ends is seen below.
+            Ok(()) | Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => {}
+            Err(source) => return Err(self.refusal(pid, source)),
         }
         let deadline = Instant::now() + STOP;
         while self.dir.process()?.is_some() {
@@ -300,11 +339,9 @@ impl Embedded {
         loop {
             match client.status(false).await {
                 Ok(status) => return Ok(Some(status)),
-                Err(ClientError::Connect { .. }) => {}
-                Err(source) => {
-                    let pid = self.dir.process()?.unwrap_or(0);
-                    return Err(EngineError::Silent { lab: lab(), pid, source });
-                }
+                // It breaks off what is asked while it ends.
+                Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => {}
+                Err(source) => return Err(self.refusal(self.dir.process()?.unwrap_or(0), source)),
             }
             match &mut child {
                 Some(child) => {

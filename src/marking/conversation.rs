@@ -138,6 +138,11 @@ impl Talk {
         interests.filter(|interest| interest.advance | interest.forbid != 0).collect()
     }
 
+    /// 1 for each rule that a student with this progress still needs.
+    pub fn open(&self, progress: &[Progress]) -> Vec<u64> {
+        self.rules.iter().map(|rule| u64::from(!progress[rule.check].held)).collect()
+    }
+
     /// How many rules there are.
     pub fn len(&self) -> usize {
         self.rules.len()

@@ -2,8 +2,8 @@
 //! with its control characters made visible.
 
 use super::marks::{
-    Attempt, Cause, CheckMark, Closest, Condition, Failing, Instead, Mark, MessageAttempt, Miss, Proof, Shown,
-    TouchedAttempt, Verdict, Wanted, WantedStep,
+    Attempt, Cause, CheckMark, Closest, Condition, Contradiction, Failing, Instead, Mark, MessageAttempt, Miss, Proof,
+    Shown, TouchedAttempt, Verdict, Wanted, WantedStep,
 };
 use crate::{
     evidence::{Ending, Timestamp},
@@ -236,6 +236,19 @@ impl Words {
             }
             Cause::ContentLost(id) if es => format!("el contenido del mensaje {} se ha perdido", id.0),
             Cause::ContentLost(id) => format!("the content of message {} is lost", id.0),
+        }
+    }
+
+    /// Why a connection counts for neither of two students.
+    pub fn contradiction(self, found: &Contradiction) -> String {
+        let (conn, at, address, login) = (found.conn.0, self.time(found.at), &found.address, &found.login);
+        match self.lang {
+            Lang::English => format!(
+                "connection {conn} ({at}) came to `{address}`'s address but logged in as `{login}`: it counts for neither"
+            ),
+            Lang::Spanish => format!(
+                "la conexión {conn} ({at}) llegó a la dirección de `{address}` pero entró como `{login}`: no cuenta para ninguno"
+            ),
         }
     }
 

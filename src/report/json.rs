@@ -1,4 +1,4 @@
-//! JSON, version 1: `{"version":1,"lab":…,"students":[{"group","login","points","exercises":[{"id","verdict","points","why","events"}]}]}`.
+//! JSON, version 1: `{"version":1,"lab":…,"students":[{"group","login","points","exercises":[{"id","verdict","points","why","events"}],"notes":[…]}]}`.
 //! Keys may be added within a version, never changed or taken away.
 
 use serde::Serialize;
@@ -29,6 +29,7 @@ struct Student<'a> {
     points: f64,
     out_of: f64,
     exercises: Vec<Exercise<'a>>,
+    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +73,7 @@ fn student(marks: &StudentMarks, words: Words) -> Student<'_> {
         points: marks.points.as_f64(),
         out_of: marks.out_of.as_f64(),
         exercises: marks.exercises.iter().map(|mark| exercise(mark, words)).collect(),
+        notes: marks.contradictions.iter().map(|found| words.contradiction(found)).collect(),
     }
 }
 

@@ -26,6 +26,9 @@ pub fn words(student: &StudentMarks, words: Words, colour: bool) -> String {
         student.out_of,
         lang.pick("points", "puntos"),
     );
+    for found in &student.contradictions {
+        let _ = writeln!(out, "! {}", words.contradiction(found));
+    }
     let mut session = None;
     for mark in &student.exercises {
         if session != Some(mark.exercise.session) {

@@ -6,7 +6,7 @@ mod transcript;
 mod visible;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
 };
 
@@ -15,8 +15,8 @@ use serde::Serialize;
 pub use visible::{json_visible, visible};
 
 use crate::{
-    evidence::{Conn, Event, EventKind, Timestamp, Who},
-    lab::{GroupName, Login, Protocol},
+    evidence::{By, Conn, Event, EventKind, Timestamp, Who},
+    lab::{Group, GroupName, Lab, Login, Protocol},
 };
 
 /// The most events that are kept of a connection while a trace of one student waits to learn whose it is.
@@ -49,6 +49,8 @@ pub struct Renderer {
     filter: Filter,
     look: Look,
     open: BTreeMap<(GroupName, Conn), Open>,
+    /// Each group's students: a login as one of them at another's address is told.
+    students: BTreeSet<(GroupName, Login)>,
     /// The connection and student of the last heading.
     heading: Option<(GroupName, Conn, Who)>,
 }
@@ -82,7 +84,18 @@ struct Line<'a> {
 impl Renderer {
     /// Nothing rendered yet.
     pub fn new(format: Format, filter: Filter, look: Look) -> Self {
-        Self { format, filter, look, open: BTreeMap::new(), heading: None }
+        Self { format, filter, look, open: BTreeMap::new(), students: BTreeSet::new(), heading: None }
+    }
+
+    /// Knows the lab's students, so that a transcript says which connection counts for nobody.
+    #[must_use]
+    pub fn knowing(mut self, lab: &Lab) -> Self {
+        let of = |group: &Group| {
+            let name = group.name.clone();
+            group.students.iter().map(move |student| (name.clone(), student.login.clone())).collect::<Vec<_>>()
+        };
+        self.students = lab.groups.iter().flat_map(of).collect();
+        self
     }
 
     /// The event as lines, each with its line end; empty where there is nothing to show (yet).
@@ -152,6 +165,14 @@ impl Renderer {
         }
     }
 
+    /// Whose address a login came to that is another student's own, and whose login it was.
+    fn contradicted<'a>(&self, group: &GroupName, event: &'a Event) -> Option<(&'a Login, &'a Login)> {
+        let EventKind::LoggedIn { mailbox, .. } = &event.kind else { return None };
+        let Who::Student { login, by: By::ClientAddress | By::Endpoint } = &event.who else { return None };
+        let own = self.students.contains(&(group.clone(), mailbox.clone()));
+        (own && mailbox != login).then_some((login, mailbox))
+    }
+
     fn one(&mut self, key: &(GroupName, Conn), event: &Event) -> String {
         let none = Open::default();
         let open = self.open.get(key).unwrap_or(&none);
@@ -165,7 +186,11 @@ impl Renderer {
                     transcript::heading(self.heading.is_some(), &key.0, event, who, open, self.look)
                 };
                 self.heading = heading;
-                head + &transcript::lines(&key.0, event, self.look)
+                let text = head + &transcript::lines(&key.0, event, self.look);
+                match self.contradicted(&key.0, event) {
+                    Some((address, login)) => text + &transcript::contradiction(event, address, login, self.look),
+                    None => text,
+                }
             }
             Format::States => states::lines(event, open.protocol, open.peer, self.look),
             Format::Ndjson => {

@@ -13,7 +13,7 @@ use anstyle::{AnsiColor, Style};
 use super::{Look, Open, time_of_day, visible};
 use crate::{
     evidence::{By, Delivered, Ending, Event, EventKind, Who},
-    lab::GroupName,
+    lab::{GroupName, Login},
 };
 
 /// The heading of a connection; after another one with an empty line above.
@@ -39,9 +39,19 @@ const fn known_by(by: By) -> &'static str {
     }
 }
 
+/// What follows a login as another student than the one whose address the connection came to.
+pub(super) fn contradiction(event: &Event, address: &Login, login: &Login, look: Look) -> String {
+    let mut out = Out::of(event, look);
+    let conn = event.conn.0;
+    out.note(&format!(
+        "connection {conn} came to `{address}`'s address but logged in as `{login}`: it counts for neither"
+    ));
+    out.text
+}
+
 /// The lines of an event.
 pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
-    let mut out = Out { text: String::new(), time: time_of_day(event.time, look.utc_offset_secs), colour: look.colour };
+    let mut out = Out::of(event, look);
     match &event.kind {
         EventKind::Connected { reply, .. } => out.server(reply, reply.len() as u64),
         EventKind::Command { verb, line, octets, reply, reply_octets, .. } => {
@@ -100,6 +110,10 @@ struct Out {
 }
 
 impl Out {
+    fn of(event: &Event, look: Look) -> Self {
+        Self { text: String::new(), time: time_of_day(event.time, look.utc_offset_secs), colour: look.colour }
+    }
+
     fn client(&mut self, line: &str) {
         self.line("C:", &visible(line), AnsiColor::Cyan);
     }

@@ -94,4 +94,5 @@ tables! {
     a_student_known_later
     headers_without_an_empty_line
     words_are_whole_words
+    a_login_may_contradict_the_address
 }

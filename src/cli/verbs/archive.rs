@@ -25,7 +25,7 @@ use crate::{
 /// Copies.
 pub fn run(shell: &Shell, args: &Archive) -> Result<Exit, Error> {
     let opened = shell.open(args.lab.as_deref())?;
-    opened.settle()?;
+    opened.settle(shell.out)?;
     let now = Zoned::now();
     let name = format!("{}-archive-{}", opened.lab.name, now.strftime("%Y%m%d-%H%M"));
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from(".")).join(name);

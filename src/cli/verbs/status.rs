@@ -21,6 +21,7 @@ struct Shown {
     name: String,
     source: String,
     up: bool,
+    stopping: bool,
     process: Option<u32>,
     groups: Vec<Group>,
 }
@@ -90,6 +91,7 @@ fn one(shell: &Shell, lab: &Shown) -> Result<(), Error> {
 
 fn state(lab: &Shown) -> &'static str {
     match (lab.up, lab.process) {
+        (_, Some(_)) if lab.stopping => "stopping",
         (_, Some(_)) => "up",
         (true, None) => "not running, though it should be: run `labctl up`",
         (false, None) => "down",
@@ -102,6 +104,7 @@ async fn shown(dir: &LabDir, record: &Record) -> Result<Shown, Error> {
         name: dir.name().to_string(),
         source: record.source.display().to_string(),
         up: record.up,
+        stopping: status.as_ref().is_some_and(|status| status.stopping),
         process: status.as_ref().map(|status| status.pid),
         groups: status.as_ref().map(groups).unwrap_or_default(),
     })

@@ -25,7 +25,7 @@ const WAITING: usize = 1_024;
 /// Shows what went over the wire, group by group; then what comes, as it comes.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     let opened = shell.open(args.lab.as_deref())?;
-    opened.settle()?;
+    opened.settle(shell.out)?;
     let whom = args.who.as_deref().map(|name| Whom::find(&opened.lab, name)).transpose()?;
     let filter = Filter {
         group: whom.as_ref().map(|whom| whom.group(&opened.lab).name.clone()),
@@ -42,7 +42,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     };
     let words = shell.out.words();
     let look = Look { utc_offset_secs: words.utc_offset_secs, colour: shell.out.is_colored() };
-    let mut printer = Printer { out: shell.out, renderer: Renderer::new(format, filter, look) };
+    let mut printer = Printer { out: shell.out, renderer: Renderer::new(format, filter, look).knowing(&opened.lab) };
     if !args.follow {
         for group in &groups {
             printer.print_stored(&opened, group)?;

@@ -1,7 +1,11 @@
 //! `labctl up`: reads the lab, looks at what runs, plans, performs, and sends the lab's mail. Run again, it changes only what
 //! the lab file changed; whatever it was stopped in the middle of, it goes on from there.
 
-use std::{io, net::TcpListener, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, TcpListener, UdpSocket},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -11,7 +15,7 @@ use super::{
 };
 use crate::{
     cli::{
-        args::Up,
+        args::{Listen, Up},
         error::{Error, count},
         exit::Exit,
         labfile,
@@ -74,17 +78,36 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
             shell.state.claim(&dir, record, |record, addressing| !serves && is_elsewhere(&lab, record, addressing))?;
         if record.block != before && dir.key()?.is_some() {
             shell.out.warn("another lab has the addresses that this one had: the students' addresses have changed");
+            shell.out.hint(format_args!("give the new ones away: `labctl credentials {} --cards`", lab.name));
         }
         dir.key_or_new()?
     };
-    if let Some(address) = record.listen.filter(|address| !address.is_loopback()) {
-        shell.out.warn(format_args!(
-            "everybody who reaches `{address}` reaches the servers, and passwords travel in the clear"
-        ));
-    }
+    warn_of_listening(shell.out, &lab, &record, args);
     let desired = desired(&lab, &key, &record)?;
     let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired };
     super::runtime()?.block_on(work.run(args))
+}
+
+fn warn_of_listening(out: Output, lab: &Lab, record: &Record, args: &Up) {
+    let Some(address) = record.listen else { return };
+    if !address.is_loopback() {
+        out.warn(format_args!(
+            "everybody who reaches `{address}` reaches the servers, and passwords travel in the clear"
+        ));
+    }
+    if !lab.settings.ports.is_empty() {
+        out.warn(format_args!("`ports` does not hold on `{address}`, where each student has ports"));
+    }
+    if args.listen.is_none() {
+        out.hint("`--listen` is remembered; back to this machine only: `--listen loopback`");
+    }
+}
+
+/// The address from which this machine reaches others; nothing is sent to find it.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|local| local.ip())
 }
 
 /// Whether another labctl, which this one knows nothing of, listens on the lab's first address: an instructor on the same
@@ -110,7 +133,14 @@ fn record(dir: &LabDir, lab: &Lab, args: &Up) -> Result<Record, Error> {
         None => Record::new(lab.source.clone()),
     };
     record.source.clone_from(&lab.source);
-    record.listen = args.listen;
+    match args.listen {
+        None => {}
+        Some(Listen::Loopback) => record.listen = None,
+        Some(Listen::Address(address)) if address.is_unspecified() => {
+            return Err(Error::Wildcard { address, own: own_address() });
+        }
+        Some(Listen::Address(address)) => record.listen = Some(address),
+    }
     record.numbers.assign(lab);
     Ok(record)
 }
@@ -128,7 +158,11 @@ fn desired(lab: &Lab, key: &Key, record: &Record) -> Result<Desired, Error> {
 impl Work {
     async fn run(&self, args: &Up) -> Result<Exit, Error> {
         let engine = Embedded::new(self.dir.clone());
-        let before = engine.status().await?;
+        let mut before = engine.status().await?;
+        if before.as_ref().is_some_and(|status| status.stopping) && !args.dry_run {
+            engine.stop().await?;
+            before = None;
+        }
         let steps = plan::steps(&self.desired, &embedded::observed(before.as_ref()));
         if !args.json {
             self.announce(&steps, args.dry_run);

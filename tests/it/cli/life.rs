@@ -200,3 +200,25 @@ fn an_archive_holds_all_but_the_key() {
     assert!(!exists(&folder.join("key")));
     assert!(fs::read_to_string(folder.join("report.csv")).expect("CSV").contains("done"));
 }
+
+#[test]
+fn a_lab_comes_back_with_its_addresses_after_others_were_up() {
+    let test = Test::with(LAB);
+    let before = test.done(&["up", "class"]);
+    test.done(&["down", "class"]);
+    fs::create_dir_all(test.path("second")).expect("a folder");
+    fs::copy(test.path("class/lab.toml"), test.path("second/lab.toml")).expect("a copy");
+    assert!(test.done(&["up", "second"]).contains("127.81.1.1"));
+    assert_eq!(test.done(&["up", "class"]), before);
+}
+
+#[test]
+fn a_lab_stays_where_it_listens_until_it_is_told_to_come_back() {
+    let test = Test::with(LAB);
+    let away = test.done(&["up", "class", "--listen", "127.0.0.1"]);
+    assert!(away.contains("user1\t127.0.0.1:"), "{away}");
+    let again = test.run(&["up", "class"]);
+    assert_eq!(again.out, away);
+    assert!(again.err.contains("`--listen loopback`"), "{}", again.err);
+    assert!(test.done(&["up", "class", "--listen", "loopback"]).contains("user1\t127.77.1.1:$SMTP"));
+}

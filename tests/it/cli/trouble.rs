@@ -152,4 +152,53 @@ fn a_process_for_loopback_does_not_listen_on_a_network() {
     assert!(lab.err.contains("warning: everybody who reaches `192.0.2.1` reaches the servers"), "{}", lab.err);
     assert!(lab.out.contains("stop the process: it was started for loopback only"), "{}", lab.out);
     assert!(lab.err.contains("192.0.2.1:10000"), "{}", lab.err);
+    assert!(lab.err.contains("hint: `192.0.2.1` is no address of this machine"), "{}", lab.err);
+    assert!(lab.err.contains("warning: `ports` does not hold on `192.0.2.1`"), "{}", lab.err);
+}
+
+/// A process that may write nothing more is in the place of one whose disk is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn marks_are_there_while_the_disk_takes_no_more_and_the_record_says_when_that_was() {
+    use std::process::Command;
+    let test = Test::with(&super::lab_with_mail());
+    let up = test.command(&["up", "class"]);
+    // Who writes beyond the limit is killed unless the signal is ignored, which is handed down.
+    let mut deaf = Command::new("sh");
+    deaf.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(up.get_program()).args(up.get_args());
+    deaf.envs(up.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let up = deaf.current_dir(test.folder.path()).output().expect("a shell");
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    test.send_mail();
+    let limit = |most: &str| {
+        let set = Command::new("prlimit").args(["--pid", &test.process(), &format!("--fsize={most}")]).status();
+        assert!(set.expect("prlimit runs").success());
+    };
+    limit("1:");
+    test.smtp(1, &["NOOP", "QUIT"]);
+    let report = test.run(&["report"]);
+    assert_eq!(report.code, 0, "{}", report.err);
+    assert!(report.out.contains("class\tuser1\tdone\t2/2"), "{}", report.out);
+    assert!(report.err.starts_with("warning: the newest events may be missing: process "), "{}", report.err);
+    assert!(!report.err.contains("kill -9") && !report.err.contains("does not answer"), "{}", report.err);
+    assert!(test.done(&["trace", "user1"]).contains("DATA"));
+    let inject = test.run(&["inject", "--again"]);
+    assert_eq!(inject.code, 5);
+    assert!(inject.err.starts_with("error: mail `welcome`, 2 copies: the server answered `451"), "{}", inject.err);
+    assert_eq!(inject.err.lines().count(), 2, "{}", inject.err);
+    limit("unlimited:");
+    test.smtp(1, &["NOOP", "QUIT"]);
+    let events = test.done(&["trace", "--json"]);
+    let damaged = events.lines().find(|line| line.contains("\"damaged\"")).expect("the record says it");
+    let damaged: serde_json::Value = serde_json::from_str(damaged).expect("JSON");
+    assert!(damaged["time"] != 0 && !damaged["time"].as_str().unwrap_or("").starts_with("1970"), "{damaged}");
+}
+
+#[test]
+fn an_address_that_stands_for_all_is_refused() {
+    let test = Test::with(LAB);
+    let wildcard = test.run(&["up", "class", "--listen", "0.0.0.0"]);
+    assert_eq!(wildcard.code, 2);
+    assert!(wildcard.err.contains("hint: name the one they reach"), "{}", wildcard.err);
+    assert!(test.run(&["up", "class", "--listen", "here"]).err.contains("or `loopback`"));
 }

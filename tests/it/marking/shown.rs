@@ -1,9 +1,12 @@
 //! What a person or a program is shown: reports and traces, to the letter (`tests/marking/shown`).
 
 use labctl::{
-    evidence::{Event, EventKind, State, Timestamp},
+    evidence::{Conn, Event, EventKind, State, Timestamp},
     lab::{Text, exercise::Points},
-    marking::words::{Lang, Words},
+    marking::{
+        MAX_CONTRADICTIONS,
+        words::{Lang, Words},
+    },
     report::{Report, TableOptions, csv, json, table, words},
     trace::{Filter, Format, Look, MAX_WAITING, Renderer},
 };
@@ -136,6 +139,42 @@ fn a_trace_is_a_transcript_states_or_ndjson() {
     for format in [Format::Transcript, Format::States, Format::Ndjson] {
         let text = traced(format, None);
         assert!(!text.contains(['\x1b', '\u{202e}', '\x07', '\r']), "{text}");
+    }
+}
+
+#[test]
+fn a_connection_that_counts_for_neither_is_told_in_words() {
+    let mut table = Table::read("lab users=user2 students=ana,ben\nexercise 1.1\n  retrieved: any\n");
+    let look = Look { utc_offset_secs: 0, colour: false };
+    let mut renderer = Renderer::new(Format::Transcript, Filter::default(), look).knowing(&table.lab);
+    let (mut marker, mut traced) = (table.marker(), String::new());
+    for line in ["ana 1 + pop3 +OK hello", "ana 1 PASS *** -> +OK", "ana 1 logged_in ben", "ana 2 logged_in user2"] {
+        let event = table.event(line).unwrap();
+        marker.take(&event, &mut |_| None);
+        traced += &renderer.render(&table.lab.groups[0].name, &event);
+    }
+    golden("shown/neither.out", |_| {
+        let marks = marker.marks();
+        let said = marks.iter().map(|own| words(own, Words::default(), false) + "\n");
+        said.chain([traced.clone()]).collect()
+    });
+    let value: serde_json::Value =
+        serde_json::from_str(&json(&Report::new(&table.lab, marker.marks()), Words::default())).unwrap();
+    assert!(value["students"][1]["notes"][0].as_str().unwrap().ends_with("it counts for neither"));
+}
+
+#[test]
+fn marks_tell_of_so_many_contradictions_and_no_more() {
+    for (count, told) in [(MAX_CONTRADICTIONS, 1), (MAX_CONTRADICTIONS + 1, 2)] {
+        let mut table = Table::read("lab students=ana,ben\n");
+        let mut marker = table.marker();
+        for conn in 1..=count {
+            marker.take(&table.event(&format!("ana {conn} logged_in ben")).unwrap(), &mut |_| None);
+        }
+        let marks = marker.marks();
+        for own in &marks {
+            assert_eq!((own.contradictions.len(), own.contradictions[0].conn), (MAX_CONTRADICTIONS, Conn(told)));
+        }
     }
 }
 
