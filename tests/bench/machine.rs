@@ -17,6 +17,9 @@ const IMAGE: &str = "8G";
 /// Writes that the probe of the disk makes.
 const PROBES: usize = 200;
 
+/// How long the machine is watched before anything starts.
+const WATCH: Duration = Duration::from_secs(2);
+
 /// Where servers keep their files.
 pub struct Workplace {
     /// A journaled ext4 on a loop device. Nothing on it is deleted before the end.
@@ -61,7 +64,7 @@ impl Workplace {
             ("memory", first("/proc/meminfo", "MemTotal")),
             ("kernel", first("/proc/sys/kernel/osrelease", "")),
             ("disk", format!("ext4 with journal on a loop device, fdatasync {:.2} ms", self.probe()?.median())),
-            ("load before", first("/proc/loadavg", "")),
+            ("busy before", format!("{:.0} % of all processors: the less, the steadier the figures", busy()?)),
         ];
         Ok(facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
@@ -78,6 +81,21 @@ impl Workplace {
         }
         Ok(sample)
     }
+}
+
+/// How much of the processors others use while the benchmark does nothing, in percent.
+fn busy() -> Fallible<f64> {
+    let read = || -> Fallible<(f64, f64)> {
+        let text = fs::read_to_string("/proc/stat")?;
+        let line = text.lines().next().unwrap_or_default();
+        let ticks: Vec<f64> = line.split_ascii_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+        // user nice system idle iowait … (proc(5))
+        Ok((ticks.iter().skip(3).take(2).sum(), ticks.iter().take(8).sum()))
+    };
+    let (idle, all) = read()?;
+    thread::sleep(WATCH);
+    let (idle_then, all_then) = read()?;
+    Ok(100.0 - 100.0 * (idle_then - idle) / (all_then - all).max(1.0))
 }
 
 /// A fresh folder in `base` that any user may walk through.
