@@ -310,7 +310,10 @@ pub struct Reset {
 
 /// `archive`
 #[derive(Debug, ArgGroup)]
-#[command(after_help = "Example:\n  labctl archive practica2 --output ~/archive")]
+#[command(
+    after_help = "The archive is for its owner only: it has the students' mail, and lab.toml with the passwords that it fixes.\n\n\
+                  Example:\n  labctl archive practica2 --output ~/archive"
+)]
 pub struct Archive {
     #[arg(help = LAB)]
     /// The lab.

@@ -83,6 +83,16 @@ pub enum Error {
         /// The file it was brought up from.
         source_file: PathBuf,
     },
+    /// The lab that was named is up from a file that is another lab now.
+    #[error("`{}` was lab `{name}` and is lab `{now}` now", source_file.display())]
+    Renamed {
+        /// The lab that was named.
+        name: LabName,
+        /// What its file says.
+        now: LabName,
+        /// The file.
+        source_file: PathBuf,
+    },
     /// The lab was never up.
     #[error("lab `{name}` was never up")]
     NeverUp {
@@ -183,6 +193,7 @@ impl Error {
             | Self::File { .. }
             | Self::Runtime(_)
             | Self::OtherLab { .. }
+            | Self::Renamed { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Served { .. } => Exit::Failed,
@@ -203,6 +214,9 @@ impl Error {
         match self {
             Self::CannotAsk { .. } => Some("pass `--yes` if the answer is yes".into()),
             Self::Engine(problem) => problem.hint(),
+            Self::File { what: "read the lab", source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("if it moved, say where it is now: `labctl up NEW/PLACE`".into())
+            }
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
             Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
@@ -215,6 +229,10 @@ impl Error {
             }
             Self::OtherLab { name, .. } => Some(format!(
                 "give this lab another `name`, or delete the other one's mail and evidence with `labctl down {name} --purge`"
+            )),
+            Self::Renamed { name, source_file, .. } => Some(format!(
+                "write `name = \"{name}\"` in the file again, or `labctl down {name}` and `labctl up {}`",
+                source_file.display()
             )),
             Self::NeverUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::NotUp { name } => Some(format!("bring it up with `labctl up {name}`")),

@@ -66,7 +66,7 @@ pub enum EngineError {
         /// The process.
         pid: u32,
         /// What it did.
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// The program could not be started.
     #[error("start `{}`: {source}", program.display())]
@@ -217,7 +217,7 @@ impl Embedded {
         match source {
             ClientError::Refused(problem) => EngineError::Refused { lab, pid, why: problem.error },
             ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow => {
-                EngineError::Silent { lab, pid, source }
+                EngineError::Silent { lab, pid, source: Box::new(source) }
             }
         }
     }

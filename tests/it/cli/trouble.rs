@@ -202,3 +202,84 @@ fn an_address_that_stands_for_all_is_refused() {
     assert!(wildcard.err.contains("hint: name the one they reach"), "{}", wildcard.err);
     assert!(test.run(&["up", "class", "--listen", "here"]).err.contains("or `loopback`"));
 }
+
+#[test]
+fn marks_are_there_while_the_file_is_wrong_or_gone() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.send_mail();
+    let marks = test.done(&["report", "class"]);
+    test.write(&LAB.replace("relay", "relais"));
+    let report = test.run(&["report", "class"]);
+    assert_eq!((report.code, &report.out), (0, &marks), "{}", report.err);
+    let wrong = "warning: 1 error in `$DIR/class/lab.toml` (`labctl check $DIR/class/lab.toml`): \
+                 this is lab `class` as it was last brought up\n";
+    assert_eq!(report.err, wrong);
+    test.done(&["archive", "class", "--output", "wrong"]);
+    fs::remove_file(test.path("class/lab.toml")).expect("a file");
+    let report = test.run(&["report", "class"]);
+    assert_eq!((report.code, &report.out), (0, &marks), "{}", report.err);
+    assert!(report.err.contains("as it was last brought up"), "{}", report.err);
+    assert!(test.done(&["trace", "user1"]).contains("DATA"));
+    assert!(test.done(&["credentials"]).contains("user1pass"));
+    let inject = test.run(&["inject", "class"]);
+    assert_eq!(inject.code, 1);
+    assert!(inject.err.ends_with("hint: if it moved, say where it is now: `labctl up NEW/PLACE`\n"), "{}", inject.err);
+}
+
+#[test]
+fn a_lab_whose_name_changed_does_not_leave_the_old_one_running_unnoticed() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.write(&format!("name = \"other\"\n{LAB}"));
+    let by_name = test.run(&["up", "class"]);
+    // In this folder `class` is a folder; from elsewhere it is the lab's name.
+    assert!(by_name.err.contains("warning: this file was lab `class`, which is still up: `labctl down class`\n"));
+    let elsewhere = test.command(&["up", "class"]).current_dir("/").output().expect("labctl starts");
+    let elsewhere = test.ran(&elsewhere);
+    assert_eq!(elsewhere.code, 1, "{}", elsewhere.err);
+    assert!(
+        elsewhere.err.starts_with("error: `$DIR/class/lab.toml` was lab `class` and is lab `other` now\n"),
+        "{}",
+        elsewhere.err
+    );
+}
+
+#[test]
+fn who_leaves_the_roster_with_events_is_named_and_archived() {
+    let test = Test::with("domain = \"{group}.lab\"\nrelay = false\nroster = \"r.csv\"\n");
+    fs::write(test.path("class/r.csv"), "group,login\ng01,ana\ng01,eva\ng02,ben\n").expect("a roster");
+    test.done(&["up", "class"]);
+    super::talk(1, test.smtp, &["NOOP", "QUIT"]);
+    fs::write(test.path("class/r.csv"), "group,login\ng02,ben\n").expect("a roster");
+    let up = test.run(&["up", "class"]);
+    let warning = "warning: `ana` had events in `g01`: they no longer count; put the line back to undo\n";
+    assert!(up.err.contains(warning) && !up.err.contains("`eva` had"), "{}", up.err);
+    let folder = test.done(&["archive", "class"]);
+    assert!(exists(&test.path(folder.trim()).join("stores/g01.sqlite")));
+}
+
+#[test]
+fn credentials_are_those_that_work() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.write(&LAB.replace("user1pass", "changed"));
+    let credentials = test.run(&["credentials", "class"]);
+    assert!(credentials.out.contains("user1pass") && !credentials.out.contains("changed"), "{}", credentials.out);
+    assert!(credentials.err.contains("these hold until `labctl up class`"), "{}", credentials.err);
+    test.done(&["up", "class"]);
+    let credentials = test.run(&["credentials", "class"]);
+    assert!(credentials.out.contains("changed") && credentials.err.is_empty(), "{}", credentials.err);
+}
+
+#[test]
+fn warnings_of_a_lab_are_shown_in_full_where_the_file_is_the_subject() {
+    let test = Test::with("domain = \"{group}.lab\"\nrelay = false\nroster = \"r.csv\"\n");
+    fs::write(test.path("class/r.csv"), "group,login,shoe size\ng01,ana,36\n").expect("a roster");
+    let full = test.run(&["up", "class"]).err;
+    assert!(full.contains("shoe size"), "{full}");
+    assert_eq!(
+        test.run(&["report", "class"]).err,
+        "1 warning in lab `$DIR/class/lab.toml`: see `labctl check $DIR/class/lab.toml`\n"
+    );
+}
