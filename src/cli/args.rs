@@ -249,7 +249,7 @@ pub struct Trace {
     #[arg(long, value_name = "FORMAT", default_value = "transcript")]
     pub format: TraceFormat,
     /// Print events as NDJSON, the same as --format json
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
 }
 

@@ -57,6 +57,9 @@ pub enum Error {
         /// The labs that labctl knows, with whether they are up.
         known: Vec<(LabName, bool)>,
     },
+    /// The folder that was named has no lab file.
+    #[error("folder `{}` has no `lab.toml`", .0.display())]
+    NoLabFile(PathBuf),
     /// No lab is called so.
     #[error("there is no lab `{name}`: no such file, no folder with a `lab.toml`, and {}", labs(known))]
     UnknownLab {
@@ -201,6 +204,7 @@ impl Error {
             Self::WrongLab { .. } => Exit::WrongLab,
             Self::WhichLab { .. }
             | Self::UnknownLab { .. }
+            | Self::NoLabFile(_)
             | Self::NeverUp { .. }
             | Self::NotUp { .. }
             | Self::Nobody { .. }
@@ -234,6 +238,9 @@ impl Error {
                 "write `name = \"{name}\"` in the file again, or `labctl down {name}` and `labctl up {}`",
                 source_file.display()
             )),
+            Self::NoLabFile(folder) => {
+                Some(format!("make one with `labctl new {}`", shell_word(&folder.display().to_string())))
+            }
             Self::NeverUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::NotUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::Wildcard { own: Some(own), .. } => {
@@ -264,6 +271,15 @@ pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
+/// The text as one word of a shell's command line.
+pub fn shell_word(text: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%~".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 fn labs(known: &[(LabName, bool)]) -> String {
     if known.is_empty() {
         return "labctl knows no lab yet".into();
@@ -286,6 +302,14 @@ mod tests {
         let problem = Error::Output(io::ErrorKind::BrokenPipe.into());
         assert_eq!(problem.exit(), Exit::Done);
         assert_eq!(Error::Output(io::ErrorKind::StorageFull.into()).exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn a_path_can_be_pasted_into_a_shell() {
+        assert_eq!(shell_word("labs/práctica-2"), "labs/práctica-2");
+        assert_eq!(shell_word("bar baz"), "'bar baz'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 
     #[test]

@@ -65,6 +65,9 @@ impl Shell {
         if let Some(found) = known.iter().position(|(dir, _)| dir.name().as_str() == named) {
             return Ok(located(known.into_iter().nth(found).expect("found above")));
         }
+        if Path::new(named).is_dir() {
+            return Err(Error::NoLabFile(named.into()));
+        }
         let near = closest(named, known.iter().map(|(dir, _)| dir.name().as_str())).map(str::to_owned);
         Err(Error::UnknownLab { name: named.to_owned(), known: names(&known), near })
     }

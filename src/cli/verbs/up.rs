@@ -37,6 +37,9 @@ use crate::{
 /// Steps and students that are shown; of more, the number.
 const SHOWN: usize = 24;
 
+/// Groups that are named after the first that failed for the same reason.
+const SHOWN_ALIKE: usize = 3;
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Done {
@@ -120,6 +123,8 @@ fn warn_of_absent(out: Output, lab: &Lab, dir: &LabDir, record: &Record) -> Resu
         if absent.is_empty() || !store.exists() {
             continue;
         }
+        // What the process has not written yet counts too; where it cannot write, what is on disk has to do.
+        let _ = super::runtime()?.block_on(Embedded::new(dir.clone()).settle());
         let seen = Reader::open(&store)?.students()?;
         for login in absent.into_iter().filter(|login| seen.contains(*login)) {
             let group = &group.name;
@@ -216,8 +221,11 @@ impl Work {
         let mut progress = self.out.progress("servers", steps.len());
         let failures = engine.perform(&steps, &self.desired, || progress.step()).await?;
         progress.finish();
-        for failure in &failures {
-            self.out.problem(failure, failure.hint().as_deref());
+        let started = steps.iter().any(|step| matches!(step, Step::StartProcess { .. }));
+        if started && !failures.is_empty() && failures.len() == self.desired.servers.len() {
+            self.undo(&engine).await?;
+            self.explain(&failures);
+            return self.finish(args, &steps, &failures, 0, Vec::new());
         }
         let status = if steps.is_empty() { before } else { engine.status().await? };
         let (mut sent, mut undelivered) = (0, Vec::new());
@@ -231,6 +239,7 @@ impl Work {
         if let (Some(status), false) = (&status, args.json) {
             self.show(status, sent)?;
         }
+        self.explain(&failures);
         self.finish(args, &steps, &failures, sent, undelivered)
     }
 
@@ -246,6 +255,38 @@ impl Work {
         }
         if steps.len() > SHOWN {
             self.out.note(format_args!("  … and {}", count(steps.len() - SHOWN, "more step")));
+        }
+    }
+
+    /// A process that serves nothing is of no use to anybody.
+    async fn undo(&self, engine: &Embedded) -> Result<(), Error> {
+        engine.stop().await?;
+        if let Some(record) = self.dir.record()? {
+            self.dir.write_record(&Record { up: false, ..record })?;
+        }
+        Ok(())
+    }
+
+    /// What failed, last, where it is read; what failed for the same reason in one line.
+    fn explain(&self, failures: &[Failure]) {
+        let mut alike: Vec<(&Failure, Vec<String>)> = Vec::new();
+        for failure in failures {
+            match alike.iter_mut().find(|(first, _)| first.is_like(failure)) {
+                Some((_, others)) => others.push(format!("`{}`", failure.group)),
+                None => alike.push((failure, Vec::new())),
+            }
+        }
+        for (first, others) in alike {
+            let same = match others.len() {
+                0 => String::new(),
+                number @ 1..=SHOWN_ALIKE => format!("; the same for {number} more: {}", others.join(", ")),
+                number => format!("; the same for {number} more: {}, …", others[..SHOWN_ALIKE].join(", ")),
+            };
+            self.out.problem(format_args!("{first}{same}"), first.hint().as_deref());
+        }
+        if !failures.is_empty() {
+            let (all, failed) = (self.desired.servers.len(), failures.len());
+            self.out.note(format_args!("{failed} of {} not running as the lab says", count(all, "server")));
         }
     }
 
