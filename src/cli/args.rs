@@ -249,7 +249,7 @@ pub struct Trace {
     #[arg(long, value_name = "FORMAT", default_value = "transcript")]
     pub format: TraceFormat,
     /// Print events as NDJSON, the same as --format json
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
 }
 
@@ -310,7 +310,10 @@ pub struct Reset {
 
 /// `archive`
 #[derive(Debug, ArgGroup)]
-#[command(after_help = "Example:\n  labctl archive practica2 --output ~/archive")]
+#[command(
+    after_help = "The archive is for its owner only: it has the students' mail, and lab.toml with the passwords that it fixes.\n\n\
+                  Example:\n  labctl archive practica2 --output ~/archive"
+)]
 pub struct Archive {
     #[arg(help = LAB)]
     /// The lab.

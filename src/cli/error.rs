@@ -60,6 +60,9 @@ pub enum Error {
         /// The labs that labctl knows, with whether they are up.
         known: Vec<(LabName, bool)>,
     },
+    /// The folder that was named has no lab file.
+    #[error("folder `{}` has no `lab.toml`", .0.display())]
+    NoLabFile(PathBuf),
     /// No lab is called so.
     #[error("there is no lab `{name}`: no such file, no folder with a `lab.toml`, and {}", labs(known))]
     UnknownLab {
@@ -84,6 +87,16 @@ pub enum Error {
         /// The name.
         name: LabName,
         /// The file it was brought up from.
+        source_file: PathBuf,
+    },
+    /// The lab that was named is up from a file that is another lab now.
+    #[error("`{}` was lab `{name}` and is lab `{now}` now", source_file.display())]
+    Renamed {
+        /// The lab that was named.
+        name: LabName,
+        /// What its file says.
+        now: LabName,
+        /// The file.
         source_file: PathBuf,
     },
     /// The lab was never up.
@@ -187,6 +200,7 @@ impl Error {
             | Self::Runtime(_)
             | Self::Interrupted
             | Self::OtherLab { .. }
+            | Self::Renamed { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Served { .. } => Exit::Failed,
@@ -194,6 +208,7 @@ impl Error {
             Self::WrongLab { .. } => Exit::WrongLab,
             Self::WhichLab { .. }
             | Self::UnknownLab { .. }
+            | Self::NoLabFile(_)
             | Self::NeverUp { .. }
             | Self::NotUp { .. }
             | Self::Nobody { .. }
@@ -207,6 +222,9 @@ impl Error {
         match self {
             Self::CannotAsk { .. } => Some("pass `--yes` if the answer is yes".into()),
             Self::Engine(problem) => problem.hint(),
+            Self::File { what: "read the lab", source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("if it moved, say where it is now: `labctl up NEW/PLACE`".into())
+            }
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
             Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
@@ -220,6 +238,13 @@ impl Error {
             Self::OtherLab { name, .. } => Some(format!(
                 "give this lab another `name`, or delete the other one's mail and evidence with `labctl down {name} --purge`"
             )),
+            Self::Renamed { name, source_file, .. } => Some(format!(
+                "write `name = \"{name}\"` in the file again, or `labctl down {name}` and `labctl up {}`",
+                source_file.display()
+            )),
+            Self::NoLabFile(folder) => {
+                Some(format!("make one with `labctl new {}`", shell_word(&folder.display().to_string())))
+            }
             Self::NeverUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::NotUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::Wildcard { own: Some(own), .. } => {
@@ -251,6 +276,15 @@ pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
+/// The text as one word of a shell's command line.
+pub fn shell_word(text: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%~".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 fn labs(known: &[(LabName, bool)]) -> String {
     if known.is_empty() {
         return "labctl knows no lab yet".into();
@@ -273,6 +307,14 @@ mod tests {
         let problem = Error::Output(io::ErrorKind::BrokenPipe.into());
         assert_eq!(problem.exit(), Exit::Done);
         assert_eq!(Error::Output(io::ErrorKind::StorageFull.into()).exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn a_path_can_be_pasted_into_a_shell() {
+        assert_eq!(shell_word("labs/práctica-2"), "labs/práctica-2");
+        assert_eq!(shell_word("bar baz"), "'bar baz'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 
     #[test]

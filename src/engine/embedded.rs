@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
     io,
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
@@ -66,7 +66,7 @@ pub enum EngineError {
         /// The process.
         pid: u32,
         /// What it did.
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// The program could not be started.
     #[error("start `{}`: {source}", program.display())]
@@ -151,6 +151,19 @@ impl Failure {
         Self { group, problem, owner: in_use.and_then(owner::of) }
     }
 
+    /// Whether the other one failed for the same reason, at an address of its own.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let reason = |failure: &Self| {
+            let text = failure.problem.to_string();
+            let parts: Vec<&str> = text.splitn(3, '`').collect();
+            match parts.as_slice() {
+                [before, _address, after] => format!("{before}{after}"),
+                _ => text,
+            }
+        };
+        reason(self) == reason(other) && self.owner == other.owner
+    }
+
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         let ClientError::Refused(problem) = &self.problem else { return None };
@@ -217,7 +230,7 @@ impl Embedded {
         match source {
             ClientError::Refused(problem) => EngineError::Refused { lab, pid, why: problem.error },
             ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow => {
-                EngineError::Silent { lab, pid, source }
+                EngineError::Silent { lab, pid, source: Box::new(source) }
             }
         }
     }
@@ -321,7 +334,7 @@ impl Embedded {
         let log = self.dir.log();
         let failed = |program: PathBuf| move |source| EngineError::Spawn { program, source };
         let program = std::env::current_exe().map_err(failed("labctl".into()))?;
-        let file = OpenOptions::new().create(true).append(true).open(&log).map_err(failed(log))?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log).map_err(failed(log))?;
         let errors = file.try_clone().map_err(failed(program.clone()))?;
         let mut command = Command::new(&program);
         command.arg("serve").arg("--dir").arg(self.dir.path()).current_dir("/").process_group(0);

@@ -5,4 +5,4 @@ pub mod embedded;
 pub mod owner;
 pub mod state;
 
-pub use state::{LabDir, Record, StateDir, StateError};
+pub use state::{Kept, LabDir, Record, StateDir, StateError};

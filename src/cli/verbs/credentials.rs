@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::Serialize;
 
+use super::runtime;
 use crate::{
     cli::{
         args::Credentials,
@@ -11,6 +12,7 @@ use crate::{
         exit::Exit,
         naming::{Opened, Shell},
     },
+    engine::embedded::Embedded,
     lab::{Protocol, ServerConfig, server::Account},
     plan,
 };
@@ -50,8 +52,8 @@ pub struct Mailbox {
 
 /// Prints them.
 pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
-    let opened = shell.open(args.lab.as_deref())?;
-    let students = of_lab(&opened)?;
+    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let students = current(shell, &opened)?;
     if args.json {
         shell.out.json(&All { version: 1, students })?;
     } else if args.csv {
@@ -66,13 +68,38 @@ pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-/// The credentials of every student of the lab, where it is or last was up.
-pub fn of_lab(opened: &Opened) -> Result<Vec<Student>, Error> {
+/// The credentials that work: those of the process while the lab is up, whatever its file says meanwhile.
+fn current(shell: &Shell, opened: &Opened) -> Result<Vec<Student>, Error> {
+    let wanted = servers(opened)?;
+    let status = match runtime()?.block_on(Embedded::new(opened.dir.clone()).status()) {
+        Ok(status) => status,
+        Err(problem) => {
+            shell.out.warn(format_args!("these are the lab file's: {problem}"));
+            None
+        }
+    };
+    let Some(status) = status.filter(|status| !status.stopping) else {
+        return Ok(wanted.iter().flat_map(of_server).collect());
+    };
+    let running: BTreeMap<_, _> =
+        status.servers.into_iter().map(|server| (server.config.group.clone(), server.config)).collect();
+    if wanted.iter().any(|config| running.get(&config.group).is_some_and(|running| running != config))
+        || running.keys().any(|group| opened.lab.group(group.as_str()).is_none())
+    {
+        let name = &opened.lab.name;
+        shell.out.warn(format_args!("the lab's files changed since `up`; these hold until `labctl up {name}`"));
+    }
+    let stopped = wanted.iter().filter(|config| !running.contains_key(&config.group));
+    let all: BTreeMap<_, _> = running.values().chain(stopped).map(|config| (&config.group, config)).collect();
+    Ok(all.into_values().flat_map(of_server).collect())
+}
+
+/// The servers of the lab as its file says, where it is or last was up.
+fn servers(opened: &Opened) -> Result<Vec<ServerConfig>, Error> {
     let mut numbers = opened.record.numbers.clone();
     numbers.assign(&opened.lab);
     let addressing = opened.record.addressing().ok_or(crate::engine::StateError::NoBlock)?;
-    let servers = plan::servers(&opened.lab, &opened.key, addressing, &numbers);
-    Ok(servers.iter().flat_map(of_server).collect())
+    Ok(plan::servers(&opened.lab, &opened.key, addressing, &numbers))
 }
 
 /// The credentials of every student of one server.

@@ -1,9 +1,15 @@
 //! `labctl new`: a lab from a template.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use crate::{
-    cli::{args::New, error::Error, exit::Exit, labfile, naming::Shell},
+    cli::{
+        args::New,
+        error::{Error, shell_word},
+        exit::Exit,
+        labfile,
+        naming::Shell,
+    },
     reading,
 };
 
@@ -22,35 +28,9 @@ pub fn run(shell: &Shell, args: &New) -> Result<Exit, Error> {
         fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))?;
         fs::write(path, text).map_err(Error::file("write", path))?;
     }
-    let folder = &args.folder;
-    shell.out.note(format_args!("made `{}` from template `{}`: {}", folder.display(), template.name, template.about));
-    let file = folder.join(labfile::NAME);
-    shell.out.note(format_args!("edit `{}`, then: labctl up {}", file.display(), quoted(folder)));
+    let shown = args.folder.display();
+    shell.out.note(format_args!("made `{}` from template `{}`: {}", shown, template.name, template.about));
+    let word = shell_word(&shown.to_string());
+    shell.out.note(format_args!("edit `{}`, then: labctl up {word}", args.folder.join(labfile::NAME).display()));
     Ok(Exit::Done)
-}
-
-/// A path as a shell takes it for one word.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '/' | '.' | '-' | '_' | '+' | ',' | '@');
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_would_split_it() {
-        let table = [
-            ("labs/practica-2", "labs/practica-2"),
-            ("Práctica", "Práctica"),
-            ("bar baz", "'bar baz'"),
-            ("it's", r"'it'\''s'"),
-            ("$HOME", "'$HOME'"),
-        ];
-        for (path, shown) in table {
-            assert_eq!(quoted(Path::new(path)), shown);
-        }
-    }
 }

@@ -24,7 +24,7 @@ const WAITING: usize = 1_024;
 
 /// Shows what went over the wire, group by group; then what comes, as it comes.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
-    let opened = shell.open(args.lab.as_deref())?;
+    let opened = shell.open_to_read(args.lab.as_deref())?;
     opened.settle(shell.out)?;
     let whom = args.who.as_deref().map(|name| Whom::find(&opened.lab, name)).transpose()?;
     let filter = Filter {

@@ -2,6 +2,7 @@
 //! the lab file changed; whatever it was stopped in the middle of, it goes on from there.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, TcpListener, UdpSocket},
     sync::Arc,
@@ -28,12 +29,16 @@ use crate::{
         embedded::{self, Embedded, Failure},
         owner,
     },
-    lab::{Key, Lab, Protocol},
+    lab::{GroupName, Key, Lab, Login, Protocol},
     plan::{self, Addressing, Desired, Step},
+    store::Reader,
 };
 
 /// Steps and students that are shown; of more, the number.
 const SHOWN: usize = 24;
+
+/// Groups that are named after the first that failed for the same reason.
+const SHOWN_ALIKE: usize = 3;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -65,10 +70,16 @@ struct Work {
 pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let located = shell.locate(args.lab.as_deref())?;
     let lab = labfile::read(shell.out, &located.source)?;
+    if let Some((known, _)) = located.known.as_ref().filter(|(known, _)| located.by_name && *known.name() != lab.name) {
+        let (name, source_file) = (known.name().clone(), located.source);
+        return Err(Error::Renamed { name, now: lab.name, source_file });
+    }
+    warn_of_former_name(shell, &lab)?;
     let dir = shell.state.lab(&lab.name);
     let wait = || shell.out.note(format_args!("waiting for another labctl that changes lab `{}`", lab.name));
     let _lock = if args.dry_run { None } else { Some(dir.lock(wait)?) };
     let mut record = record(&dir, &lab, args)?;
+    warn_of_absent(shell.out, &lab, &dir, &record)?;
     let key = if args.dry_run {
         dir.key()?.unwrap_or(Key([0; 32]))
     } else {
@@ -80,12 +91,49 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
             shell.out.warn("another lab has the addresses that this one had: the students' addresses have changed");
             shell.out.hint(format_args!("give the new ones away: `labctl credentials {} --cards`", lab.name));
         }
+        dir.keep(&labfile::files(&lab.source)?)?;
         dir.key_or_new()?
     };
     warn_of_listening(shell.out, &lab, &record, args);
     let desired = desired(&lab, &key, &record)?;
     let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired };
     super::runtime()?.block_on(work.run(args))
+}
+
+/// A lab whose name was changed in its file still runs under the old one.
+fn warn_of_former_name(shell: &Shell, lab: &Lab) -> Result<(), Error> {
+    for (dir, record) in shell.state.known()? {
+        if record.up && record.source == lab.source && *dir.name() != lab.name {
+            let name = dir.name();
+            shell.out.warn(format_args!("this file was lab `{name}`, which is still up: `labctl down {name}`"));
+        }
+    }
+    Ok(())
+}
+
+/// Who had events in a group that the lab no longer has them in has no marks from them any more.
+fn warn_of_absent(out: Output, lab: &Lab, dir: &LabDir, record: &Record) -> Result<(), Error> {
+    let Some((before, _)) = labfile::kept(dir, &record.source)? else { return Ok(()) };
+    let present: BTreeSet<(&GroupName, &Login)> =
+        lab.students().map(|(group, student)| (&group.name, &student.login)).collect();
+    for group in &before.groups {
+        let logins = group.students.iter().map(|student| &student.login);
+        let absent: Vec<&Login> = logins.filter(|login| !present.contains(&(&group.name, *login))).collect();
+        let store = dir.store(&group.name);
+        if absent.is_empty() || !store.exists() {
+            continue;
+        }
+        // What the process has not written yet counts too; where it cannot write, what is on disk has to do.
+        let _ = super::runtime()?.block_on(Embedded::new(dir.clone()).settle());
+        let seen = Reader::open(&store)?.students()?;
+        for login in absent.into_iter().filter(|login| seen.contains(*login)) {
+            let group = &group.name;
+            out.warn(format_args!(
+                "`{login}` had events in `{group}`: they no longer count; put the line back to undo"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn warn_of_listening(out: Output, lab: &Lab, record: &Record, args: &Up) {
@@ -173,8 +221,11 @@ impl Work {
         let mut progress = self.out.progress("servers", steps.len());
         let failures = engine.perform(&steps, &self.desired, || progress.step()).await?;
         progress.finish();
-        for failure in &failures {
-            self.out.problem(failure, failure.hint().as_deref());
+        let started = steps.iter().any(|step| matches!(step, Step::StartProcess { .. }));
+        if started && !failures.is_empty() && failures.len() == self.desired.servers.len() {
+            self.undo(&engine).await?;
+            self.explain(&failures);
+            return self.finish(args, &steps, &failures, 0, Vec::new());
         }
         let status = if steps.is_empty() { before } else { engine.status().await? };
         let (mut sent, mut undelivered) = (0, Vec::new());
@@ -188,6 +239,7 @@ impl Work {
         if let (Some(status), false) = (&status, args.json) {
             self.show(status, sent)?;
         }
+        self.explain(&failures);
         self.finish(args, &steps, &failures, sent, undelivered)
     }
 
@@ -203,6 +255,38 @@ impl Work {
         }
         if steps.len() > SHOWN {
             self.out.note(format_args!("  … and {}", count(steps.len() - SHOWN, "more step")));
+        }
+    }
+
+    /// A process that serves nothing is of no use to anybody.
+    async fn undo(&self, engine: &Embedded) -> Result<(), Error> {
+        engine.stop().await?;
+        if let Some(record) = self.dir.record()? {
+            self.dir.write_record(&Record { up: false, ..record })?;
+        }
+        Ok(())
+    }
+
+    /// What failed, last, where it is read; what failed for the same reason in one line.
+    fn explain(&self, failures: &[Failure]) {
+        let mut alike: Vec<(&Failure, Vec<String>)> = Vec::new();
+        for failure in failures {
+            match alike.iter_mut().find(|(first, _)| first.is_like(failure)) {
+                Some((_, others)) => others.push(format!("`{}`", failure.group)),
+                None => alike.push((failure, Vec::new())),
+            }
+        }
+        for (first, others) in alike {
+            let same = match others.len() {
+                0 => String::new(),
+                number @ 1..=SHOWN_ALIKE => format!("; the same for {number} more: {}", others.join(", ")),
+                number => format!("; the same for {number} more: {}, …", others[..SHOWN_ALIKE].join(", ")),
+            };
+            self.out.problem(format_args!("{first}{same}"), first.hint().as_deref());
+        }
+        if !failures.is_empty() {
+            let (all, failed) = (self.desired.servers.len(), failures.len());
+            self.out.note(format_args!("{failed} of {} not running as the lab says", count(all, "server")));
         }
     }
 

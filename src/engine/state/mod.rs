@@ -6,6 +6,7 @@
 //!  locks/NAME        held by up, down and reset: two at once wait for each other; never deleted, so that nobody waits in vain
 //!  labs/NAME/key             32 random octets in hexadecimal; passwords and secrets are drawn from it
 //!  labs/NAME/lab.json        the lab file, whether it is up, its addresses
+//!  labs/NAME/kept.toml, kept.csv, kept.json   lab file and roster of the last up, and where the roster was
 //!  labs/NAME/serve.lock      held by the serving process as long as it lives; holds its process number
 //!  labs/NAME/serve.log       what it had to say
 //!  labs/NAME/control.sock    where it answers
@@ -25,7 +26,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use files::{Lock, MAX_SOCKET_PATH, SocketPath};
-pub use labdir::LabDir;
+pub use labdir::{Kept, LabDir};
 
 use self::files::{failed, make_folder, open_lock};
 use crate::{

@@ -162,3 +162,13 @@ fn dial_joins_standard_streams_to_the_control_socket() {
     assert!(child.wait().expect("it ends with the connection").success());
     drop(input);
 }
+
+#[test]
+fn status_counts_what_is_in_shared_mailboxes() {
+    let test =
+        Test::with("domain = \"lib.lab\"\nrelay = false\nusers = [\"user2\"]\nstudents = [{ login = \"user1\" }]\n");
+    test.done(&["up", "class"]);
+    test.send_mail();
+    let status = test.run(&["status", "class"]).err;
+    assert!(status.contains("messages in shared mailboxes of `class`: user2 1\n"), "{status}");
+}
