@@ -24,6 +24,7 @@ mod judge;
 mod mailbox;
 pub mod marks;
 mod message;
+mod phrases;
 mod progress;
 mod quick;
 mod rules;

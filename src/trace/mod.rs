@@ -53,6 +53,8 @@ pub struct Renderer {
     students: BTreeSet<(GroupName, Login)>,
     /// The connection and student of the last heading.
     heading: Option<(GroupName, Conn, Who)>,
+    /// The day of the last line of a transcript.
+    day: Option<jiff::civil::Date>,
 }
 
 /// How it is written, whatever the format.
@@ -84,7 +86,7 @@ struct Line<'a> {
 impl Renderer {
     /// Nothing rendered yet.
     pub fn new(format: Format, filter: Filter, look: Look) -> Self {
-        Self { format, filter, look, open: BTreeMap::new(), students: BTreeSet::new(), heading: None }
+        Self { format, filter, look, open: BTreeMap::new(), students: BTreeSet::new(), heading: None, day: None }
     }
 
     /// Knows the lab's students, so that a transcript says which connection counts for nobody.
@@ -179,6 +181,13 @@ impl Renderer {
         match self.format {
             Format::Transcript => {
                 let who = if event.who == Who::Unknown { &open.who } else { &event.who };
+                let day = Some(date(event.time, self.look.utc_offset_secs));
+                let new_day =
+                    day.filter(|_| self.day != day).map(|day| transcript::day(self.day.is_some(), day, self.look));
+                self.day = day;
+                if new_day.is_some() {
+                    self.heading = None;
+                }
                 let heading = Some((key.0.clone(), key.1, who.clone()));
                 let head = if event.conn == Conn(0) || self.heading == heading {
                     String::new()
@@ -186,7 +195,7 @@ impl Renderer {
                     transcript::heading(self.heading.is_some(), &key.0, event, who, open, self.look)
                 };
                 self.heading = heading;
-                let text = head + &transcript::lines(&key.0, event, self.look);
+                let text = new_day.unwrap_or_default() + &head + &transcript::lines(&key.0, event, self.look);
                 match self.contradicted(&key.0, event) {
                     Some((address, login)) => text + &transcript::contradiction(event, address, login, self.look),
                     None => text,
@@ -199,6 +208,12 @@ impl Renderer {
             }
         }
     }
+}
+
+/// The day, so many seconds east of UTC.
+pub fn date(at: Timestamp, utc_offset_secs: i32) -> jiff::civil::Date {
+    let time = jiff::Timestamp::from_microsecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    jiff::tz::Offset::from_seconds(utc_offset_secs).unwrap_or(jiff::tz::Offset::UTC).to_datetime(time).date()
 }
 
 /// `10:32:05`, so many seconds east of UTC.
@@ -215,6 +230,8 @@ mod tests {
     fn a_time_of_day_knows_its_zone() {
         assert_eq!(time_of_day(Timestamp(0), 3_600), "01:00:00");
         assert_eq!(time_of_day(Timestamp(-1), 0), "23:59:59");
+        assert_eq!(date(Timestamp(-1), 0).to_string(), "1969-12-31");
+        assert_eq!(date(Timestamp(-1), 1).to_string(), "1970-01-01");
         assert_eq!(time_of_day(Timestamp(86_399_999_999), -3_600), "22:59:59");
     }
 }

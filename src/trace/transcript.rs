@@ -1,6 +1,8 @@
-//! The transcript: what client and server said, with a heading wherever another connection (or student) speaks.
+//! The transcript: what client and server said, with a heading wherever another connection (or student)
+//! speaks, and a line for each day.
 //!
 //! ```text
+//! ── 2026-11-21
 //! ── g05 connection 12 · ana (own endpoint) · smtp from 127.0.0.1:53040
 //! 10:32:05 S: 220 mail ready
 //! 10:32:07 C: HELO me
@@ -15,6 +17,12 @@ use crate::{
     evidence::{By, Delivered, Ending, Event, EventKind, Who},
     lab::{GroupName, Login},
 };
+
+/// The line of a day; after another one with an empty line above.
+pub(super) fn day(after: bool, day: jiff::civil::Date, look: Look) -> String {
+    let bold = if look.colour { Style::new().bold() } else { Style::new() };
+    format!("{}{bold}── {day}{bold:#}\n", if after { "\n" } else { "" })
+}
 
 /// The heading of a connection; after another one with an empty line above.
 pub(super) fn heading(after: bool, group: &GroupName, event: &Event, who: &Who, open: &Open, look: Look) -> String {

@@ -325,7 +325,7 @@ fn message<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> MessageCheck 
             "in" => check.mailbox = Some(value.parse().unwrap()),
             "from" => check.from = pattern(),
             "to" => check.to = pattern(),
-            "body" => check.body = pattern(),
+            "body" => check.body = Some(Pattern(value.replace("\\n", "\n"))),
             "header" => {
                 let (name, value) = value.split_once(':').unwrap();
                 check.headers.push((name.to_owned(), Pattern(value.to_owned())));

@@ -100,6 +100,23 @@ fn a_table_of_twenty_exercises_fits_80_columns_and_uses_200() {
 }
 
 #[test]
+fn ids_stay_whole_as_long_as_they_fit() {
+    golden("shown/table_whole_ids.out", |_| table(&large(11, 3), options(80)) + &table(&large(11, 3), options(62)));
+}
+
+#[test]
+fn a_transcript_has_a_line_for_each_day() {
+    let (table, _, mut events) = played();
+    for event in events.iter_mut().skip(3) {
+        event.time.0 += 86_400_000_000;
+    }
+    let mut renderer = Renderer::new(Format::Transcript, Filter::default(), Look { utc_offset_secs: 0, colour: false });
+    let text: String = events.iter().map(|event| renderer.render(&table.lab.groups[0].name, event)).collect();
+    let days: Vec<&str> = text.lines().filter(|line| line.contains("1970")).collect();
+    assert_eq!(days, ["── 1970-01-01", "── 1970-01-02"]);
+}
+
+#[test]
 fn a_table_too_wide_is_split_by_session() {
     let report = large(40, 4);
     golden("shown/table_split.out", |_| table(&report, options(60)));
