@@ -71,6 +71,8 @@ struct Work {
     dir: LabDir,
     key: Key,
     desired: Desired,
+    /// Where it listened before.
+    listened: Option<IpAddr>,
 }
 
 /// Brings the lab up.
@@ -85,6 +87,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let dir = shell.state.lab(&lab.name);
     let wait = || shell.out.note(format_args!("waiting for another labctl that changes lab `{}`", lab.name));
     let _lock = if args.dry_run { None } else { Some(dir.lock(wait)?) };
+    let listened = dir.record()?.and_then(|record| record.listen);
     let mut record = record(&dir, &lab, args)?;
     warn_of_absent(shell.out, &lab, &dir, &record)?;
     let key = if args.dry_run {
@@ -103,7 +106,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     };
     warn_of_listening(shell.out, &lab, &record, args);
     let desired = desired(&lab, &key, &record)?;
-    let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired };
+    let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired, listened };
     super::runtime()?.block_on(work.run(args))
 }
 
@@ -265,11 +268,11 @@ impl Work {
         }
     }
 
-    /// A process that serves nothing is of no use to anybody.
+    /// A process that serves nothing is of no use to anybody, nor is an address that it could not listen on.
     async fn undo(&self, engine: &Embedded) -> Result<(), Error> {
         engine.stop().await?;
         if let Some(record) = self.dir.record()? {
-            self.dir.write_record(&Record { up: false, ..record })?;
+            self.dir.write_record(&Record { up: false, listen: self.listened, ..record })?;
         }
         Ok(())
     }
