@@ -225,6 +225,11 @@ impl Error {
             Self::File { what: "read the lab", source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("if it moved, say where it is now: `labctl up NEW/PLACE`".into())
             }
+            Self::File { source, path, .. } | Self::State(StateError::File { source, path, .. })
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                Some(format!("free space on the disk of `{}`", path.display()))
+            }
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
             Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
@@ -307,6 +312,13 @@ mod tests {
         let problem = Error::Output(io::ErrorKind::BrokenPipe.into());
         assert_eq!(problem.exit(), Exit::Done);
         assert_eq!(Error::Output(io::ErrorKind::StorageFull.into()).exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn a_full_disk_has_a_way_out() {
+        let problem = Error::file("write", "marks.csv")(io::ErrorKind::StorageFull.into());
+        assert_eq!(problem.hint().as_deref(), Some("free space on the disk of `marks.csv`"));
+        assert_eq!(Error::file("write", "marks.csv")(io::ErrorKind::NotFound.into()).hint(), None);
     }
 
     #[test]

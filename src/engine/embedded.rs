@@ -395,3 +395,30 @@ pub fn observed(status: Option<&Status>) -> Observed {
         status.servers.iter().map(|server| (server.config.group.clone(), server.config.clone())).collect();
     Some(Process { version: status.labctl.clone(), beyond_loopback: status.beyond_loopback, servers })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Problem;
+
+    fn failure(group: &str, error: &str, listening: Option<Listening>) -> Failure {
+        let address = ([127, 77, 1, 1], 25).into();
+        let problem = Problem { listening: listening.map(|why| (address, why)), ..Problem::new(error.into()) };
+        Failure::new(group.parse().expect("a group"), ClientError::Refused(problem))
+    }
+
+    #[test]
+    fn what_the_system_forbids_has_a_way_out() {
+        let hint = |why| failure("g01", "listen", Some(why)).hint().expect("a hint");
+        assert!(hint(Listening::Privileged).starts_with("ports below 1024 need root"));
+        assert!(hint(Listening::Elsewhere).contains("`127.77.1.1` is no address of this machine"));
+        assert_eq!(failure("g01", "the dialect `x` is unknown", None).hint(), None);
+    }
+
+    #[test]
+    fn failures_are_alike_whatever_the_address() {
+        let of = |address: &str, why: &str| failure("g01", &format!("listen for smtp on `{address}`: {why}"), None);
+        assert!(of("127.77.1.1:25", "denied").is_like(&of("127.77.2.1:25", "denied")));
+        assert!(!of("127.77.1.1:25", "denied").is_like(&of("127.77.1.1:25", "in use")));
+    }
+}

@@ -62,8 +62,8 @@ pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
         let cards: Vec<String> = students.iter().map(card).collect();
         shell.out.data(&cards.join("\n"))?;
     } else {
-        let rows: Vec<_> = students.iter().map(row).collect();
-        shell.out.table(&HEAD, &rows)?;
+        let (head, rows) = columns(&students, shell.out.is_terminal());
+        shell.out.table(&head, &rows)?;
     }
     Ok(Exit::Done)
 }
@@ -124,6 +124,17 @@ pub fn of_server(config: &ServerConfig) -> Vec<Student> {
 }
 
 const HEAD: [&str; 7] = ["GROUP", "DOMAIN", "STUDENT", "PASSWORD", "SMTP", "POP3", "SHARED MAILBOXES"];
+
+/// The table; on a terminal without the columns that tell nothing there: who wants the domain finds it on the cards.
+fn columns(students: &[Student], brief: bool) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let rows: Vec<_> = students.iter().map(row).collect();
+    let tells = |column: &usize| {
+        !brief || HEAD[*column] != "DOMAIN" && rows.iter().any(|row: &Vec<String>| !row[*column].is_empty())
+    };
+    let shown: Vec<usize> = (0..HEAD.len()).filter(tells).collect();
+    let keep = |row: &Vec<String>| shown.iter().map(|column| row[*column].clone()).collect();
+    (shown.iter().map(|column| HEAD[*column]).collect(), rows.iter().map(keep).collect())
+}
 
 fn row(student: &Student) -> Vec<String> {
     let endpoint = |protocol| student.endpoints.get(&protocol).cloned().unwrap_or_default();

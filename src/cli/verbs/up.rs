@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     io,
     net::{IpAddr, TcpListener, UdpSocket},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     cli::{
         args::{Listen, Up},
-        error::{Error, count},
+        error::{Error, count, shell_word},
         exit::Exit,
         labfile,
         naming::{Shell, same_lab},
@@ -39,6 +40,12 @@ const SHOWN: usize = 24;
 
 /// Groups that are named after the first that failed for the same reason.
 const SHOWN_ALIKE: usize = 3;
+
+/// How long a line to type may be that has its explanation beside it.
+const NEXT: usize = 34;
+
+/// What the program is called.
+const NAME: &str = "labctl";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -64,6 +71,8 @@ struct Work {
     dir: LabDir,
     key: Key,
     desired: Desired,
+    /// Where it listened before.
+    listened: Option<IpAddr>,
 }
 
 /// Brings the lab up.
@@ -78,6 +87,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let dir = shell.state.lab(&lab.name);
     let wait = || shell.out.note(format_args!("waiting for another labctl that changes lab `{}`", lab.name));
     let _lock = if args.dry_run { None } else { Some(dir.lock(wait)?) };
+    let listened = dir.record()?.and_then(|record| record.listen);
     let mut record = record(&dir, &lab, args)?;
     warn_of_absent(shell.out, &lab, &dir, &record)?;
     let key = if args.dry_run {
@@ -96,7 +106,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     };
     warn_of_listening(shell.out, &lab, &record, args);
     let desired = desired(&lab, &key, &record)?;
-    let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired };
+    let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired, listened };
     super::runtime()?.block_on(work.run(args))
 }
 
@@ -258,11 +268,11 @@ impl Work {
         }
     }
 
-    /// A process that serves nothing is of no use to anybody.
+    /// A process that serves nothing is of no use to anybody, nor is an address that it could not listen on.
     async fn undo(&self, engine: &Embedded) -> Result<(), Error> {
         engine.stop().await?;
         if let Some(record) = self.dir.record()? {
-            self.dir.write_record(&Record { up: false, ..record })?;
+            self.dir.write_record(&Record { up: false, listen: self.listened, ..record })?;
         }
         Ok(())
     }
@@ -343,9 +353,24 @@ impl Work {
     }
 }
 
+/// A line to type and what for, which goes on a line of its own where the first one is long.
+fn explained(line: &str, what: &str) -> String {
+    if line.len() <= NEXT { format!("  {line:<NEXT$}  {what}\n") } else { format!("  {line}\n      {what}\n") }
+}
+
+/// How this program is called so that the line works: by its name where the shell finds it.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_else(|| NAME.into());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(NAME)).find(|file| file.is_file());
+    let same =
+        |file: PathBuf| file.canonicalize().ok() == std::env::current_exe().and_then(|me| me.canonicalize()).ok();
+    if found.is_some_and(same) { NAME.into() } else { shell_word(&called) }
+}
+
 /// What to type next, as the first student and as the instructor: lines that work.
 fn next(student: &Student, lab: &str) -> String {
-    let program = std::env::args().next().unwrap_or_else(|| "labctl".into());
+    let program = program();
     let telnet = |protocol| {
         let (host, port) = student.endpoints.get(&protocol)?.rsplit_once(':')?;
         Some(format!("telnet {} {port}", host.trim_matches(['[', ']'])))
@@ -360,11 +385,8 @@ fn next(student: &Student, lab: &str) -> String {
         (Some(format!("{program} trace --lab {lab} -f")), "what goes over the wire".to_owned()),
         (Some(format!("{program} report {lab}")), "marks".to_owned()),
     ];
-    let width = as_student.iter().chain(&as_instructor).filter_map(|(line, _)| line.as_ref()).map(String::len).max();
-    let width = width.unwrap_or(0);
     let lines = |lines: &[(Option<String>, String)]| {
-        let line =
-            |(line, what): &(Option<String>, String)| line.as_ref().map(|line| format!("  {line:<width$}  {what}\n"));
+        let line = |(line, what): &(Option<String>, String)| line.as_ref().map(|line| explained(line, what));
         lines.iter().filter_map(line).collect::<String>()
     };
     format!(
@@ -373,4 +395,16 @@ fn next(student: &Student, lab: &str) -> String {
         lines(&as_student),
         lines(&as_instructor).trim_end()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_type_next_fits_a_terminal() {
+        let (fits, long) = ("x".repeat(NEXT), "x".repeat(NEXT + 1));
+        assert_eq!(explained(&fits, "marks"), format!("  {fits}  marks\n"));
+        assert_eq!(explained(&long, "marks"), format!("  {long}\n      marks\n"));
+    }
 }

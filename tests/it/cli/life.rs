@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     process::Stdio,
 };
 
@@ -221,4 +221,28 @@ fn a_lab_stays_where_it_listens_until_it_is_told_to_come_back() {
     assert_eq!(again.out, away);
     assert!(again.err.contains("`--listen loopback`"), "{}", again.err);
     assert!(test.done(&["up", "class", "--listen", "loopback"]).contains("user1\t127.77.1.1:$SMTP"));
+}
+
+#[test]
+fn a_process_that_lets_sessions_finish_says_so_and_up_waits_for_its_end() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    let mut session = std::net::TcpStream::connect(("127.77.1.1", test.smtp)).expect("the server listens");
+    let text = "HELO me\r\nMAIL FROM:<user1@lib.lab>\r\nRCPT TO:<user2@lib.lab>\r\nDATA\r\nhalf a message\r\n";
+    session.write_all(text.as_bytes()).expect("the server reads");
+    let mut replies = BufReader::new(&session).lines().map_while(Result::ok);
+    assert!(replies.any(|reply| reply.starts_with("354")));
+    let first = test.process();
+    let told = std::process::Command::new("kill").arg(&first).status().expect("kill runs");
+    assert!(told.success());
+    let mut status = String::new();
+    while !status.contains("is stopping (") {
+        status = test.run(&["status", "class"]).err;
+        assert!(!status.contains("error") && !status.contains("not running"), "{status}");
+    }
+    assert_eq!(test.run(&["report", "class"]).err, "");
+    drop(session);
+    test.done(&["up", "class"]);
+    assert_ne!(test.process(), first);
+    test.send_mail();
 }

@@ -301,6 +301,8 @@ fn what_fails_for_one_reason_is_said_once() {
     assert_eq!(up.err.matches("error: ").count(), 1, "{}", up.err);
     assert!(up.err.contains("; the same for 5 more: `g02`, `g03`, `g04`, …\nhint: "), "{}", up.err);
     assert_eq!(up.out, "", "no table of what does not run");
+    let back = test.done(&["up", "class"]);
+    assert!(back.contains("127.77.1.1:$SMTP"), "an address that did not work is not remembered: {back}");
 }
 
 #[test]
