@@ -66,6 +66,8 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
             match &**verb {
                 "<message>" => out.note(&format!("message data, {octets} octets")),
                 "<response>" => out.client("***"),
+                // The session keeps the beginning of a line over the limit.
+                _ if line.ends_with('…') => out.client(&format!("{line} ({octets} octets)")),
                 _ => out.client(line),
             }
             out.server(reply, *reply_octets);
