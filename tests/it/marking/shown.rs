@@ -8,7 +8,7 @@ use labctl::{
         words::{Lang, Words},
     },
     report::{Report, TableOptions, csv, json, table, words},
-    trace::{Filter, Format, Look, MAX_WAITING, Renderer},
+    trace::{Filter, Format, HEADER_LINES, HEADER_WIDTH, Look, MAX_WAITING, Renderer},
 };
 
 use super::{golden, notation::Table};
@@ -157,6 +157,32 @@ fn a_trace_is_a_transcript_states_or_ndjson() {
         let text = traced(format, None);
         assert!(!text.contains(['\x1b', '\u{202e}', '\x07', '\r']), "{text}");
     }
+}
+
+#[test]
+fn a_transcript_shows_the_header_of_what_was_mailed() {
+    let mut table = Table::read("lab users=user2 students=ana\n");
+    let look = Look { utc_offset_secs: 0, colour: false };
+    let mut renderer = Renderer::new(Format::Transcript, Filter::default(), look);
+    let long = format!("Subject: {}", "x".repeat(HEADER_WIDTH));
+    let many = |count: usize| format!("{}\\r\\nbody: no", vec!["X: y"; count].join("\\r\\n") + "\\r\\n");
+    let mails = [
+        "From: ana\\r\\n\\tfolded \x1b[2J\\r\\nSubject: hi\\r\\n\\r\\nTo: body",
+        "hola",
+        &long,
+        &many(HEADER_LINES),
+        &many(HEADER_LINES + 1),
+        "LOST",
+    ];
+    let mut text = String::new();
+    for (number, mail) in mails.into_iter().enumerate() {
+        let event = table.event(&format!("ana 1 accepted {number} ana > user2: {mail}")).unwrap();
+        // The store has the server's fields in front.
+        let mut content = |id| table.content(id).map(|sent| [b"Received: from x\r\n".as_slice(), &sent].concat());
+        text += &renderer.render_with(&table.lab.groups[0].name, &event, &mut content);
+    }
+    golden("shown/headers.out", |_| text.clone());
+    assert!(!text.contains("Received") && !text.contains("body"));
 }
 
 #[test]
