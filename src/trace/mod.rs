@@ -148,6 +148,10 @@ impl Renderer {
         let Some(only) = &self.filter.student else {
             return Some(VecDeque::new());
         };
+        // Whoever's login somebody used at another's address is told of it, and of nothing else there.
+        if self.contradicted(&key.0, event).is_some_and(|(_, login)| login == only) {
+            return Some(VecDeque::new());
+        }
         let Some(open) = self.open.get_mut(key) else {
             let about = match &event.kind {
                 EventKind::Reset { student, .. } => student == only,

@@ -190,16 +190,19 @@ fn a_connection_that_counts_for_neither_is_told_in_words() {
     let mut table = Table::read("lab users=user2 students=ana,ben\nexercise 1.1\n  retrieved: any\n");
     let look = Look { utc_offset_secs: 0, colour: false };
     let mut renderer = Renderer::new(Format::Transcript, Filter::default(), look).knowing(&table.lab);
-    let (mut marker, mut traced) = (table.marker(), String::new());
+    let only = Filter { group: None, student: Some("ben".parse().unwrap()) };
+    let mut of_ben = Renderer::new(Format::Transcript, only, look).knowing(&table.lab);
+    let (mut marker, mut traced, mut traced_ben) = (table.marker(), String::new(), String::new());
     for line in ["ana 1 + pop3 +OK hello", "ana 1 PASS *** -> +OK", "ana 1 logged_in ben", "ana 2 logged_in user2"] {
         let event = table.event(line).unwrap();
         marker.take(&event, &mut |_| None);
         traced += &renderer.render(&table.lab.groups[0].name, &event);
+        traced_ben += &of_ben.render(&table.lab.groups[0].name, &event);
     }
     golden("shown/neither.out", |_| {
         let marks = marker.marks();
         let said = marks.iter().map(|own| words(own, Words::default(), false) + "\n");
-        said.chain([traced.clone()]).collect()
+        said.chain([traced.clone(), "\n".to_owned(), traced_ben.clone()]).collect()
     });
     let value: serde_json::Value =
         serde_json::from_str(&json(&Report::new(&table.lab, marker.marks()), Words::default())).unwrap();
