@@ -12,10 +12,11 @@ use std::{
 
 use serde::Serialize;
 
+pub use transcript::{HEADER_LINES, HEADER_WIDTH};
 pub use visible::{json_visible, visible};
 
 use crate::{
-    evidence::{By, Conn, Event, EventKind, Timestamp, Who},
+    evidence::{By, Conn, Event, EventKind, MessageId, Timestamp, Who},
     lab::{Group, GroupName, Lab, Login, Protocol},
 };
 
@@ -102,6 +103,17 @@ impl Renderer {
 
     /// The event as lines, each with its line end; empty where there is nothing to show (yet).
     pub fn render(&mut self, group: &GroupName, event: &Event) -> String {
+        self.render_with(group, event, &mut |_| None)
+    }
+
+    /// The same, with the header fields of what was mailed; `content` gives a message, with what the server put in front or
+    /// without.
+    pub fn render_with(
+        &mut self,
+        group: &GroupName,
+        event: &Event,
+        content: &mut dyn FnMut(MessageId) -> Option<Vec<u8>>,
+    ) -> String {
         if self.filter.group.as_ref().is_some_and(|only| only != group) {
             return String::new();
         }
@@ -109,7 +121,7 @@ impl Renderer {
         self.learn(&key, event);
         let text = match self.wanted(&key, event) {
             None => String::new(),
-            Some(before) => before.iter().chain([event]).map(|event| self.one(&key, event)).collect(),
+            Some(before) => before.iter().chain([event]).map(|event| self.one(&key, event, content)).collect(),
         };
         if let EventKind::Disconnected { .. } = event.kind {
             self.open.remove(&key);
@@ -136,6 +148,10 @@ impl Renderer {
         let Some(only) = &self.filter.student else {
             return Some(VecDeque::new());
         };
+        // Whoever's login somebody used at another's address is told of it, and of nothing else there.
+        if self.contradicted(&key.0, event).is_some_and(|(_, login)| login == only) {
+            return Some(VecDeque::new());
+        }
         let Some(open) = self.open.get_mut(key) else {
             let about = match &event.kind {
                 EventKind::Reset { student, .. } => student == only,
@@ -175,7 +191,12 @@ impl Renderer {
         (own && mailbox != login).then_some((login, mailbox))
     }
 
-    fn one(&mut self, key: &(GroupName, Conn), event: &Event) -> String {
+    fn one(
+        &mut self,
+        key: &(GroupName, Conn),
+        event: &Event,
+        content: &mut dyn FnMut(MessageId) -> Option<Vec<u8>>,
+    ) -> String {
         let none = Open::default();
         let open = self.open.get(key).unwrap_or(&none);
         match self.format {
@@ -196,6 +217,7 @@ impl Renderer {
                 };
                 self.heading = heading;
                 let text = new_day.unwrap_or_default() + &head + &transcript::lines(&key.0, event, self.look);
+                let text = text + &transcript::header(event, content, self.look);
                 match self.contradicted(&key.0, event) {
                     Some((address, login)) => text + &transcript::contradiction(event, address, login, self.look),
                     None => text,

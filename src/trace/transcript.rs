@@ -1,5 +1,5 @@
 //! The transcript: what client and server said, with a heading wherever another connection (or student)
-//! speaks, and a line for each day.
+//! speaks, a line for each day, and the header of what was mailed.
 //!
 //! ```text
 //! ── 2026-11-21
@@ -14,7 +14,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{Look, Open, time_of_day, visible};
 use crate::{
-    evidence::{By, Delivered, Ending, Event, EventKind, Who},
+    evidence::{By, Delivered, Ending, Event, EventKind, MessageId, Who},
     lab::{GroupName, Login},
 };
 
@@ -47,6 +47,45 @@ const fn known_by(by: By) -> &'static str {
     }
 }
 
+/// The most lines of a message's header that a transcript shows.
+pub const HEADER_LINES: usize = 20;
+
+/// The most characters of such a line that it shows.
+pub const HEADER_WIDTH: usize = 200;
+
+/// The header of a message that a student mailed, as it was sent; labctl's own mail is known.
+pub(super) fn header(event: &Event, content: &mut dyn FnMut(MessageId) -> Option<Vec<u8>>, look: Look) -> String {
+    let mut out = Out::of(event, look);
+    if let EventKind::Accepted { message, octets, injected: None, .. } = &event.kind
+        && let Some(content) = content(*message)
+    {
+        // What the server put in front of it is not the student's.
+        let start = content.len().saturating_sub(usize::try_from(*octets).unwrap_or(usize::MAX));
+        let text = String::from_utf8_lossy(&content[start..]);
+        let mut fields = text.lines().take_while(|line| is_field(line)).peekable();
+        if fields.peek().is_none() {
+            out.note("it has no header");
+        }
+        for line in fields.by_ref().take(HEADER_LINES) {
+            let end = line.char_indices().nth(HEADER_WIDTH);
+            let shown = end.map_or_else(|| visible(line), |(end, _)| visible(&line[..end]) + "…");
+            out.line(" |", &shown, AnsiColor::Cyan);
+        }
+        if fields.next().is_some() {
+            out.line(" |", "…", AnsiColor::Cyan);
+        }
+    }
+    out.text
+}
+
+/// Whether the line is a header field (RFC 5322 2.2) or goes on with one.
+fn is_field(line: &str) -> bool {
+    let name = |(name, _): (&str, &str)| {
+        !name.trim_end().is_empty() && name.trim_end().bytes().all(|octet| octet.is_ascii_graphic())
+    };
+    line.starts_with([' ', '\t']) && !line.trim().is_empty() || line.split_once(':').is_some_and(name)
+}
+
 /// What follows a login as another student than the one whose address the connection came to.
 pub(super) fn contradiction(event: &Event, address: &Login, login: &Login, look: Look) -> String {
     let mut out = Out::of(event, look);
@@ -66,6 +105,8 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
             match &**verb {
                 "<message>" => out.note(&format!("message data, {octets} octets")),
                 "<response>" => out.client("***"),
+                // The session keeps the beginning of a line over the limit.
+                _ if line.ends_with('…') => out.client(&format!("{line} ({octets} octets)")),
                 _ => out.client(line),
             }
             out.server(reply, *reply_octets);

@@ -8,7 +8,7 @@ use labctl::{
         words::{Lang, Words},
     },
     report::{Report, TableOptions, csv, json, table, words},
-    trace::{Filter, Format, Look, MAX_WAITING, Renderer},
+    trace::{Filter, Format, HEADER_LINES, HEADER_WIDTH, Look, MAX_WAITING, Renderer},
 };
 
 use super::{golden, notation::Table};
@@ -160,20 +160,49 @@ fn a_trace_is_a_transcript_states_or_ndjson() {
 }
 
 #[test]
+fn a_transcript_shows_the_header_of_what_was_mailed() {
+    let mut table = Table::read("lab users=user2 students=ana\n");
+    let look = Look { utc_offset_secs: 0, colour: false };
+    let mut renderer = Renderer::new(Format::Transcript, Filter::default(), look);
+    let long = format!("Subject: {}", "x".repeat(HEADER_WIDTH));
+    let many = |count: usize| format!("{}\\r\\nbody: no", vec!["X: y"; count].join("\\r\\n") + "\\r\\n");
+    let mails = [
+        "From: ana\\r\\n\\tfolded \x1b[2J\\r\\nSubject: hi\\r\\n\\r\\nTo: body",
+        "hola",
+        &long,
+        &many(HEADER_LINES),
+        &many(HEADER_LINES + 1),
+        "LOST",
+    ];
+    let mut text = String::new();
+    for (number, mail) in mails.into_iter().enumerate() {
+        let event = table.event(&format!("ana 1 accepted {number} ana > user2: {mail}")).unwrap();
+        // The store has the server's fields in front.
+        let mut content = |id| table.content(id).map(|sent| [b"Received: from x\r\n".as_slice(), &sent].concat());
+        text += &renderer.render_with(&table.lab.groups[0].name, &event, &mut content);
+    }
+    golden("shown/headers.out", |_| text.clone());
+    assert!(!text.contains("Received") && !text.contains("body"));
+}
+
+#[test]
 fn a_connection_that_counts_for_neither_is_told_in_words() {
     let mut table = Table::read("lab users=user2 students=ana,ben\nexercise 1.1\n  retrieved: any\n");
     let look = Look { utc_offset_secs: 0, colour: false };
     let mut renderer = Renderer::new(Format::Transcript, Filter::default(), look).knowing(&table.lab);
-    let (mut marker, mut traced) = (table.marker(), String::new());
+    let only = Filter { group: None, student: Some("ben".parse().unwrap()) };
+    let mut of_ben = Renderer::new(Format::Transcript, only, look).knowing(&table.lab);
+    let (mut marker, mut traced, mut traced_ben) = (table.marker(), String::new(), String::new());
     for line in ["ana 1 + pop3 +OK hello", "ana 1 PASS *** -> +OK", "ana 1 logged_in ben", "ana 2 logged_in user2"] {
         let event = table.event(line).unwrap();
         marker.take(&event, &mut |_| None);
         traced += &renderer.render(&table.lab.groups[0].name, &event);
+        traced_ben += &of_ben.render(&table.lab.groups[0].name, &event);
     }
     golden("shown/neither.out", |_| {
         let marks = marker.marks();
         let said = marks.iter().map(|own| words(own, Words::default(), false) + "\n");
-        said.chain([traced.clone()]).collect()
+        said.chain([traced.clone(), "\n".to_owned(), traced_ben.clone()]).collect()
     });
     let value: serde_json::Value =
         serde_json::from_str(&json(&Report::new(&table.lab, marker.marks()), Words::default())).unwrap();
