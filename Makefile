@@ -28,5 +28,5 @@ test: ## every test (installs what they need from Debian's packages)
 	tests/install.sh
 	cargo test --locked
 
-bench: ## labctl beside Postfix and Dovecot, medians and ratios
+bench: ## labctl beside Postfix and Dovecot, medians and ratios (root; ONLY="accept pop3 memory marking")
 	cargo bench --locked --bench labctl -- $(ONLY)

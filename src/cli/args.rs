@@ -1,6 +1,6 @@
 //! The command line, defined once: parsing, `--help` and completions come from here.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 
@@ -28,7 +28,7 @@ pub struct Global {
     /// Where labctl keeps keys, mail and evidence [default: $LABCTL_STATE_DIR, else $XDG_STATE_HOME/labctl]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
-    /// The language of titles, hints and templates [default: from LANG]
+    /// The language of titles, hints and verdicts [default: from LANG]
     #[arg(long, global = true, value_name = "CODE")]
     pub lang: Option<Language>,
     /// Colour in what is printed
@@ -169,16 +169,37 @@ pub struct Up {
     /// Docker: an image for the clients that is there already, instead of building one
     #[arg(long, value_name = "IMAGE", conflicts_with = "base")]
     pub client_image: Option<String>,
-    /// Listen on this address instead of loopback, for students on their own machines: a port per student and protocol,
-    /// without TLS, reachable by everybody who reaches the address
+    /// Listen on this address instead of loopback, for students on their own machines: a port per student and protocol
+    /// (`ports` in the lab file do not hold), without TLS, reachable by everybody who reaches the address; remembered until
+    /// `--listen loopback`
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<IpAddr>,
+    pub listen: Option<Listen>,
     /// Do not send the lab's mail
     #[arg(long)]
     pub no_inject: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where a lab listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// On this machine only.
+    Loopback,
+    /// On one of the machine's addresses.
+    Address(IpAddr),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "loopback" {
+            return Ok(Self::Loopback);
+        }
+        text.parse().map(Self::Address).map_err(|_| "write an IP address of this machine, or `loopback`".to_owned())
+    }
 }
 
 /// Where a lab can run.
@@ -281,7 +302,7 @@ pub struct Trace {
     #[arg(long, value_name = "FORMAT", default_value = "transcript")]
     pub format: TraceFormat,
     /// Print events as NDJSON, the same as --format json
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
 }
 
@@ -342,7 +363,10 @@ pub struct Reset {
 
 /// `archive`
 #[derive(Debug, ArgGroup)]
-#[command(after_help = "Example:\n  labctl archive practica2 --output ~/archive")]
+#[command(
+    after_help = "The archive is for its owner only: it has the students' mail, and lab.toml with the passwords that it fixes.\n\n\
+                  Example:\n  labctl archive practica2 --output ~/archive"
+)]
 pub struct Archive {
     #[arg(help = LAB)]
     /// The lab.

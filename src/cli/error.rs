@@ -1,6 +1,6 @@
 //! What can go wrong with a command: one enum, which knows its exit code and the way out. Printing is `super::output`.
 
-use std::{io, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf};
 
 use super::exit::Exit;
 use crate::{
@@ -48,6 +48,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// Somebody stopped it.
+    #[error("stopped before it was done")]
+    Interrupted,
     /// The runtime for sockets could not be made.
     #[error("start the runtime: {0}")]
     Runtime(io::Error),
@@ -57,6 +60,9 @@ pub enum Error {
         /// The labs that labctl knows, with whether they are up.
         known: Vec<(LabName, bool)>,
     },
+    /// The folder that was named has no lab file.
+    #[error("folder `{}` has no `lab.toml`", .0.display())]
+    NoLabFile(PathBuf),
     /// No lab is called so.
     #[error("there is no lab `{name}`: no such file, no folder with a `lab.toml`, and {}", labs(known))]
     UnknownLab {
@@ -97,6 +103,16 @@ pub enum Error {
         /// The lab.
         name: LabName,
     },
+    /// The lab that was named is up from a file that is another lab now.
+    #[error("`{}` was lab `{name}` and is lab `{now}` now", source_file.display())]
+    Renamed {
+        /// The lab that was named.
+        name: LabName,
+        /// What its file says.
+        now: LabName,
+        /// The file.
+        source_file: PathBuf,
+    },
     /// The lab was never up.
     #[error("lab `{name}` was never up")]
     NeverUp {
@@ -108,6 +124,14 @@ pub enum Error {
     NotUp {
         /// The lab.
         name: LabName,
+    },
+    /// An address that stands for all addresses was given.
+    #[error("`{address}` stands for every address of this machine, and students need one to connect to")]
+    Wildcard {
+        /// What was given.
+        address: IpAddr,
+        /// The one that students are likely to reach.
+        own: Option<IpAddr>,
     },
     /// Nobody in the lab is called so.
     #[error("lab `{lab}` has no student or group `{who}`")]
@@ -188,16 +212,19 @@ impl Error {
             | Self::Rehearsal(_)
             | Self::File { .. }
             | Self::Runtime(_)
+            | Self::Interrupted
             | Self::OtherLab { .. }
             | Self::OtherEngine { .. }
             | Self::NoContainers { .. }
+            | Self::Renamed { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Served { .. } => Exit::Failed,
-            Self::CannotAsk { .. } | Self::UnknownTemplate { .. } => Exit::Usage,
+            Self::CannotAsk { .. } | Self::UnknownTemplate { .. } | Self::Wildcard { .. } => Exit::Usage,
             Self::WrongLab { .. } => Exit::WrongLab,
             Self::WhichLab { .. }
             | Self::UnknownLab { .. }
+            | Self::NoLabFile(_)
             | Self::NeverUp { .. }
             | Self::NotUp { .. }
             | Self::Nobody { .. }
@@ -211,6 +238,14 @@ impl Error {
         match self {
             Self::CannotAsk { .. } => Some("pass `--yes` if the answer is yes".into()),
             Self::Engine(problem) => problem.hint(),
+            Self::File { what: "read the lab", source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("if it moved, say where it is now: `labctl up NEW/PLACE`".into())
+            }
+            Self::File { source, path, .. } | Self::State(StateError::File { source, path, .. })
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                Some(format!("free space on the disk of `{}`", path.display()))
+            }
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
             Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
@@ -229,8 +264,19 @@ impl Error {
                 engine.as_str()
             )),
             Self::NoContainers { name } => Some(format!("`labctl credentials {name}` says where its students connect")),
+            Self::Renamed { name, source_file, .. } => Some(format!(
+                "write `name = \"{name}\"` in the file again, or `labctl down {name}` and `labctl up {}`",
+                source_file.display()
+            )),
+            Self::NoLabFile(folder) => {
+                Some(format!("make one with `labctl new {}`", shell_word(&folder.display().to_string())))
+            }
             Self::NeverUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::NotUp { name } => Some(format!("bring it up with `labctl up {name}`")),
+            Self::Wildcard { own: Some(own), .. } => {
+                Some(format!("name the one they reach, for example `--listen {own}`"))
+            }
+            Self::Wildcard { own: None, .. } => Some("name the one they reach; `hostname -I` lists them".into()),
             Self::UnknownMail { known, .. } | Self::UnknownTemplate { known, .. } => {
                 Some(format!("there is {}", names(known.iter())))
             }
@@ -241,6 +287,7 @@ impl Error {
             | Self::Rehearsal(_)
             | Self::File { .. }
             | Self::Runtime(_)
+            | Self::Interrupted
             | Self::WrongLab { .. }
             | Self::UnknownSession { .. }
             | Self::Exists { .. }
@@ -259,6 +306,15 @@ impl From<DockerError> for Error {
 /// `1 error`, `2 errors`.
 pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// The text as one word of a shell's command line.
+pub fn shell_word(text: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%~".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn labs(known: &[(LabName, bool)]) -> String {
@@ -283,6 +339,21 @@ mod tests {
         let problem = Error::Output(io::ErrorKind::BrokenPipe.into());
         assert_eq!(problem.exit(), Exit::Done);
         assert_eq!(Error::Output(io::ErrorKind::StorageFull.into()).exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn a_full_disk_has_a_way_out() {
+        let problem = Error::file("write", "marks.csv")(io::ErrorKind::StorageFull.into());
+        assert_eq!(problem.hint().as_deref(), Some("free space on the disk of `marks.csv`"));
+        assert_eq!(Error::file("write", "marks.csv")(io::ErrorKind::NotFound.into()).hint(), None);
+    }
+
+    #[test]
+    fn a_path_can_be_pasted_into_a_shell() {
+        assert_eq!(shell_word("labs/práctica-2"), "labs/práctica-2");
+        assert_eq!(shell_word("bar baz"), "'bar baz'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 
     #[test]

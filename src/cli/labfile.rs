@@ -1,12 +1,14 @@
-//! Reading a lab file with its roster from disk, and showing what is wrong with it.
+//! Reading a lab file with its roster from disk, and showing what is wrong with it; and reading what labctl kept of both when
+//! the lab was last brought up.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
+use std::{env, fs, path::Path};
+
+use super::{
+    error::{Error, count},
+    output::Output,
 };
-
-use super::{error::Error, output::Output};
 use crate::{
+    engine::{Kept, LabDir},
     lab::Lab,
     reading::{self, Reading},
 };
@@ -27,6 +29,42 @@ pub fn read(out: Output, source: &Path) -> Result<Lab, Error> {
     reading.lab.ok_or_else(|| Error::WrongLab { path: source.to_owned(), errors })
 }
 
+/// Reads the lab for a verb that is not about the file: of warnings, only how many there are.
+pub fn read_briefly(out: Output, source: &Path) -> Result<Lab, Error> {
+    let reading = reading(source)?;
+    if reading.lab.is_none() {
+        out.diagnostics(&rendered(&reading, out.errors_are_colored()));
+    } else if !reading.diagnostics.is_empty() {
+        let warnings = count(reading.diagnostics.len(), "warning");
+        out.note(format_args!("{warnings} in lab `{}`: see `labctl check {}`", source.display(), source.display()));
+    }
+    let errors = reading.errors();
+    reading.lab.ok_or_else(|| Error::WrongLab { path: source.to_owned(), errors })
+}
+
+/// The lab as it was when it was last brought up from `source`, and the files; none where nothing was kept.
+pub fn kept(dir: &LabDir, source: &Path) -> Result<Option<(Lab, Kept)>, Error> {
+    let Some(kept) = dir.kept()? else { return Ok(None) };
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    let mut load = |_: &Path| kept.roster.clone().map(|(_, roster)| roster).ok_or_else(missing);
+    let lab = reading::read(&kept.lab, source, &mut load).lab;
+    Ok(lab.map(|lab| (lab, kept)))
+}
+
+/// The files of a lab that was read, to keep or to copy.
+pub fn files(source: &Path) -> Result<Kept, Error> {
+    let lab = load(source).map_err(Error::file("read the lab", source))?;
+    let roster = reading::read(&lab, source, &mut |path| load(path)).sources.roster.map(|roster| roster.path);
+    let roster = match roster {
+        Some(path) => {
+            let content = load(&path).map_err(Error::file("read the roster", &path))?;
+            Some((path, content))
+        }
+        None => None,
+    };
+    Ok(Kept { lab, roster })
+}
+
 /// Reads the lab and shows nothing.
 pub fn reading(source: &Path) -> Result<Reading, Error> {
     let mut reading = unshortened(source)?;
@@ -34,11 +72,6 @@ pub fn reading(source: &Path) -> Result<Reading, Error> {
         reading.sources.shorten_paths(&here);
     }
     Ok(reading)
-}
-
-/// The roster that the lab names, absolute.
-pub fn roster(source: &Path) -> Result<Option<PathBuf>, Error> {
-    Ok(unshortened(source)?.sources.roster.map(|roster| roster.path))
 }
 
 fn unshortened(source: &Path) -> Result<Reading, Error> {

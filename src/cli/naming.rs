@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{error::Error, labfile, output::Output};
+use super::{
+    error::{Error, count},
+    labfile,
+    output::Output,
+};
 use crate::{
     engine::{Engine, LabDir, Record, StateDir, embedded::EngineError},
     lab::{EngineKind, Group, GroupName, Key, Lab, LabName, Login},
@@ -26,6 +30,8 @@ pub struct Shell {
 pub struct Located {
     /// Its file, absolute; it need not exist any more.
     pub source: PathBuf,
+    /// Whether it was named by its name, or not at all.
+    pub by_name: bool,
     /// What labctl remembers of it, where it was named by name or was up from this file.
     pub known: Option<(LabDir, Record)>,
 }
@@ -54,10 +60,13 @@ impl Shell {
         };
         if let Some(source) = lab_file(Path::new(named))? {
             let known = known.into_iter().find(|(_, record)| record.source == source);
-            return Ok(Located { source, known });
+            return Ok(Located { source, by_name: false, known });
         }
         if let Some(found) = known.iter().position(|(dir, _)| dir.name().as_str() == named) {
             return Ok(located(known.into_iter().nth(found).expect("found above")));
+        }
+        if Path::new(named).is_dir() {
+            return Err(Error::NoLabFile(named.into()));
         }
         let near = closest(named, known.iter().map(|(dir, _)| dir.name().as_str())).map(str::to_owned);
         Err(Error::UnknownLab { name: named.to_owned(), known: names(&known), near })
@@ -69,14 +78,41 @@ impl Shell {
         if let Some(known) = located.known {
             return Ok(known);
         }
-        let lab = labfile::read(self.out, &located.source)?;
+        let lab = labfile::read_briefly(self.out, &located.source)?;
         self.remembered(&lab)
     }
 
     /// The lab that is meant, read, with what labctl remembers of it.
     pub fn open(&self, named: Option<&str>) -> Result<Opened, Error> {
         let located = self.locate(named)?;
-        let lab = labfile::read(self.out, &located.source)?;
+        let lab = labfile::read_briefly(self.out, &located.source)?;
+        self.opened(lab)
+    }
+
+    /// The same for a verb that changes nothing: where the file is gone, wrong or another lab's, the lab as it was last
+    /// brought up will do. Evidence is there, and a slip in the file must not be in its way.
+    pub fn open_to_read(&self, named: Option<&str>) -> Result<Opened, Error> {
+        let located = self.locate(named)?;
+        let Some((dir, record)) = &located.known else { return self.open(named) };
+        let why = match labfile::reading(&located.source) {
+            Ok(reading) => match &reading.lab {
+                Some(lab) if located.by_name && lab.name != *dir.name() => {
+                    format!("`{}` is lab `{}` now", located.source.display(), lab.name)
+                }
+                Some(_) => return self.open(named),
+                None => {
+                    let check = format!("`labctl check {}`", located.source.display());
+                    format!("{} in `{}` ({check})", count(reading.errors(), "error"), located.source.display())
+                }
+            },
+            Err(problem) => problem.to_string(),
+        };
+        let Some((lab, _)) = labfile::kept(dir, &record.source)? else { return self.open(named) };
+        self.out.warn(format_args!("{why}: this is lab `{}` as it was last brought up", dir.name()));
+        self.opened(lab)
+    }
+
+    fn opened(&self, lab: Lab) -> Result<Opened, Error> {
         let (dir, record) = self.remembered(&lab)?;
         let key = dir.key()?.ok_or_else(|| Error::NeverUp { name: lab.name.to_string() })?;
         Ok(Opened { lab, dir, record, key })
@@ -97,13 +133,20 @@ impl Opened {
     }
 
     /// Has the lab's process, if one runs, commit what it has seen: what a verb reads from the stores is then all there is.
-    pub fn settle(&self) -> Result<(), Error> {
+    /// Where that cannot be, what is on disk still tells the rest.
+    pub fn settle(&self, out: Output) -> Result<(), Error> {
         // Of a lab that is down there is nothing newer, and perhaps no Engine to ask.
         if self.record.engine == EngineKind::Docker && !self.record.up {
             return Ok(());
         }
         let runtime = super::verbs::runtime()?;
-        Ok(runtime.block_on(async { self.engine().await?.settle().await })?)
+        if let Err(problem) = runtime.block_on(async { self.engine().await?.settle().await }) {
+            out.warn(format_args!("the newest events may be missing: {problem}"));
+            if let Some(hint) = problem.hint() {
+                out.hint(hint);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -135,7 +178,7 @@ fn obvious(known: &[(LabDir, Record)]) -> Result<Located, Error> {
 }
 
 fn located((dir, record): (LabDir, Record)) -> Located {
-    Located { source: record.source.clone(), known: Some((dir, record)) }
+    Located { source: record.source.clone(), by_name: true, known: Some((dir, record)) }
 }
 
 fn names(known: &[(LabDir, Record)]) -> Vec<(LabName, bool)> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde::Serialize;
@@ -102,11 +102,7 @@ impl Output {
             }
             return self.data(&text);
         }
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_FULL_CONDENSED);
-        table.set_header(head.iter().copied());
-        table.add_rows(rows.iter().map(|row| row.iter().map(String::as_str)));
-        self.data(&format!("{table}\n"))
+        self.data(&boxed(head, rows, self.width().unwrap_or(usize::MAX)))
     }
 
     /// Empties the terminal before a table is shown again; elsewhere nothing.
@@ -166,6 +162,23 @@ impl Output {
     }
 }
 
+/// A table in boxes; where that is too wide, as columns without boxes, whose rows are copied more easily when they wrap.
+fn boxed(head: &[&str], rows: &[Vec<String>], width: usize) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(head.iter().copied());
+    table.add_rows(rows.iter().map(|row| row.iter().map(String::as_str)));
+    if table.lines().all(|line| line.chars().count() <= width) {
+        return format!("{table}\n");
+    }
+    table.load_style(presets::NOTHING);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
 /// The standard streams, for a verb that only passes on what others say.
 pub fn streams() -> (tokio::io::Stdin, tokio::io::Stdout) {
     (tokio::io::stdin(), tokio::io::stdout())
@@ -222,6 +235,14 @@ fn language_of_environment() -> Language {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_that_is_too_wide_loses_its_boxes_and_no_more() {
+        let rows = [vec!["g01".to_owned(), "127.77.1.1:10000".to_owned()]];
+        let boxes = boxed(&["GROUP", "SMTP"], &rows, 28);
+        assert!(boxes.starts_with('┌') && boxes.lines().all(|line| line.chars().count() == 28), "{boxes}");
+        assert_eq!(boxed(&["GROUP", "SMTP"], &rows, 27), "GROUP SMTP\ng01   127.77.1.1:10000\n");
+    }
 
     #[test]
     fn the_progress_template_is_one() {

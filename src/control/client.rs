@@ -56,6 +56,9 @@ pub enum ClientError {
     /// The process refused.
     #[error("{}", .0.error)]
     Refused(Problem),
+    /// The process took too long.
+    #[error("it did not answer within {} seconds", PATIENCE.as_secs())]
+    Slow,
 }
 
 /// A client of the process, or of the processes, that serve a lab.
@@ -97,7 +100,11 @@ impl Client {
         for answer in asked {
             match (answer, &mut whole) {
                 (Ok(status), None) => whole = Some(status),
-                (Ok(status), Some(whole)) => whole.servers.extend(status.servers),
+                (Ok(status), Some(whole)) => {
+                    // The lab ends when all of them do.
+                    whole.stopping &= status.stopping;
+                    whole.servers.extend(status.servers);
+                }
                 // The others' answers are worth having without it.
                 (Err(silent), _) => problem = Some(silent),
             }
@@ -180,7 +187,7 @@ impl Client {
     }
 
     async fn done(&self, ask: Ask) -> Result<(), ClientError> {
-        let answer = timeout(PATIENCE, self.send(ask)).await.unwrap_or_else(|_| Err(too_slow()))?;
+        let answer = timeout(PATIENCE, self.send(ask)).await.unwrap_or(Err(ClientError::Slow))?;
         refused(answer).await.map(drop)
     }
 
@@ -190,7 +197,7 @@ impl Client {
             let answer = refused(self.send(ask).await?).await?;
             whole(answer).await.map_err(|why| ClientError::Broken { what: what.clone(), why })
         };
-        let body = timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(too_slow()))?;
+        let body = timeout(PATIENCE, asked).await.unwrap_or(Err(ClientError::Slow))?;
         serde_json::from_slice(&body).map_err(|problem| broken(&what, &problem))
     }
 
@@ -327,10 +334,8 @@ async fn refused(answer: Response<Incoming>) -> Result<Response<Incoming>, Clien
         return Ok(answer);
     }
     let body = whole(answer).await.unwrap_or_default();
-    let problem = serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
-        error: format!("the process answered {status}: {}", String::from_utf8_lossy(&body)),
-        in_use: None,
-    });
+    let problem = serde_json::from_slice(&body)
+        .unwrap_or_else(|_| Problem::new(format!("the process answered {status}: {}", String::from_utf8_lossy(&body))));
     Err(ClientError::Refused(problem))
 }
 
@@ -345,11 +350,4 @@ fn broken(what: &str, problem: &dyn std::error::Error) -> ClientError {
 
 fn nobody() -> ClientError {
     ClientError::Connect { place: "the lab's servers".into(), source: io::ErrorKind::NotFound.into() }
-}
-
-fn too_slow() -> ClientError {
-    ClientError::Broken {
-        what: "the process".into(),
-        why: format!("it did not answer within {} seconds", PATIENCE.as_secs()),
-    }
 }

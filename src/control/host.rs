@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use tokio::{
 
 use super::{
     routes,
-    values::{Connected, MailboxStatus, Problem, Reset, ServerStatus, Status, VERSION},
+    values::{Connected, Listening, MailboxStatus, Problem, Reset, ServerStatus, Status, VERSION},
 };
 use crate::{
     evidence::{Conn, Timestamp, Who},
@@ -42,6 +45,7 @@ pub struct Host {
     /// Held while a server is started, changed or stopped, so that no group gets two.
     changing: Mutex<BTreeMap<GroupName, Arc<tokio::sync::Mutex<()>>>>,
     stop: Notify,
+    stopping: AtomicBool,
 }
 
 impl Host {
@@ -49,7 +53,8 @@ impl Host {
     /// configurations that would listen on a network.
     pub fn new(stores: PathBuf, beyond_loopback: bool) -> Arc<Self> {
         let (servers, changing) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { stores, beyond_loopback, servers, changing, stop: Notify::new() })
+        let stopping = AtomicBool::new(false);
+        Arc::new(Self { stores, beyond_loopback, servers, changing, stop: Notify::new(), stopping })
     }
 
     /// Answers the control API until it is told to end, by the API or by SIGTERM; then drains the servers.
@@ -88,7 +93,7 @@ impl Host {
 
     /// The server of a group.
     pub fn server(&self, group: &str) -> Result<Arc<Server>, Problem> {
-        let missing = || Problem { error: format!("no server of group `{group}` runs"), in_use: None };
+        let missing = || Problem::new(format!("no server of group `{group}` runs"));
         lock(&self.servers).get(group).cloned().ok_or_else(missing)
     }
 
@@ -101,7 +106,7 @@ impl Host {
             .find(|address| !self.beyond_loopback && !address.ip().is_loopback())
         {
             let error = format!("`{address}` is not on loopback, and this process was started for loopback only");
-            return Err(Problem { error, in_use: None });
+            return Err(Problem::new(error));
         }
         let group = config.group.clone();
         let gate = self.gate(&group);
@@ -143,6 +148,7 @@ impl Host {
             labctl: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             beyond_loopback: self.beyond_loopback,
+            stopping: self.stopping.load(Ordering::Relaxed),
             servers,
         })
     }
@@ -165,6 +171,7 @@ impl Host {
     }
 
     async fn drain(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         let servers = std::mem::take(&mut *lock(&self.servers));
         let mut stopping: JoinSet<()> = JoinSet::new();
         for server in servers.into_values() {
@@ -196,11 +203,19 @@ fn status_of(server: &Server, injected: bool) -> Result<ServerStatus, Problem> {
 
 /// A server's error for whoever asked.
 fn told(problem: &ServerError) -> Problem {
-    let in_use = match problem {
-        ServerError::InUse { address, .. } => Some(*address),
-        ServerError::Listen { .. } | ServerError::Dialect(_) | ServerError::Seed(_) | ServerError::Store(_) => None,
-    };
-    Problem { error: problem.to_string(), in_use }
+    let told = Problem::new(problem.to_string());
+    match problem {
+        ServerError::InUse { address, .. } => Problem { in_use: Some(*address), ..told },
+        ServerError::Listen { address, source, .. } => {
+            let listening = match source.kind() {
+                io::ErrorKind::PermissionDenied => Some(Listening::Privileged),
+                io::ErrorKind::AddrNotAvailable => Some(Listening::Elsewhere),
+                _ => None,
+            };
+            Problem { listening: listening.map(|why| (*address, why)), ..told }
+        }
+        ServerError::Dialect(_) | ServerError::Seed(_) | ServerError::Store(_) => told,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -21,4 +21,4 @@ pub mod routes;
 pub mod values;
 
 pub use client::{Client, ClientError};
-pub use values::{Problem, Reset, ServerStatus, Status};
+pub use values::{Listening, Problem, Reset, ServerStatus, Status};

@@ -75,7 +75,7 @@ async fn put_server(
 ) -> Answer<StatusCode> {
     if config.group.as_str() != group {
         let error = format!("the configuration of group `{}` was sent to group `{group}`", config.group);
-        return Err(Problem { error, in_use: None });
+        return Err(Problem::new(error));
     }
     host.put(config).await.map(|()| StatusCode::NO_CONTENT)
 }
@@ -169,7 +169,7 @@ fn read_events(reader: &Reader, after: Seq, send: &Chunks) -> Option<Seq> {
 /// The whole store as of one moment. The copy is made beside it, because a server's volume is all that it can write to.
 async fn store(State(host): State<Arc<Host>>, Path(group): Path<String>) -> Answer<Response> {
     let store = host.server(&group)?.store().clone();
-    let told = |problem: &dyn std::fmt::Display| Problem { error: problem.to_string(), in_use: None };
+    let told = |problem: &dyn std::fmt::Display| Problem::new(problem.to_string());
     store.flush().await.map_err(|problem| told(&problem))?;
     let path = store.path().to_owned();
     drop(store);
@@ -222,7 +222,7 @@ async fn smtp(
     let server = host.server(&group)?;
     if request.headers().get(header::UPGRADE).is_none_or(|protocol| protocol != "smtp") {
         let error = "an SMTP session is asked for with `Upgrade: smtp`".to_owned();
-        return Err(Problem { error, in_use: None });
+        return Err(Problem::new(error));
     }
     tokio::spawn(async move {
         if let Ok(stream) = hyper::upgrade::on(request).await {

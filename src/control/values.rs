@@ -23,6 +23,9 @@ pub struct Status {
     pub pid: u32,
     /// Whether it may listen beyond loopback.
     pub beyond_loopback: bool,
+    /// Whether it was told to end and lets its sessions finish.
+    #[serde(default)]
+    pub stopping: bool,
     /// Its servers, in the order of their groups.
     pub servers: Vec<ServerStatus>,
 }
@@ -78,4 +81,24 @@ pub struct Problem {
     /// The address that is in use, where that was it.
     #[serde(default)]
     pub in_use: Option<SocketAddr>,
+    /// The address that the system would not let it listen on, and why, where that was it.
+    #[serde(default)]
+    pub listening: Option<(SocketAddr, Listening)>,
+}
+
+/// Why the system does not let a server listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listening {
+    /// The port is for the system's administrator.
+    Privileged,
+    /// The address is not this machine's.
+    Elsewhere,
+}
+
+impl Problem {
+    /// A problem that has no address.
+    pub fn new(error: String) -> Self {
+        Self { error, in_use: None, listening: None }
+    }
 }

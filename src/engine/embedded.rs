@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
     io,
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
@@ -23,7 +23,7 @@ use super::{
     state::{LabDir, StateError},
 };
 use crate::{
-    control::{Client, ClientError, Status},
+    control::{Client, ClientError, Listening, Status},
     lab::GroupName,
     plan::{Desired, Observed, Process, Step},
 };
@@ -52,7 +52,17 @@ pub enum EngineError {
     /// A Docker Engine.
     #[error(transparent)]
     Docker(#[from] DockerError),
-    /// The process runs and refuses or does not answer.
+    /// The process answered that it could not.
+    #[error("process {pid} of lab `{lab}` could not: {why}")]
+    Refused {
+        /// The lab.
+        lab: String,
+        /// The process.
+        pid: u32,
+        /// What it said.
+        why: String,
+    },
+    /// The process runs and does not answer.
     #[error("process {pid} of lab `{lab}` does not answer: {source}")]
     Silent {
         /// The lab.
@@ -60,7 +70,7 @@ pub enum EngineError {
         /// The process.
         pid: u32,
         /// What it did.
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// The program could not be started.
     #[error("start `{}`: {source}", program.display())]
@@ -108,7 +118,10 @@ impl EngineError {
                 Some(format!("end it with `kill -9 {pid}` (what it answered for is on disk) and run the command again"))
             }
             Self::Docker(problem) => problem.hint(),
-            Self::State(_) | Self::Spawn { .. } | Self::Died { .. } | Self::Slow { .. } => None,
+            Self::Refused { why, .. } if why.contains("full") => {
+                Some("free space on the disk of the state directory".into())
+            }
+            Self::Refused { .. } | Self::State(_) | Self::Spawn { .. } | Self::Died { .. } | Self::Slow { .. } => None,
         }
     }
 }
@@ -138,16 +151,43 @@ impl Failure {
     fn new(group: GroupName, problem: ClientError) -> Self {
         let in_use = match &problem {
             ClientError::Refused(problem) => problem.in_use,
-            ClientError::Connect { .. } | ClientError::Broken { .. } => None,
+            ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow => None,
         };
         Self { group, problem, owner: in_use.and_then(owner::of) }
+    }
+
+    /// Whether the other one failed for the same reason, at an address of its own.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let reason = |failure: &Self| {
+            let text = failure.problem.to_string();
+            let parts: Vec<&str> = text.splitn(3, '`').collect();
+            match parts.as_slice() {
+                [before, _address, after] => format!("{before}{after}"),
+                _ => text,
+            }
+        };
+        reason(self) == reason(other) && self.owner == other.owner
     }
 
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         let ClientError::Refused(problem) = &self.problem else { return None };
-        let port = problem.in_use?.port();
-        Some(format!("end what listens there, or choose other ports in the lab file than {port}: `[ports]`"))
+        if let Some(address) = problem.in_use {
+            let port = address.port();
+            return Some(format!(
+                "end what listens there, or choose other ports in the lab file than {port}: `[ports]`"
+            ));
+        }
+        match problem.listening? {
+            (_, Listening::Privileged) => Some(
+                "ports below 1024 need root: write others in the lab file, `ports = { smtp = 2525, pop3 = 2110 }`"
+                    .into(),
+            ),
+            (address, Listening::Elsewhere) => Some(format!(
+                "`{}` is no address of this machine: give `--listen` one that is, or `--listen loopback`",
+                address.ip()
+            )),
+        }
     }
 }
 
@@ -174,8 +214,8 @@ impl Embedded {
         match self.client()?.status(false).await {
             Ok(status) => Ok(Some(status)),
             // Between the two looks it may have ended, and between its start and its first answer there is a moment.
-            Err(ClientError::Connect { .. }) => self.wait_for_answer(None).await,
-            Err(source) => Err(EngineError::Silent { lab: self.dir.name().to_string(), pid, source }),
+            Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => self.wait_for_answer(None).await,
+            Err(source) => Err(self.refusal(pid, source)),
         }
     }
 
@@ -184,8 +224,19 @@ impl Embedded {
         let Some(pid) = self.dir.process()? else { return Ok(()) };
         match self.client()?.flush().await {
             // A process that is ending, or that does not listen yet, has seen nothing that it does not write.
-            Ok(()) | Err(ClientError::Connect { .. }) => Ok(()),
-            Err(source) => Err(EngineError::Silent { lab: self.dir.name().to_string(), pid, source }),
+            Ok(()) | Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => Ok(()),
+            Err(source) => Err(self.refusal(pid, source)),
+        }
+    }
+
+    /// That the process could not, or did not answer: only of the latter is it any use to kill it.
+    fn refusal(&self, pid: u32, source: ClientError) -> EngineError {
+        let lab = self.dir.name().to_string();
+        match source {
+            ClientError::Refused(problem) => EngineError::Refused { lab, pid, why: problem.error },
+            ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow => {
+                EngineError::Silent { lab, pid, source: Box::new(source) }
+            }
         }
     }
 
@@ -263,8 +314,9 @@ impl Embedded {
         let Some(pid) = self.dir.process()? else { return Ok(()) };
         let lab = || self.dir.name().to_string();
         match self.client()?.stop().await {
-            Ok(()) | Err(ClientError::Connect { .. }) => {}
-            Err(source) => return Err(EngineError::Silent { lab: lab(), pid, source }),
+            // A process that is ending already may break off; whether it ends is seen below.
+            Ok(()) | Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => {}
+            Err(source) => return Err(self.refusal(pid, source)),
         }
         let deadline = Instant::now() + STOP;
         while self.dir.process()?.is_some() {
@@ -287,7 +339,7 @@ impl Embedded {
         let log = self.dir.log();
         let failed = |program: PathBuf| move |source| EngineError::Spawn { program, source };
         let program = std::env::current_exe().map_err(failed("labctl".into()))?;
-        let file = OpenOptions::new().create(true).append(true).open(&log).map_err(failed(log))?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log).map_err(failed(log))?;
         let errors = file.try_clone().map_err(failed(program.clone()))?;
         let mut command = Command::new(&program);
         command.arg("serve").arg("--dir").arg(self.dir.path()).current_dir("/").process_group(0);
@@ -305,11 +357,9 @@ impl Embedded {
         loop {
             match client.status(false).await {
                 Ok(status) => return Ok(Some(status)),
-                Err(ClientError::Connect { .. }) => {}
-                Err(source) => {
-                    let pid = self.dir.process()?.unwrap_or(0);
-                    return Err(EngineError::Silent { lab: lab(), pid, source });
-                }
+                // It breaks off what is asked while it ends.
+                Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => {}
+                Err(source) => return Err(self.refusal(self.dir.process()?.unwrap_or(0), source)),
             }
             match &mut child {
                 Some(child) => {
@@ -349,4 +399,31 @@ pub fn observed(status: Option<&Status>) -> Observed {
     let servers: BTreeMap<_, _> =
         status.servers.iter().map(|server| (server.config.group.clone(), server.config.clone())).collect();
     Some(Process { version: status.labctl.clone(), beyond_loopback: status.beyond_loopback, servers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Problem;
+
+    fn failure(group: &str, error: &str, listening: Option<Listening>) -> Failure {
+        let address = ([127, 77, 1, 1], 25).into();
+        let problem = Problem { listening: listening.map(|why| (address, why)), ..Problem::new(error.into()) };
+        Failure::new(group.parse().expect("a group"), ClientError::Refused(problem))
+    }
+
+    #[test]
+    fn what_the_system_forbids_has_a_way_out() {
+        let hint = |why| failure("g01", "listen", Some(why)).hint().expect("a hint");
+        assert!(hint(Listening::Privileged).starts_with("ports below 1024 need root"));
+        assert!(hint(Listening::Elsewhere).contains("`127.77.1.1` is no address of this machine"));
+        assert_eq!(failure("g01", "the dialect `x` is unknown", None).hint(), None);
+    }
+
+    #[test]
+    fn failures_are_alike_whatever_the_address() {
+        let of = |address: &str, why: &str| failure("g01", &format!("listen for smtp on `{address}`: {why}"), None);
+        assert!(of("127.77.1.1:25", "denied").is_like(&of("127.77.2.1:25", "denied")));
+        assert!(!of("127.77.1.1:25", "denied").is_like(&of("127.77.1.1:25", "in use")));
+    }
 }

@@ -7,7 +7,7 @@ pub mod embedded;
 pub mod owner;
 pub mod state;
 
-pub use state::{LabDir, Record, StateDir, StateError};
+pub use state::{Kept, LabDir, Record, StateDir, StateError};
 
 use self::{
     docker::{Docker, DockerError},

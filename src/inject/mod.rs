@@ -46,6 +46,19 @@ pub struct Undelivered {
     pub problem: SendError,
 }
 
+/// The problems in a line each: copies of a mail that failed for the same reason share one.
+pub fn summary(undelivered: &[Undelivered]) -> Vec<String> {
+    let mut alike: BTreeMap<(&str, String), Vec<&Undelivered>> = BTreeMap::new();
+    for one in undelivered {
+        alike.entry((one.due.injected.mail.as_str(), one.problem.to_string())).or_default().push(one);
+    }
+    let line = |((mail, problem), copies): (&(&str, String), &Vec<&Undelivered>)| match copies.as_slice() {
+        [one] => one.to_string(),
+        several => format!("mail `{mail}`, {} copies: {problem}", several.len()),
+    };
+    alike.iter().map(line).collect()
+}
+
 /// Whose mailbox a copy is for: a student's of a group, or the group's own.
 type Owner = (GroupName, Option<Login>);
 

@@ -271,6 +271,7 @@ pub fn octets(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let cut = text.find(|c: char| !(c.is_ascii_digit() || c == '_')).unwrap_or(text.len());
     let (digits, unit) = (text[..cut].replace('_', ""), text[cut..].trim());
+    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is no size"))?;
     let scale = match unit {
         "" | "B" => 1,
         "kB" => 1_000,
@@ -282,7 +283,6 @@ pub fn octets(text: &str) -> Result<u64, String> {
             return Err(format!("`{other}` is no unit: use B, kB, KiB, MB, MiB or GiB"));
         }
     };
-    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is no size: write for example `64 KiB`"))?;
     number.checked_mul(scale).ok_or_else(|| format!("`{text}` is too large"))
 }
 

@@ -1,17 +1,18 @@
 //! The students of a group, and what each has shown so far. Here an event that is known to be a student's finds the checks that wait for it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, VecDeque},
     hash::BuildHasherDefault,
     sync::Arc,
 };
 
 use super::{
+    MAX_CONTRADICTIONS,
     connections::Live,
     conversation::CONNECT,
     delivery::Delivery,
     mailbox::Mailboxes,
-    marks::Cause,
+    marks::{Cause, Contradiction, Shown},
     progress::{Here, Progress},
     quick::{Quick, QuickMap},
     rules::Rules,
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     evidence::{Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp},
-    lab::{Exercise, Group, Key, Lab, Login, Protocol, template::Person},
+    lab::{Exercise, Group, Key, Lab, Login, Protocol, exercise::Which, template::Person},
 };
 
 /// The students of a group.
@@ -47,12 +48,14 @@ pub struct Student {
     pub progress: Vec<Progress>,
     /// Per protocol, per conversation check: 1 as long as it is not done.
     open: BTreeMap<Protocol, Vec<u64>>,
-    /// What the student delivered, where a check asks for it.
-    own: HashSet<MessageId, BuildHasherDefault<Quick>>,
+    /// What the student delivered, where a check asks for it, and over which connection.
+    own: HashMap<MessageId, Conn, BuildHasherDefault<Quick>>,
     /// The first event of the run.
     pub arrived: Option<(Seq, Conn, Timestamp)>,
     /// The reset that began the run; 0: none.
     pub reset: Seq,
+    /// The latest connections that count for this student and another one no more.
+    pub contradictions: VecDeque<Contradiction>,
 }
 
 impl Class {
@@ -169,6 +172,24 @@ impl Class {
         }
     }
 
+    /// A connection came to one student's address and logged in as another: what it gave is taken back.
+    pub fn contradict(&mut self, address: usize, login: usize, live: &Live, event: &Event) {
+        self.students[address].disown(&self.rules, live.conn);
+        let name = |place| self.places.iter().find(|(_, own)| **own == place).map(|(name, _)| name.clone());
+        let (Some(from), Some(to)) = (name(address), name(login)) else { return };
+        let found = Contradiction { conn: live.conn, at: event.time, address: from, login: to };
+        for student in [address, login] {
+            let student = &mut self.students[student];
+            if live.first <= student.reset {
+                continue;
+            }
+            if student.contradictions.len() == MAX_CONTRADICTIONS {
+                student.contradictions.pop_front();
+            }
+            student.contradictions.push_back(found.clone());
+        }
+    }
+
     /// The server started again while the connection was open: it was cut, and not by the student.
     pub fn cut(&mut self, place: usize, live: &mut Live, event: &Event) {
         if live.first > self.students[place].reset {
@@ -192,7 +213,7 @@ impl Class {
             injected.student.as_ref().is_none_or(|login| self.places.get(login) == Some(&here.student))
         };
         let injected = self.injected.get(&message).filter(mine);
-        let own = student.own.contains(&message);
+        let own = student.own.contains_key(&message);
         let touching = Touching { touch, message, mailbox, via: live.protocol, top, own, injected };
         for rule in &self.rules.touched {
             let progress = &mut student.progress[rule.check];
@@ -259,7 +280,7 @@ impl Class {
 
 fn deliver(rules: &Rules, here: &Here, delivery: &mut Delivery<'_>, student: &mut Student) {
     if rules.asks_own {
-        student.own.insert(delivery.message);
+        student.own.entry(delivery.message).or_insert(here.conn);
     }
     for rule in &rules.messages {
         let progress = &mut student.progress[rule.check];
@@ -274,9 +295,37 @@ impl Student {
         Self {
             progress: rules.checks.iter().map(|_| Progress::default()).collect(),
             open: rules.talks.iter().map(|(protocol, talk)| (*protocol, vec![1; talk.len()])).collect(),
-            own: HashSet::default(),
+            own: HashMap::default(),
             arrived: None,
             reset,
+            contradictions: VecDeque::new(),
+        }
+    }
+
+    /// Takes back what a connection gave. What the student showed elsewhere after this connection had proven the same, and before
+    /// it was known to be another's, is not remembered: it has to be shown again.
+    fn disown(&mut self, rules: &Rules, conn: Conn) {
+        let lost = |own: &MessageId| self.own.get(own) == Some(&conn);
+        for rule in &rules.touched {
+            if rule.wanted.what == Which::Own {
+                let gone = |shown: &Shown| match shown {
+                    Shown::Retrieved(message, _) | Shown::Deleted(message, _) => lost(message),
+                    Shown::Conversation(_) | Shown::Message(..) | Shown::Mailbox(..) => false,
+                };
+                self.progress[rule.check].take_back(|proof| gone(&proof.shows), 1);
+            }
+        }
+        self.own.retain(|_, by| *by != conn);
+        for (progress, check) in self.progress.iter_mut().zip(&rules.checks) {
+            progress.disown(conn, check.times as usize);
+        }
+        // A mailbox is the group's, whoever filled it; but somebody else's arrival was none of this student's.
+        if self.arrived.is_some_and(|(_, first, _)| first == conn) {
+            self.arrived = None;
+            rules.mailboxes.iter().for_each(|rule| self.progress[rule.check] = Progress::default());
+        }
+        for (protocol, talk) in &rules.talks {
+            self.open.insert(*protocol, talk.open(&self.progress));
         }
     }
 

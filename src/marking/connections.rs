@@ -44,6 +44,8 @@ enum Owner {
     Student(usize, By),
     /// labctl's own, or somebody's who is no student of the group.
     Nobody,
+    /// It came to one student's address and logged in as another: nobody's for good.
+    Neither,
 }
 
 /// What an event's connection says about whom it counts for.
@@ -55,6 +57,8 @@ pub enum Turn {
     Same(usize),
     /// For a student from now on, together with what is kept from before.
     New(usize, Vec<Event>),
+    /// For neither the student whose address it came to (the first) nor the one whose own login it used, from its beginning.
+    Neither(usize, usize),
 }
 
 /// All connections under way.
@@ -125,13 +129,17 @@ impl Live {
     pub fn student(&self) -> Option<usize> {
         match self.owner {
             Owner::Student(student, _) => Some(student),
-            Owner::Unknown | Owner::Nobody => None,
+            Owner::Unknown | Owner::Nobody | Owner::Neither => None,
         }
     }
 
-    /// Whom the event counts for; `place` finds a student of the group. An address settles it for good. Otherwise the
-    /// event says it; where it names another student than before, the conversation starts again as that student's.
+    /// Whom the event counts for; `place` finds a student of the group. An address settles it, unless a login contradicts
+    /// it. Otherwise the event says it; where it names another student than before, the conversation starts again as that student's.
     pub fn turn(&mut self, event: &Event, place: impl Fn(&str) -> Option<usize>) -> Turn {
+        if let Some((address, login)) = self.contradiction(event, &place) {
+            self.owner = Owner::Neither;
+            return Turn::Neither(address, login);
+        }
         if let Owner::Student(student, By::ClientAddress | By::Endpoint) = self.owner {
             return Turn::Same(student);
         }
@@ -141,7 +149,9 @@ impl Live {
                 Turn::Nobody
             }
             (Who::Unknown, Owner::Student(student, _)) => Turn::Same(student),
-            (Who::Unknown, Owner::Nobody) => Turn::Nobody,
+            (Who::Unknown | Who::Instructor | Who::Student { .. }, Owner::Neither) | (Who::Unknown, Owner::Nobody) => {
+                Turn::Nobody
+            }
             (Who::Instructor, Owner::Unknown | Owner::Nobody | Owner::Student(..)) => {
                 self.owner = Owner::Nobody;
                 Turn::Nobody
@@ -154,12 +164,28 @@ impl Live {
                 self.owner = Owner::Student(student, *by);
                 match owner {
                     Owner::Student(same, _) if same == student => Turn::Same(student),
-                    Owner::Unknown | Owner::Nobody | Owner::Student(..) => {
+                    Owner::Unknown | Owner::Nobody | Owner::Neither | Owner::Student(..) => {
                         Turn::New(student, std::mem::take(&mut self.unknown))
                     }
                 }
             }
         }
+    }
+
+    /// The student whose address the connection came to and the other one whose own login it now uses. A login to a
+    /// mailbox that the group shares contradicts nothing.
+    fn contradiction(&self, event: &Event, place: impl Fn(&str) -> Option<usize>) -> Option<(usize, usize)> {
+        let EventKind::LoggedIn { mailbox, .. } = &event.kind else { return None };
+        if self.owner == Owner::Neither {
+            return None;
+        }
+        let login = place(mailbox.as_str())?;
+        let address = match (self.owner, &event.who) {
+            (Owner::Student(student, By::ClientAddress | By::Endpoint), _) => Some(student),
+            (_, Who::Student { login, by: By::ClientAddress | By::Endpoint }) => place(login.as_str()),
+            (_, Who::Student { by: By::Login | By::Sender, .. } | Who::Unknown | Who::Instructor) => None,
+        };
+        address.filter(|address| *address != login).map(|address| (address, login))
     }
 
     fn remember(&mut self, event: &Event) {

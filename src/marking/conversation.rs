@@ -138,6 +138,11 @@ impl Talk {
         interests.filter(|interest| interest.advance | interest.forbid != 0).collect()
     }
 
+    /// 1 for each rule that a student with this progress still needs.
+    pub fn open(&self, progress: &[Progress]) -> Vec<u64> {
+        self.rules.iter().map(|rule| u64::from(!progress[rule.check].held)).collect()
+    }
+
     /// How many rules there are.
     pub fn len(&self) -> usize {
         self.rules.len()
@@ -193,6 +198,7 @@ impl Talk {
         let top = 63 - (before | 1).leading_zeros() as usize;
         let mut reached = 0_u64;
         let own = &mut progress[rule.check];
+        let mut near = false;
         // From the last state to the first: the way to a state is copied before it is written anew.
         for state in bits_down(before & interest.advance & !(alive >> 1)) {
             match rule.steps[state].fits(here.student, said) {
@@ -201,7 +207,10 @@ impl Talk {
                     rule.keep(track, state, hit);
                 }
                 Fit::Argument | Fit::Reply if state != top || own.held => {}
-                fit @ (Fit::Argument | Fit::Reply) => own.near(here, state, fit, said),
+                fit @ (Fit::Argument | Fit::Reply) => {
+                    near = true;
+                    own.near(here, state, fit, said);
+                }
             }
         }
         track.states[interest.rule] = alive | reached;
@@ -209,7 +218,8 @@ impl Talk {
             self.prove(interest.rule, track, here, None, own, open);
         } else if reached != 0 {
             own.advanced(here, 63 - reached.leading_zeros() as usize);
-        } else if alive >> top & 1 == 0 {
+        } else if alive >> top & 1 == 0 && !near {
+            // What was nearly the wanted explains more than that it was something forbidden.
             own.broken(here, top, said.verb);
         }
     }

@@ -26,6 +26,7 @@ impl Class {
             points: Points(exercises.iter().map(|mark| mark.points.0).sum()),
             out_of: Points(exercises.iter().map(|mark| mark.exercise.points.0).sum()),
             exercises,
+            contradictions: self.students[place].contradictions.iter().cloned().collect(),
         }
     }
 

@@ -49,6 +49,21 @@ pub struct StudentMarks {
     pub out_of: Points,
     /// One mark per exercise, in the lab's order.
     pub exercises: Vec<Mark>,
+    /// Connections that count for neither of two students, this one among them: the latest [`super::MAX_CONTRADICTIONS`].
+    pub contradictions: Vec<Contradiction>,
+}
+
+/// A connection that came to one student's address and logged in as another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The connection.
+    pub conn: Conn,
+    /// When it logged in.
+    pub at: Timestamp,
+    /// Whose address it came to (or from, where clients have addresses).
+    pub address: Login,
+    /// Whose own login it used.
+    pub login: Login,
 }
 
 /// One student's mark in one exercise.
@@ -203,6 +218,8 @@ pub enum Instead {
 pub struct MessageAttempt {
     /// The event.
     pub seq: Seq,
+    /// The connection.
+    pub conn: Conn,
     /// When.
     pub at: Timestamp,
     /// The message.
@@ -250,6 +267,8 @@ pub enum Condition {
 pub struct TouchedAttempt {
     /// The event.
     pub seq: Seq,
+    /// The connection.
+    pub conn: Conn,
     /// When.
     pub at: Timestamp,
     /// The message.

@@ -222,7 +222,7 @@ fn attempted(
         condition,
     };
     let failings = failings.map(explained).collect();
-    let attempt = MessageAttempt { seq: here.seq, at: here.time, message: delivery.message, failings };
+    let attempt = MessageAttempt { seq: here.seq, conn: here.conn, at: here.time, message: delivery.message, failings };
     match &mut own.closest {
         Some(closest) => **closest = Closest::Message(attempt),
         none @ None => *none = Some(Box::new(Closest::Message(attempt))),

@@ -9,6 +9,8 @@
 //! ```
 //! What counts:
 //! - An event counts for the student that it or, by address, its connection names; labctl's own events and injected mail never count.
+//! - A connection that came to one student's address and logged in to another student's own mailbox counts for neither, from its
+//!   beginning: what it had proven is taken back at the login, and the marks of both say so.
 //! - Ever achieved is achieved, until a reset: then everything of that student from before is forgotten, also connections still open.
 //! - What is not done when the record is damaged, or when a session of the server failed on the way, is unclear.
 
@@ -22,6 +24,7 @@ mod judge;
 mod mailbox;
 pub mod marks;
 mod message;
+mod phrases;
 mod progress;
 mod quick;
 mod rules;
@@ -30,7 +33,7 @@ mod touched;
 pub mod words;
 
 pub use connections::MAX_UNKNOWN;
-pub use marks::{CheckMark, Mark, StudentMarks, Verdict};
+pub use marks::{CheckMark, Contradiction, Mark, StudentMarks, Verdict};
 
 use std::sync::Arc;
 
@@ -46,6 +49,9 @@ pub const NEAR_KEPT: usize = 200;
 
 /// The most recipients or mailboxes that an attempt lists.
 pub const LISTED: usize = 10;
+
+/// The most contradictions that a student's marks tell of, the latest.
+pub const MAX_CONTRADICTIONS: usize = 10;
 
 /// Marks one group, live: give it every event of the group's server in order, and ask at any moment.
 #[derive(Debug)]
@@ -101,6 +107,7 @@ impl Marker {
                     self.class.count(student, live, event, content);
                 }
             }
+            Turn::Neither(address, login) => self.class.contradict(address, login, live, event),
         }
         if let EventKind::Disconnected { .. } = event.kind {
             self.connections.close(event.conn);

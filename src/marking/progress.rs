@@ -2,7 +2,7 @@
 
 use super::{
     NEAR_KEPT,
-    marks::{Attempt, Cause, Closest, Instead, Proof},
+    marks::{Attempt, Cause, Closest, Instead, Proof, Shown},
     said::{Fit, Said},
 };
 use crate::evidence::{Conn, Ending, Seq, Timestamp};
@@ -34,7 +34,7 @@ pub struct Progress {
     /// The same for a conversation, here and not behind a pointer because nearly every command touches some; its connection is 0
     /// as long as there is none.
     attempt: Attempt,
-    /// Set when a session of the server failed on the way to it.
+    /// Set when a session of the server failed on the way to it; it counts as long as the check does not hold.
     pub failed: Option<Cause>,
 }
 
@@ -49,8 +49,29 @@ impl Progress {
             self.held = true;
             self.closest = None;
             self.attempt = Attempt::default();
-            self.failed = None;
         }
+    }
+
+    /// Takes back the proofs that are `gone`; `times` of them must be left for it to hold.
+    pub fn take_back(&mut self, gone: impl Fn(&Proof) -> bool, times: usize) {
+        let before = self.proofs.len();
+        self.proofs.retain(|proof| !gone(proof));
+        self.held &= self.proofs.len() == before || self.proofs.len() >= times;
+    }
+
+    /// Takes back all that a connection gave, attempts as well. A mailbox's proof stays: it is the group's.
+    pub fn disown(&mut self, conn: Conn, times: usize) {
+        self.take_back(|proof| proof.conn == conn && !matches!(proof.shows, Shown::Mailbox(..)), times);
+        if self.attempt.conn == conn {
+            self.attempt = Attempt::default();
+        }
+        let of_it = |closest: &Closest| match closest {
+            Closest::Conversation(attempt) => attempt.conn == conn,
+            Closest::Message(attempt) => attempt.conn == conn,
+            Closest::Touched(attempt) => attempt.conn == conn,
+            Closest::Mailbox(..) => false,
+        };
+        self.closest.take_if(|closest| of_it(closest));
     }
 
     /// A connection showed its first `reached` steps.

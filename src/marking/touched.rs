@@ -69,7 +69,7 @@ impl Rule {
             return;
         };
         if !matches!(own.closest.as_deref(), Some(Closest::Touched(best)) if best.miss > miss) {
-            let attempt = TouchedAttempt { seq: here.seq, at: here.time, message, mailbox, miss };
+            let attempt = TouchedAttempt { seq: here.seq, conn: here.conn, at: here.time, message, mailbox, miss };
             own.closest = Some(Box::new(Closest::Touched(attempt)));
         }
     }

@@ -1,15 +1,22 @@
-//! Marks in words, English and Spanish: every phrase that explains a verdict is here and nowhere else. What students sent is quoted
-//! with its control characters made visible.
+//! Marks in words, English and Spanish: every phrase that explains a verdict is here or, where a lab's notation is put into words,
+//! in `phrases`. What students sent is quoted with its control characters made visible.
 
-use super::marks::{
-    Attempt, Cause, CheckMark, Closest, Condition, Failing, Instead, Mark, MessageAttempt, Miss, Proof, Shown,
-    TouchedAttempt, Verdict, Wanted, WantedStep,
+use super::{
+    marks::{
+        Attempt, Cause, CheckMark, Closest, Condition, Contradiction, Failing, Instead, Mark, MessageAttempt, Miss,
+        Proof, Shown, TouchedAttempt, Verdict, Wanted, WantedStep,
+    },
+    phrases,
 };
 use crate::{
     evidence::{Ending, Timestamp},
     lab::exercise::{Touched, Which},
     trace::visible,
 };
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+const MESES: [&str; 12] = ["ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sep", "oct", "nov", "dic"];
 
 /// A language that labctl speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,8 +102,15 @@ impl Words {
         }
         let mut parts = vec![self.wanted(check)];
         parts.extend(check.cause.as_ref().map(|cause| self.cause(cause)));
-        parts.extend(check.closest.as_ref().map(|closest| self.closest(check, closest)));
+        parts.extend(self.attempted(check));
         parts.join("; ")
+    }
+
+    /// The closest attempt or, where a message is wanted and none was ever sent, just that.
+    pub fn attempted(self, check: &CheckMark) -> Option<String> {
+        let none = matches!(*check.wanted, Wanted::Message(..)) && check.proofs.is_empty() && check.cause.is_none();
+        let none = || none.then(|| self.lang.pick("you sent none", "no has enviado ninguno").to_owned());
+        check.closest.as_ref().map(|closest| self.closest(check, closest)).or_else(none)
     }
 
     /// What proves a check.
@@ -129,11 +143,10 @@ impl Words {
     pub fn wanted(self, check: &CheckMark) -> String {
         let mut text = match &*check.wanted {
             Wanted::Conversation(protocol, steps) => {
-                let steps: Vec<String> = steps.iter().map(|step| self.step(step)).collect();
-                let name = protocol.as_str().to_ascii_uppercase();
+                let (name, steps) = (protocol.as_str().to_ascii_uppercase(), phrases::steps(steps, self.lang));
                 match self.lang {
-                    Lang::English => format!("wanted: one {name} connection with {}", steps.join(", ")),
-                    Lang::Spanish => format!("falta: una conexión {name} con {}", steps.join(", ")),
+                    Lang::English => format!("wanted: one {name} connection with {steps}"),
+                    Lang::Spanish => format!("falta: una conexión {name} con {steps}"),
                 }
             }
             Wanted::Message(conditions, _) => {
@@ -149,10 +162,13 @@ impl Words {
                 self.lang.pick("wanted: delete (DELE and QUIT)", "falta: borrar (DELE y QUIT)"),
                 self.touched(touched)
             ),
-            Wanted::Mailbox(name, count) => match self.lang {
-                Lang::English => format!("wanted: messages in `{name}` {count}"),
-                Lang::Spanish => format!("falta: mensajes en `{name}` {count}"),
-            },
+            Wanted::Mailbox(name, count) => {
+                let (one, count) = (count.value == 1, phrases::bound(*count, false, self.lang));
+                match self.lang {
+                    Lang::English => format!("wanted: {count} message{} in `{name}`", if one { "" } else { "s" }),
+                    Lang::Spanish => format!("falta: {count} mensaje{} en `{name}`", if one { "" } else { "s" }),
+                }
+            }
         };
         if check.times > 1 {
             text += &self.times(check);
@@ -172,25 +188,25 @@ impl Words {
         }
     }
 
-    fn step(self, step: &WantedStep) -> String {
-        let no = if step.forbidden { self.lang.pick("no ", "ningún ") } else { "" };
-        format!("{no}`{}`", step.text)
-    }
-
     fn condition(self, what: &Condition, value: &str) -> String {
         let name = self.condition_name(what);
         match what {
-            Condition::Size => format!("{name} {value}"),
+            Condition::Size => self.size(value),
+            Condition::Body => phrases::body(value, self.lang),
             Condition::Header(_) if value == "*" => name,
             Condition::Mailbox
             | Condition::From
             | Condition::To
             | Condition::Header(_)
-            | Condition::Body
             | Condition::Hash
             | Condition::Text
-            | Condition::Secret => format!("{name} `{value}`"),
+            | Condition::Secret => format!("{name} {}", self.quoted(value)),
         }
+    }
+
+    /// A bound on octets, as a condition has it.
+    fn size(self, bound: &str) -> String {
+        bound.parse().map_or_else(|_| bound.to_owned(), |bound| phrases::bound(bound, true, self.lang))
     }
 
     fn condition_name(self, what: &Condition) -> String {
@@ -239,6 +255,19 @@ impl Words {
         }
     }
 
+    /// Why a connection counts for neither of two students.
+    pub fn contradiction(self, found: &Contradiction) -> String {
+        let (conn, at, address, login) = (found.conn.0, self.time(found.at), &found.address, &found.login);
+        match self.lang {
+            Lang::English => format!(
+                "connection {conn} ({at}) came to `{address}`'s address but logged in as `{login}`: it counts for neither"
+            ),
+            Lang::Spanish => format!(
+                "la conexión {conn} ({at}) llegó a la dirección de `{address}` pero entró como `{login}`: no cuenta para ninguno"
+            ),
+        }
+    }
+
     /// The closest attempt.
     pub fn closest(self, check: &CheckMark, closest: &Closest) -> String {
         let text = match closest {
@@ -257,7 +286,8 @@ impl Words {
         let Wanted::Conversation(_, all) = wanted else { return began };
         let steps: Vec<&WantedStep> = all.iter().filter(|step| !step.forbidden).collect();
         let last = attempt.reached.checked_sub(1).and_then(|last| steps.get(last));
-        let last = last.map(|last| format!(" {} `{}`", self.lang.pick("got as far as", "llegó hasta"), last.text));
+        let last =
+            last.map(|last| format!(" {} {}", self.lang.pick("got as far as", "llegó hasta"), self.quoted(&last.text)));
         let then = self.then(attempt, steps.get(attempt.reached).copied());
         format!("{began}{}{then}{}", last.unwrap_or_default(), attempt.ended.map_or("", |how| self.ending(how)))
     }
@@ -269,23 +299,29 @@ impl Words {
             (Some(Instead::Forbidden), _, Lang::English) => format!("; then `{verb}` came, which must not come there"),
             (Some(Instead::Forbidden), _, Lang::Spanish) => format!("; entonces llegó `{verb}`, que ahí no debe"),
             (Some(Instead::Reply), Some(next), Lang::English) => {
-                format!("; then `{verb}` was answered `{said}`, wanted `{}`", next.reply)
+                format!("; then `{verb}` was answered `{said}`, wanted {}", self.quoted(&next.reply))
             }
             (Some(Instead::Reply), Some(next), Lang::Spanish) => {
-                format!("; entonces `{verb}` recibió `{said}`, se esperaba `{}`", next.reply)
+                format!("; entonces `{verb}` recibió `{said}`, se esperaba {}", self.quoted(&next.reply))
             }
             (Some(Instead::Argument), Some(next), Lang::English) => {
-                format!("; then `{verb}` came with `{said}`, wanted `{}`", next.argument)
+                format!("; then `{verb}` came with `{said}`, wanted {}", self.quoted(&next.argument))
             }
             (Some(Instead::Argument), Some(next), Lang::Spanish) => {
-                format!("; entonces `{verb}` llegó con `{said}`, se esperaba `{}`", next.argument)
+                format!("; entonces `{verb}` llegó con `{said}`, se esperaba {}", self.quoted(&next.argument))
             }
-            (None, Some(next), _) => format!("; {} `{}`", self.lang.pick("next comes", "ahora toca"), next.text),
+            (None, Some(next), _) => {
+                format!("; {} {}", self.lang.pick("next comes", "ahora toca"), self.quoted(&next.text))
+            }
             (None | Some(Instead::Reply | Instead::Argument), None, _) => {
                 let end = self.lang.pick("; now end the connection", "; ahora cierra la conexión");
                 attempt.ended.map_or(end, |_| "").to_owned()
             }
         }
+    }
+
+    fn quoted(self, pattern: &str) -> String {
+        phrases::quoted(pattern, self.lang)
     }
 
     fn ending(self, how: Ending) -> &'static str {
@@ -327,9 +363,18 @@ impl Words {
             (Condition::Text | Condition::Secret, _) => {
                 format!("{what} `{wanted}` {}", self.lang.pick("is not in it", "no está"))
             }
+            (Condition::Size, Some(octets)) => match self.lang {
+                Lang::English => format!("it has {octets} octets, wanted {}", self.size(wanted)),
+                Lang::Spanish => format!("tiene {octets} octetos, se esperaba {}", self.size(wanted)),
+            },
+            (Condition::Body, found) => {
+                let found = found.map(|found| format!(" `{found}`")).unwrap_or_default();
+                let wants = phrases::body(wanted, self.lang);
+                format!("{what}{found}, {} {wants}", self.lang.pick("wanted", "se esperaba"))
+            }
             (_, None) => format!("{what} {}", self.lang.pick("is missing", "falta")),
             (_, Some(found)) => {
-                format!("{what} `{found}`, {} `{wanted}`", self.lang.pick("wanted", "se esperaba"))
+                format!("{what} `{found}`, {} {}", self.lang.pick("wanted", "se esperaba"), self.quoted(wanted))
             }
         }
     }
@@ -363,9 +408,16 @@ impl Words {
         self.lang.pick("message", "mensaje")
     }
 
-    /// The time of day.
+    /// Day and time: a practical runs over weeks.
     pub fn time(self, at: Timestamp) -> String {
-        crate::trace::time_of_day(at, self.utc_offset_secs)
+        let day = crate::trace::date(at, self.utc_offset_secs);
+        let month = usize::from(day.month().unsigned_abs()) - 1;
+        let month = match self.lang {
+            Lang::English => MONTHS[month],
+            Lang::Spanish => MESES[month],
+        };
+        let time = crate::trace::time_of_day(at, self.utc_offset_secs);
+        format!("{} {month} {}", day.day(), &time[..5])
     }
 }
 

@@ -12,6 +12,9 @@ use super::{Input, Next};
 /// How much room [`Framer::buffer`] has for one read, in octets.
 pub const READ: usize = 16 << 10;
 
+/// How much is kept of a command line over the limit, in octets: enough to see what it was meant to be.
+pub const HEAD: usize = 60;
+
 /// Message data up to `CRLF.CRLF`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Data {
@@ -70,13 +73,15 @@ pub struct Framer {
     scanned: usize,
     /// So many octets of a line over the limit are thrown away already.
     dropped: u64,
+    /// The beginning of such a line.
+    head: Vec<u8>,
     data: Option<Receiver>,
 }
 
 impl Framer {
     /// A framer that has seen nothing.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, buffer: Vec::new(), start: 0, scanned: 0, dropped: 0, data: None }
+        Self { limits, buffer: Vec::new(), start: 0, scanned: 0, dropped: 0, head: Vec::new(), data: None }
     }
 
     /// Adds what came.
@@ -112,12 +117,16 @@ impl Framer {
     }
 
     fn line(&mut self) -> Option<Input<'_>> {
+        if self.dropped == 0 {
+            self.head = Vec::new();
+        }
         let rest = &self.buffer[self.start..];
         let Some(end) = memchr::memchr(b'\n', &rest[self.scanned..]).map(|at| self.scanned + at) else {
             self.scanned = rest.len();
             // Whatever ends it now, it is over the limit.
             if self.dropped > 0 || rest.len() >= self.limits.line {
                 self.dropped += rest.len() as u64;
+                keep_head(&mut self.head, rest);
                 self.consume(self.scanned);
             }
             self.release();
@@ -128,7 +137,9 @@ impl Framer {
         self.consume(length);
         let octets = std::mem::take(&mut self.dropped) + length as u64;
         if octets > self.limits.line as u64 {
-            return Some(Input::LineTooLong { octets });
+            keep_head(&mut self.head, &self.buffer[line]);
+            self.head.pop_if(|octet| *octet == b'\r');
+            return Some(Input::LineTooLong { head: &self.head, octets });
         }
         let line = &self.buffer[line];
         let (octets, crlf) = line.strip_suffix(b"\r").map_or((line, false), |line| (line, true));
@@ -162,6 +173,11 @@ impl Framer {
         self.compact();
         self.buffer.shrink_to_fit();
     }
+}
+
+/// Adds to the beginning of a line what it still lacks; the line's end is no part of it.
+fn keep_head(head: &mut Vec<u8>, octets: &[u8]) {
+    head.extend_from_slice(&octets[..octets.len().min(HEAD - head.len())]);
 }
 
 /// Message data on its way.
@@ -297,7 +313,7 @@ mod tests {
             while let Some(input) = framer.next(Next::Line) {
                 found.push(match input {
                     Input::Line { octets, crlf } => format!("{}{}", octets.escape_ascii(), if crlf { "" } else { "~" }),
-                    Input::LineTooLong { octets } => format!("!{octets}"),
+                    Input::LineTooLong { octets, .. } => format!("!{octets}"),
                     other => panic!("{other:?}"),
                 });
             }
@@ -411,6 +427,28 @@ mod tests {
         assert_eq!(text(&[10, 10, 10, 11]), Err(DataFault::TooLarge));
         // The dot that is taken away counts for neither limit.
         assert!(content(LoneNewline::Refuse, b"..345678901\r\n.\r\n").is_ok());
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_over_the_limit_is_kept() {
+        let limits = Limits { line: 8, ..LIMITS };
+        let head = |line: &str, step: usize| {
+            let mut framer = Framer::new(limits);
+            let mut found = Vec::new();
+            for piece in line.as_bytes().chunks(step) {
+                framer.feed(piece);
+                while let Some(input) = framer.next(Next::Line) {
+                    let Input::LineTooLong { head, octets } = input else { panic!("{input:?}") };
+                    found.push((String::from_utf8(head.to_vec()).unwrap(), octets));
+                }
+            }
+            found
+        };
+        for step in [1, 7, 1_000] {
+            let long = "x".repeat(HEAD);
+            assert_eq!(head(&format!("{long}\n{long}y\n"), step), [(long.clone(), 61), (long.clone(), 62)], "{step}");
+            assert_eq!(head("NOOP xxxx\n", step), [("NOOP xxxx".to_owned(), 10)], "{step}");
+        }
     }
 
     proptest! {

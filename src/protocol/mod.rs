@@ -72,8 +72,10 @@ pub enum Input<'a> {
         /// Whether it ended in CRLF; a lone LF otherwise.
         crlf: bool,
     },
-    /// A command line over the limit; the framer has thrown away all of it.
+    /// A command line over the limit; the framer has thrown away all but its beginning.
     LineTooLong {
+        /// Its first octets, at most [`line::HEAD`].
+        head: &'a [u8],
         /// How many octets it had, with line end.
         octets: u64,
     },
@@ -171,6 +173,11 @@ pub enum Outcome {
     Expunged,
     /// The store could not do it (disk full, damaged file): a temporary failure for the client.
     Failed,
+}
+
+/// What the record keeps of the beginning of a line over the limit, masked already; it says that there was more.
+fn shortened(kept: String) -> String {
+    if kept.ends_with("***") { kept } else { kept + "…" }
 }
 
 /// Mechanisms of AUTH that people know (RFC 4422 and its registry, and what servers made up). Any other word in that place

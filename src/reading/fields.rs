@@ -32,6 +32,8 @@ pub struct Field<'a> {
     /// Where the value stands.
     pub span: Span,
     value: &'a DeValue<'a>,
+    /// Whether it stands in a list.
+    listed: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -47,7 +49,7 @@ impl<'a> Fields<'a> {
     pub fn get(&self, key: &'static str) -> Option<Field<'a>> {
         debug_assert!(self.section.keys.contains(&key), "`{key}` is missing in keys.rs");
         let (found, value) = self.table.get_key_value(key)?;
-        Some(Field { key, key_span: found.span(), span: value.span(), value: value.get_ref() })
+        Some(Field { key, key_span: found.span(), span: value.span(), value: value.get_ref(), listed: false })
     }
 
     /// The value of a key that must be there; `example` shows how to write it.
@@ -118,10 +120,30 @@ impl<'a> Field<'a> {
     pub fn text(&self, findings: &mut Findings<'_>) -> Option<&'a str> {
         let text = self.value.as_str();
         if text.is_none() {
-            let problem = self.wrong_type("a text", findings);
-            problem.help(format!("write it in quotes: `{} = \"…\"`", self.key));
+            let quoted = match self.value {
+                DeValue::Integer(number) => format!("\"{}\"", number.as_str()),
+                DeValue::Float(number) => format!("\"{}\"", number.as_str()),
+                DeValue::Boolean(switch) => format!("\"{switch}\""),
+                DeValue::String(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => "\"…\"".to_owned(),
+            };
+            let key = if self.listed { String::new() } else { format!("{} = ", self.key) };
+            self.wrong_type("a text", findings).help(format!("write it in quotes: `{key}{quoted}`"));
         }
         text
+    }
+
+    /// Every text in it, however deep.
+    pub fn texts(&self) -> Vec<&'a str> {
+        let (mut texts, mut values) = (Vec::new(), vec![self.value]);
+        while let Some(value) = values.pop() {
+            match value {
+                DeValue::String(text) => texts.push(text.as_ref()),
+                DeValue::Array(entries) => values.extend(entries.iter().map(Spanned::get_ref)),
+                DeValue::Table(table) => values.extend(table.values().map(Spanned::get_ref)),
+                DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+            }
+        }
+        texts
     }
 
     /// A switch.
@@ -156,7 +178,8 @@ impl<'a> Field<'a> {
         match crate::lab::exercise::octets(text) {
             Ok(value) => self.in_range(value.into(), range, findings),
             Err(problem) => {
-                findings.lab(Code::BadNumber, &self.span, problem);
+                let problem = findings.lab(Code::BadNumber, &self.span, problem);
+                problem.help(format!("write for example `{} = \"64 KiB\"`", self.key));
                 None
             }
         }
@@ -217,6 +240,7 @@ impl<'a> Field<'a> {
             key_span: self.key_span.clone(),
             span: value.span(),
             value: value.get_ref(),
+            listed: true,
         };
         array.iter().map(entry).collect()
     }
@@ -271,9 +295,9 @@ impl<'a> Field<'a> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        findings
-            .lab(Code::WrongType, &self.span, format!("`{}` must be {wanted}", self.key))
-            .label(format!("this is {found}"))
+        let entry = if self.listed { "an entry of " } else { "" };
+        let message = format!("{entry}`{}` must be {wanted}", self.key);
+        findings.lab(Code::WrongType, &self.span, message).label(format!("this is {found}"))
     }
 }
 
@@ -293,6 +317,7 @@ fn entries<'a>(table: &'a DeTable<'a>) -> Vec<Field<'a>> {
         key_span: key.span(),
         span: value.span(),
         value: value.get_ref(),
+        listed: false,
     };
     let mut entries: Vec<Field<'a>> = table.iter().map(entry).collect();
     entries.sort_by_key(|field| field.key_span.start);

@@ -27,7 +27,9 @@ pub fn seat(lab: &Fields<'_>, seats: Vec<Seat>, shared: bool, findings: &mut Fin
     let size = size.and_then(|field| field.number(1..=MAX_GROUP as u64, findings));
     let class =
         Class { closed: !listed.is_empty(), rooms: listed.into_keys().map(|name| (name, Vec::new())).collect() };
-    if seats.is_empty() && findings.errors() == 0 {
+    // Where people are named but could not be read, that is what is wrong.
+    let named = ["users", "students", "roster"].into_iter().any(|key| lab.get(key).is_some());
+    if seats.is_empty() && !(named && findings.errors() > 0) {
         let problem = findings.lab(Code::Nobody, &lab.span, "the lab has no students");
         problem.help("name them in `users`, in `students`, or in a roster: `roster = \"roster.csv\"`");
     }

@@ -22,10 +22,11 @@ pub const MAX_BODY: usize = 1 << 20;
 /// The most header fields of one mail, or of one check.
 pub const MAX_HEADERS: usize = 50;
 
-/// A mail with its place, read up to its id and its text's length, so that others can speak of it.
+/// A mail with its place, read up to its id and its text's length, so that others can speak of it. One whose id is missing,
+/// wrong or taken has none; what else is wrong with it is still found.
 #[derive(Debug)]
 pub struct Draft<'a> {
-    id: MailId,
+    id: Option<MailId>,
     text_octets: u64,
     fields: Fields<'a>,
 }
@@ -36,22 +37,28 @@ pub fn drafts<'a>(lab: &Fields<'a>, findings: &mut Findings<'_>) -> Vec<Draft<'a
     let mut seen: BTreeMap<MailId, Span> = BTreeMap::new();
     let mut drafts = Vec::new();
     for fields in tables {
-        let Some(id) = fields.required("id", "id = \"welcome\"", findings) else { continue };
-        let Some(name) = id.name::<MailId>("a mail", findings) else { continue };
-        if let Some(first) = seen.insert(name.clone(), id.span.clone()) {
-            let problem = findings.lab(Code::Duplicate, &id.span, format!("mail `{name}` stands twice"));
-            problem.second(in_lab(&first), "first here");
-            continue;
-        }
+        let id = id(&fields, &mut seen, findings);
         let text_octets = fields.get("text").and_then(|field| field.octets(TEXT, findings)).unwrap_or(0);
-        drafts.push(Draft { id: name, text_octets, fields });
+        drafts.push(Draft { id, text_octets, fields });
     }
     drafts
 }
 
+fn id(fields: &Fields<'_>, seen: &mut BTreeMap<MailId, Span>, findings: &mut Findings<'_>) -> Option<MailId> {
+    let field = fields.required("id", "id = \"welcome\"", findings)?;
+    let id: MailId = field.name("a mail", findings)?;
+    if let Some(first) = seen.get(&id) {
+        let problem = findings.lab(Code::Duplicate, &field.span, format!("mail `{id}` stands twice"));
+        problem.second(in_lab(first), "first here");
+        return None;
+    }
+    seen.insert(id.clone(), field.span);
+    Some(id)
+}
+
 /// What other templates may know of the mails.
 pub fn known(drafts: &[Draft<'_>]) -> BTreeMap<String, u64> {
-    drafts.iter().map(|draft| (draft.id.to_string(), draft.text_octets)).collect()
+    drafts.iter().filter_map(|draft| Some((draft.id.as_ref()?.to_string(), draft.text_octets))).collect()
 }
 
 /// Reads the mails themselves.
@@ -89,7 +96,8 @@ fn mail(draft: Draft<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Mai
             .help("write an address, or \"\" for none");
     }
     let headers = headers(&fields, known, findings);
-    let body = body(&fields, &id, known, findings);
+    let body = body(&fields, id.as_ref(), known, findings);
+    let id = id.unwrap_or_else(|| "0".parse().expect("a digit is a name"));
     let mut mail = Mail { id, to, from, subject, headers, body, text_octets, per_student: false };
     mail.per_student = speaks_of(&mail, &[]);
     mail
@@ -155,18 +163,18 @@ fn header_text(key: &str, text: &str, span: &Span, known: &Known<'_>, findings: 
     known.template(text, span, Scope::Header, findings);
 }
 
-fn body(fields: &Fields<'_>, id: &MailId, known: &Known<'_>, findings: &mut Findings<'_>) -> String {
+fn body(fields: &Fields<'_>, id: Option<&MailId>, known: &Known<'_>, findings: &mut Findings<'_>) -> String {
     let Some((text, span)) = fields.text("body", findings) else {
         return String::new();
     };
     if text.len() > MAX_BODY {
-        findings.lab(Code::BadText, &span, format!("the body of mail `{id}` is longer than {MAX_BODY} octets"));
+        findings.lab(Code::BadText, &span, format!("`body` is longer than {MAX_BODY} octets"));
     }
     let text = text.replace("\r\n", "\n");
     if text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
-        findings.lab(Code::BadText, &span, format!("the body of mail `{id}` has control characters"));
+        findings.lab(Code::BadText, &span, "`body` has control characters");
     }
-    known.template(&text, &span, Scope::Body(id.as_str()), findings);
+    known.template(&text, &span, Scope::Body(id.map(MailId::as_str)), findings);
     text
 }
 

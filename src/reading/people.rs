@@ -27,8 +27,8 @@ pub struct People {
     mailboxes: BTreeSet<Login>,
     /// All students.
     students: BTreeSet<Login>,
-    /// Whether all of them could be read.
-    complete: bool,
+    /// What may be meant for one: the texts, in lower case, where not everybody could be read.
+    doubtful: BTreeSet<String>,
 }
 
 /// A student before the groups are made.
@@ -50,7 +50,6 @@ impl People {
         let users = users(lab, findings);
         let (mut seats, shared) = seats(lab, users, roster, findings);
         check(&mut seats, &shared, findings);
-        let complete = findings.errors() == before;
         let addresses = Addresses::read(lab, findings);
         let users: Vec<User> = shared.into_iter().map(|(user, _)| user).collect();
         let first_seat = seats.first().map(|seat| seat.student.login.clone());
@@ -63,16 +62,17 @@ impl People {
             first_mailbox = first_mailbox.or(first_seat);
         }
         let groups = addresses.groups(name, rooms, &users, findings);
-        Self { groups, first_mailbox, mailboxes, students, complete }
+        let doubtful = if findings.errors() > before { written(lab) } else { BTreeSet::new() };
+        Self { groups, first_mailbox, mailboxes, students, doubtful }
     }
 
     /// Notes it where `name` is no mailbox that every group has.
     pub fn expect_mailbox(&self, name: &str, span: &Span, findings: &mut Findings<'_>) {
         let login = name.to_ascii_lowercase();
-        if !self.complete || self.mailboxes.contains(login.as_str()) {
+        let student = self.students.contains(login.as_str());
+        if self.mailboxes.contains(login.as_str()) || !student && self.doubtful.contains(&login) {
             return;
         }
-        let student = self.students.contains(login.as_str());
         let message = if student {
             format!("`{name}` is a student of one group, not a mailbox of every group")
         } else {
@@ -84,6 +84,12 @@ impl People {
             problem.did_you_mean(name, self.mailboxes.iter().map(Login::as_str));
         }
     }
+}
+
+/// Every text in `users` and `students`, in lower case.
+fn written(lab: &Fields<'_>) -> BTreeSet<String> {
+    let fields = ["users", "students"].into_iter().filter_map(|key| lab.get(key));
+    fields.flat_map(|field| field.texts()).map(str::to_ascii_lowercase).collect()
 }
 
 /// The students with what else they stand with, and the shared mailboxes: without a class, the users are the students.

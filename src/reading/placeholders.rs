@@ -20,8 +20,8 @@ pub struct Known<'p> {
 /// Where a template stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope<'m> {
-    /// The body of this injected mail.
-    Body(&'m str),
+    /// The body of an injected mail, of this id where it has one.
+    Body(Option<&'m str>),
     /// A header field of an injected mail: a line.
     Header,
     /// A check or a solution: of no mail of its own.
@@ -88,7 +88,7 @@ impl Known<'_> {
                     findings.within(Code::BadTemplate, span, format!("`{{{name}}}` does not say of which mail"));
                 problem.help(format!("name the mail: `{{{name}:ID}}`"));
             }
-            (None, Scope::Body(mail)) if name == "text" => self.expect_text(mail, span, findings),
+            (None, Scope::Body(Some(mail))) if name == "text" => self.expect_text(mail, span, findings),
             (None, Scope::Body(_) | Scope::Header) => {}
         }
     }

@@ -43,6 +43,9 @@ pub const RANGES: [Range; 11] = [
     range("pop3_idle_secs", 1..=86_400, Some((600, "RFC 1939 3"))),
 ];
 
+/// Other names of dialects.
+const ALIASES: [(&str, &str); 1] = [("sendmail+qpopper", "sendmail")];
+
 /// Reads the settings. `people` tells whether the mailbox for unknown recipients exists.
 pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) -> Settings {
     let dialect = dialect(lab, findings);
@@ -58,7 +61,7 @@ pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) 
 }
 
 fn dialect(lab: &Fields<'_>, findings: &mut Findings<'_>) -> String {
-    let known: Vec<(&str, &str)> = dialect::names().map(|name| (name, name)).collect();
+    let known: Vec<(&str, &str)> = dialect::names().map(|name| (name, name)).chain(ALIASES).collect();
     let chosen = lab.get("dialect").and_then(|field| field.choice(&known, findings));
     chosen.unwrap_or(known[0].0).to_owned()
 }

@@ -1,7 +1,7 @@
 //! The steps of a conversation: each parses, and waits for what its protocol has.
 
 use super::{
-    diagnostic::{Code, Findings},
+    diagnostic::{Code, Findings, closest},
     fields::Field,
     placeholders::{Known, Scope},
 };
@@ -75,7 +75,13 @@ pub fn step(
     let step: Step = match text.parse() {
         Ok(step) => step,
         Err(problem) => {
-            findings.within(Code::BadStep, &entry.span, problem).help("a step reads like `RCPT *user2* -> 250`");
+            let word = problem.split_once("` is no verb").map(|(word, _)| word.trim_start_matches('`'));
+            let meant = word.and_then(|word| closest(word, verbs(protocol?).iter().copied())).map(shown);
+            let problem = findings.within(Code::BadStep, &entry.span, problem);
+            problem.help(match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "a step reads like `RCPT *user2* -> 250`".to_owned(),
+            });
             return None;
         }
     };
@@ -90,14 +96,9 @@ pub fn step(
 }
 
 fn expect(step: &Step, protocol: Protocol, entry: &Field<'_>, findings: &mut Findings<'_>) {
-    let verbs = match protocol {
-        Protocol::Smtp => SMTP,
-        Protocol::Pop3 => POP3,
-    };
-    for verb in step.verbs.iter().filter(|verb| !verbs.contains(&verb.as_str())) {
-        let shown = if verb.starts_with('<') { verb.to_ascii_lowercase() } else { verb.clone() };
-        let problem = findings.within(Code::UnknownVerb, &entry.span, format!("`{shown}` is no verb of `{protocol}`"));
-        problem.help("leave it where students are to send it on purpose").did_you_mean(verb, verbs.iter().copied());
+    for verb in step.verbs.iter().filter(|verb| !verbs(protocol).contains(&verb.as_str())) {
+        let message = format!("`{}` is no verb of `{protocol}`", shown(verb));
+        findings.within(Code::UnknownVerb, &entry.span, message).help(way_out(verb, protocol));
     }
     let codes = step.reply.iter().flat_map(|reply| &reply.codes);
     let foreign = |code: &&String| match protocol {
@@ -110,5 +111,33 @@ fn expect(step: &Step, protocol: Protocol, entry: &Field<'_>, findings: &mut Fin
             Protocol::Smtp => "replies of SMTP are three digits: `250`, `5xx`",
             Protocol::Pop3 => "replies of POP3 are `+OK` and `-ERR`",
         });
+    }
+}
+
+fn verbs(protocol: Protocol) -> &'static [&'static str] {
+    match protocol {
+        Protocol::Smtp => SMTP,
+        Protocol::Pop3 => POP3,
+    }
+}
+
+/// A verb as it is written in a lab.
+fn shown(verb: &str) -> String {
+    if verb.starts_with('<') { verb.to_ascii_lowercase() } else { verb.to_owned() }
+}
+
+/// What to do about a verb that the protocol does not have: the verb of another one, nearly one, or one with more behind it.
+fn way_out(verb: &str, protocol: Protocol) -> String {
+    let others = Protocol::ALL.into_iter().filter(|other| *other != protocol);
+    if let Some(other) = others.into_iter().find(|other| verbs(*other).contains(&verb)) {
+        return format!(
+            "it is one of `{other}`: change `protocol`, or leave it where students are to send it on purpose"
+        );
+    }
+    let known = verbs(protocol);
+    let meant = closest(verb, known.iter().copied());
+    match meant.or_else(|| known.iter().copied().find(|known| verb.starts_with(known))) {
+        Some(meant) => format!("did you mean `{}`?", shown(meant)),
+        None => "leave it where students are to send it on purpose".to_owned(),
     }
 }

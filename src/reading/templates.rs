@@ -1,4 +1,4 @@
-//! Labs to start from: what `labctl new` writes. Each reads without a diagnostic.
+//! Labs to start from: what `labctl new` writes, the bundled labs among them. Each reads without a diagnostic.
 
 /// A lab to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,30 @@ const TEMPLATES: &[Template] = &[
         files: &[
             ("lab.toml", include_str!("templates/class/lab.toml")),
             ("roster.csv", include_str!("templates/class/roster.csv")),
+        ],
+    },
+    Template {
+        name: "argosoft",
+        about: "SMTP and POP3 by telnet on one server: mail, locks, deletion, no relay",
+        files: &[
+            ("lab.toml", include_str!("../../labs/argosoft/lab.toml")),
+            ("roster.csv", include_str!("../../labs/argosoft/roster.csv")),
+        ],
+    },
+    Template {
+        name: "cliente-c",
+        about: "a first SMTP client in C, which sends a message and says goodbye",
+        files: &[
+            ("lab.toml", include_str!("../../labs/cliente-c/lab.toml")),
+            ("roster.csv", include_str!("../../labs/cliente-c/roster.csv")),
+        ],
+    },
+    Template {
+        name: "practica2",
+        about: "four sessions: SMTP and POP3 by hand, then a mail client in C",
+        files: &[
+            ("lab.toml", include_str!("../../labs/practica2/lab.toml")),
+            ("roster.csv", include_str!("../../labs/practica2/roster.csv")),
         ],
     },
 ];

@@ -1,4 +1,5 @@
-//! CSV for spreadsheets and gradebooks (RFC 4180): a row a student, and per exercise its points and its verdict.
+//! CSV for spreadsheets and gradebooks (RFC 4180): a row a student, per exercise its points and its verdict, and behind all
+//! of them how many of each exercise's checks hold.
 
 use csv::{Terminator, WriterBuilder};
 
@@ -10,7 +11,8 @@ pub fn csv(report: &Report) -> String {
     let fixed = ["group", "login", "name", "email", "points", "out_of"];
     let exercises = report.students.first().map_or(&[][..], |student| &student.exercises[..]);
     let ids = exercises.iter().flat_map(|mark| [mark.exercise.id.to_string(), format!("{} verdict", mark.exercise.id)]);
-    let header = fixed.into_iter().map(str::to_owned).chain(ids);
+    let held = exercises.iter().map(|mark| format!("{} checks", mark.exercise.id));
+    let header = fixed.into_iter().map(str::to_owned).chain(ids).chain(held);
     let written = "writing to memory does not fail";
     writer.write_record(header).expect(written);
     for student in &report.students {
@@ -25,7 +27,9 @@ pub fn csv(report: &Report) -> String {
         ];
         let marks = student.exercises.iter();
         let marks = marks.flat_map(|mark| [mark.points.to_string(), mark.verdict.as_str().to_owned()]);
-        writer.write_record(fixed.into_iter().chain(marks)).expect(written);
+        // Not `1/2`, which a spreadsheet takes for a date.
+        let held = student.exercises.iter().map(|mark| format!("{} of {}", mark.held(), mark.checks.len()));
+        writer.write_record(fixed.into_iter().chain(marks).chain(held)).expect(written);
     }
     String::from_utf8(writer.into_inner().expect(written)).expect("text in, text out")
 }

@@ -1,4 +1,4 @@
-//! JSON, version 1: `{"version":1,"lab":…,"students":[{"group","login","points","exercises":[{"id","verdict","points","why","events"}]}]}`.
+//! JSON, version 1: `{"version":1,"lab":…,"students":[{"group","login","points","exercises":[{"id","verdict","points","why","events"}],"notes":[…]}]}`.
 //! Keys may be added within a version, never changed or taken away.
 
 use serde::Serialize;
@@ -29,6 +29,7 @@ struct Student<'a> {
     points: f64,
     out_of: f64,
     exercises: Vec<Exercise<'a>>,
+    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -39,6 +40,7 @@ struct Exercise<'a> {
     verdict: &'static str,
     points: f64,
     out_of: f64,
+    checks_held: usize,
     why: String,
     events: Vec<u64>,
     after_missing: Vec<&'a str>,
@@ -72,6 +74,7 @@ fn student(marks: &StudentMarks, words: Words) -> Student<'_> {
         points: marks.points.as_f64(),
         out_of: marks.out_of.as_f64(),
         exercises: marks.exercises.iter().map(|mark| exercise(mark, words)).collect(),
+        notes: marks.contradictions.iter().map(|found| words.contradiction(found)).collect(),
     }
 }
 
@@ -88,6 +91,7 @@ fn exercise(mark: &Mark, words: Words) -> Exercise<'_> {
         verdict: mark.verdict.as_str(),
         points: mark.points.as_f64(),
         out_of: mark.exercise.points.as_f64(),
+        checks_held: mark.held(),
         why: words.why(mark),
         events: mark.events().iter().map(|seq| seq.0).collect(),
         after_missing: mark.after_missing.iter().map(crate::lab::ExerciseId::as_str).collect(),

@@ -26,6 +26,9 @@ pub fn words(student: &StudentMarks, words: Words, colour: bool) -> String {
         student.out_of,
         lang.pick("points", "puntos"),
     );
+    for found in &student.contradictions {
+        let _ = writeln!(out, "! {}", words.contradiction(found));
+    }
     let mut session = None;
     for mark in &student.exercises {
         if session != Some(mark.exercise.session) {
@@ -85,7 +88,7 @@ fn explain_check(check: &CheckMark, words: Words, out: &mut String) {
     let (sign, lang) = (check_sign(check.verdict), words.lang);
     if check.verdict == Verdict::Done {
         let events = check.proofs.iter().flat_map(|proof| proof.events.iter().copied()).collect::<Vec<Seq>>();
-        let numbers = lang.pick("events", "sucesos");
+        let numbers = if events.len() == 1 { lang.pick("event", "suceso") } else { lang.pick("events", "sucesos") };
         let _ = writeln!(out, "    {sign} {} ({numbers} {})", words.proofs(check), runs(&events));
         return;
     }
@@ -93,8 +96,8 @@ fn explain_check(check: &CheckMark, words: Words, out: &mut String) {
     if let Some(cause) = &check.cause {
         let _ = writeln!(out, "      {}", words.cause(cause));
     }
-    if let Some(closest) = &check.closest {
-        let _ = writeln!(out, "      {}", words.closest(check, closest));
+    if let Some(attempted) = words.attempted(check) {
+        let _ = writeln!(out, "      {attempted}");
     }
 }
 

@@ -38,6 +38,10 @@ pub struct TableOptions {
 enum Layout {
     /// `1.1` and `✓ 2.5`
     Wide,
+    /// `1.1` and `✓`, with names
+    Signs,
+    /// `1.1` and `✓`
+    Logins,
     /// `1.` over `1`, and `✓`
     Narrow,
 }
@@ -84,7 +88,7 @@ struct Drawing<'a> {
 impl Drawing<'_> {
     /// The columns in the widest layout that fits.
     fn fitting(&self, places: &[usize]) -> Option<String> {
-        [Layout::Wide, Layout::Narrow].into_iter().find_map(|layout| {
+        [Layout::Wide, Layout::Signs, Layout::Logins, Layout::Narrow].into_iter().find_map(|layout| {
             let rows = self.rows(places, layout);
             (width(&rows, layout) <= self.options.width.max(MIN_WIDTH)).then(|| self.draw(&rows, layout))
         })
@@ -163,7 +167,7 @@ fn enclose(first: String, cells: impl Iterator<Item = Text>, last: String) -> Ve
 fn id(mark: &Mark, layout: Layout) -> String {
     let id = mark.exercise.id.as_str();
     match layout {
-        Layout::Wide => id.to_owned(),
+        Layout::Wide | Layout::Signs | Layout::Logins => id.to_owned(),
         Layout::Narrow => id.replace('.', ".\n"),
     }
 }
@@ -171,13 +175,17 @@ fn id(mark: &Mark, layout: Layout) -> String {
 fn cell(mark: &Mark, layout: Layout) -> String {
     match layout {
         Layout::Wide if mark.points > Points(0) => format!("{} {}", sign(mark), mark.points),
-        Layout::Wide | Layout::Narrow => sign(mark).to_owned(),
+        Layout::Wide | Layout::Signs | Layout::Logins | Layout::Narrow => sign(mark).to_owned(),
     }
 }
 
 fn label(student: &StudentMarks, with_group: bool, layout: Layout) -> String {
     let group = if with_group { format!("{}/", student.group) } else { String::new() };
-    let name = student.name.as_ref().filter(|_| layout == Layout::Wide).map(|name| format!(" {}", visible(name)));
+    let name = student
+        .name
+        .as_ref()
+        .filter(|_| matches!(layout, Layout::Wide | Layout::Signs))
+        .map(|name| format!(" {}", visible(name)));
     cut(format!("{group}{}{}", student.login, name.unwrap_or_default()))
 }
 
@@ -202,7 +210,7 @@ fn coloured((text, verdict): &Text) -> Cell {
 const fn padding(layout: Layout) -> u16 {
     match layout {
         Layout::Wide => 1,
-        Layout::Narrow => 0,
+        Layout::Signs | Layout::Logins | Layout::Narrow => 0,
     }
 }
 

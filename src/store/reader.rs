@@ -1,7 +1,7 @@
 //! Reading a store from outside its server: for `report` and `trace`, while the server runs and while it does not.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -122,6 +122,16 @@ impl Reader {
     /// The injected mail of the current runs.
     pub fn injected(&self) -> Result<Vec<Injected>, StoreError> {
         self.read(injected)
+    }
+
+    /// The students who have events.
+    pub fn students(&self) -> Result<BTreeSet<Login>, StoreError> {
+        self.read(|connection| {
+            // A shape is written with its first event.
+            let mut statement =
+                connection.prepare_cached("SELECT DISTINCT login FROM shape WHERE login IS NOT NULL")?;
+            statement.query_map([], |row| parsed(row, 0, code::login))?.collect()
+        })
     }
 
     /// How much there is.

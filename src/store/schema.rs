@@ -1,6 +1,6 @@
 //! The store's file: made, recognised, opened. The tables themselves are in `schema.sql`.
 
-use std::{path::Path, time::Duration};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -26,6 +26,9 @@ const STATEMENTS: usize = 16;
 
 /// Opens the file for writing and makes it where it is not there.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    // SQLite gives the log and its index the mode of the file, which others must not read: passwords are in it.
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map_err(|error| StoreError::Open { path: path.to_owned(), why: error.to_string() })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, &error))?;
     let made = recognise(&connection, path)?;

@@ -38,10 +38,19 @@ pub(super) struct Writer {
     pub(super) committed: watch::Sender<Seq>,
     /// Octets in the log since it was last written back, roughly.
     pub(super) logged: u64,
-    /// Events that could not be written, and why; the record says so as soon as it can.
-    pub(super) lost: Option<(usize, String)>,
+    /// What could not be written; the record says so as soon as it can.
+    pub(super) lost: Option<Lost>,
     /// Who waits for the file to be closed.
     pub(super) closing: Option<(Answer, Result<(), StoreError>)>,
+}
+
+/// Events that could not be written.
+#[derive(Debug)]
+pub(super) struct Lost {
+    count: usize,
+    /// When the last of them was.
+    time: Timestamp,
+    why: String,
 }
 
 impl Writer {
@@ -92,10 +101,9 @@ impl Writer {
     fn transaction(&mut self, jobs: &[Job]) -> rusqlite::Result<()> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut batch = Batch::new(&self.connection, &mut self.state, &self.holdings)?;
-        if let Some((count, why)) = &self.lost {
+        if let Some(Lost { count, time, why }) = &self.lost {
             let why = format!("{count} of the events before this one could not be written: {why}");
-            let time = jobs.first().map_or(Timestamp(0), |job| job.origin.time);
-            batch.write(time, Conn(0), 1, &Who::Unknown, &EventKind::Damaged { why })?;
+            batch.write(*time, Conn(0), 1, &Who::Unknown, &EventKind::Damaged { why })?;
         }
         jobs.iter().try_for_each(|job| batch.apply(job))?;
         batch.finish()?;
@@ -125,9 +133,11 @@ impl Writer {
     }
 
     fn give_up(&mut self, jobs: &mut Vec<Job>, error: &rusqlite::Error) {
-        let events = jobs.iter().map(|job| job.events.len()).sum::<usize>();
-        let (count, _) = self.lost.take().unwrap_or_default();
-        self.lost = Some((count + events, error.to_string()));
+        // Jobs without events come from nobody and have no time.
+        for job in jobs.iter().filter(|job| !job.events.is_empty()) {
+            let before = self.lost.take().map_or(0, |lost| lost.count);
+            self.lost = Some(Lost { count: before + job.events.len(), time: job.origin.time, why: error.to_string() });
+        }
         self.answer(jobs, &Err(StoreError::write(&self.path, error)));
     }
 

@@ -1,6 +1,8 @@
-//! The transcript: what client and server said, with a heading wherever another connection (or student) speaks.
+//! The transcript: what client and server said, with a heading wherever another connection (or student)
+//! speaks, a line for each day, and the header of what was mailed.
 //!
 //! ```text
+//! ── 2026-11-21
 //! ── g05 connection 12 · ana (own endpoint) · smtp from 127.0.0.1:53040
 //! 10:32:05 S: 220 mail ready
 //! 10:32:07 C: HELO me
@@ -12,9 +14,15 @@ use anstyle::{AnsiColor, Style};
 
 use super::{Look, Open, time_of_day, visible};
 use crate::{
-    evidence::{By, Delivered, Ending, Event, EventKind, Who},
-    lab::GroupName,
+    evidence::{By, Delivered, Ending, Event, EventKind, MessageId, Who},
+    lab::{GroupName, Login},
 };
+
+/// The line of a day; after another one with an empty line above.
+pub(super) fn day(after: bool, day: jiff::civil::Date, look: Look) -> String {
+    let bold = if look.colour { Style::new().bold() } else { Style::new() };
+    format!("{}{bold}── {day}{bold:#}\n", if after { "\n" } else { "" })
+}
 
 /// The heading of a connection; after another one with an empty line above.
 pub(super) fn heading(after: bool, group: &GroupName, event: &Event, who: &Who, open: &Open, look: Look) -> String {
@@ -39,15 +47,66 @@ const fn known_by(by: By) -> &'static str {
     }
 }
 
+/// The most lines of a message's header that a transcript shows.
+pub const HEADER_LINES: usize = 20;
+
+/// The most characters of such a line that it shows.
+pub const HEADER_WIDTH: usize = 200;
+
+/// The header of a message that a student mailed, as it was sent; labctl's own mail is known.
+pub(super) fn header(event: &Event, content: &mut dyn FnMut(MessageId) -> Option<Vec<u8>>, look: Look) -> String {
+    let mut out = Out::of(event, look);
+    if let EventKind::Accepted { message, octets, injected: None, .. } = &event.kind
+        && let Some(content) = content(*message)
+    {
+        // What the server put in front of it is not the student's.
+        let start = content.len().saturating_sub(usize::try_from(*octets).unwrap_or(usize::MAX));
+        let text = String::from_utf8_lossy(&content[start..]);
+        let mut fields = text.lines().take_while(|line| is_field(line)).peekable();
+        if fields.peek().is_none() {
+            out.note("it has no header");
+        }
+        for line in fields.by_ref().take(HEADER_LINES) {
+            let end = line.char_indices().nth(HEADER_WIDTH);
+            let shown = end.map_or_else(|| visible(line), |(end, _)| visible(&line[..end]) + "…");
+            out.line(" |", &shown, AnsiColor::Cyan);
+        }
+        if fields.next().is_some() {
+            out.line(" |", "…", AnsiColor::Cyan);
+        }
+    }
+    out.text
+}
+
+/// Whether the line is a header field (RFC 5322 2.2) or goes on with one.
+fn is_field(line: &str) -> bool {
+    let name = |(name, _): (&str, &str)| {
+        !name.trim_end().is_empty() && name.trim_end().bytes().all(|octet| octet.is_ascii_graphic())
+    };
+    line.starts_with([' ', '\t']) && !line.trim().is_empty() || line.split_once(':').is_some_and(name)
+}
+
+/// What follows a login as another student than the one whose address the connection came to.
+pub(super) fn contradiction(event: &Event, address: &Login, login: &Login, look: Look) -> String {
+    let mut out = Out::of(event, look);
+    let conn = event.conn.0;
+    out.note(&format!(
+        "connection {conn} came to `{address}`'s address but logged in as `{login}`: it counts for neither"
+    ));
+    out.text
+}
+
 /// The lines of an event.
 pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
-    let mut out = Out { text: String::new(), time: time_of_day(event.time, look.utc_offset_secs), colour: look.colour };
+    let mut out = Out::of(event, look);
     match &event.kind {
         EventKind::Connected { reply, .. } => out.server(reply, reply.len() as u64),
         EventKind::Command { verb, line, octets, reply, reply_octets, .. } => {
             match &**verb {
                 "<message>" => out.note(&format!("message data, {octets} octets")),
                 "<response>" => out.client("***"),
+                // The session keeps the beginning of a line over the limit.
+                _ if line.ends_with('…') => out.client(&format!("{line} ({octets} octets)")),
                 _ => out.client(line),
             }
             out.server(reply, *reply_octets);
@@ -100,6 +159,10 @@ struct Out {
 }
 
 impl Out {
+    fn of(event: &Event, look: Look) -> Self {
+        Self { text: String::new(), time: time_of_day(event.time, look.utc_offset_secs), colour: look.colour }
+    }
+
     fn client(&mut self, line: &str) {
         self.line("C:", &visible(line), AnsiColor::Cyan);
     }

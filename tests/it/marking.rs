@@ -94,4 +94,6 @@ tables! {
     a_student_known_later
     headers_without_an_empty_line
     words_are_whole_words
+    words_speak_to_students
+    a_login_may_contradict_the_address
 }

@@ -1,6 +1,11 @@
 //! Labs in, diagnostics out: `tests/reading/NAME.toml` reads as `NAME.txt` beside it says. `UPDATE=1` rewrites the latter.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs, io,
+    path::Path,
+};
 
 use labctl::{
     lab::{Check, Lab, MAX_EXERCISES, MAX_GROUP, MAX_GROUPS, MAX_MAILS, MAX_STUDENTS, exercise::MAX_STEPS},
@@ -265,6 +270,44 @@ fn numbers_hold_at_their_ends_and_not_beyond() {
     }
 }
 
+/// The files of a folder with their texts.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let file = |entry: io::Result<fs::DirEntry>| {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).expect("a text"))
+    };
+    fs::read_dir(folder).expect("a folder").map(file).collect()
+}
+
+#[test]
+fn every_bundled_lab_is_a_template() {
+    let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("labs");
+    let mut bundled = 0;
+    for entry in fs::read_dir(labs).expect("labs") {
+        let folder = entry.expect("an entry").path();
+        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        let template = templates().iter().find(|template| template.name == name);
+        let template = template.unwrap_or_else(|| panic!("`labctl new --template {name}` is missing"));
+        let written: BTreeMap<String, String> =
+            template.files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        assert_eq!(written, files(&folder), "{name}");
+        bundled += 1;
+    }
+    assert!(bundled >= 3, "practicals A, B and D are bundled");
+}
+
+#[test]
+fn the_readme_links_to_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("the readme");
+    let links: Vec<&str> = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(links.contains(&"src/reading/reference.md"));
+    for link in links.iter().filter(|link| !link.contains(':')) {
+        assert!(root.join(link.split('#').next().unwrap_or(link)).exists(), "{link}");
+    }
+}
+
 #[test]
 fn the_class_template_reads_into_its_values() {
     let class = templates().iter().find(|template| template.name == "class").unwrap();
@@ -276,7 +319,7 @@ fn the_class_template_reads_into_its_values() {
         Check::Message(found) => usize::try_from(found.times).unwrap(),
         Check::Retrieved(_) | Check::Deleted(_) | Check::Mailbox(_) => 0,
     });
-    assert_eq!(kinds.collect::<Vec<_>>(), [6, 1, 0, 1]);
+    assert_eq!(kinds.collect::<Vec<_>>(), [6, 1, 4, 0, 1]);
     assert_eq!(lab.exercises.iter().map(|exercise| exercise.points.to_string()).collect::<Vec<_>>(), ["2", "1", "1.5"]);
     assert_eq!(lab.exercises[1].after[0].as_str(), "1.1");
 }
@@ -309,6 +352,23 @@ fn strict_turns_every_point_off_and_single_points_come_back() {
         off = leniency(&format!("[lenient]\n{key} = false"));
         assert_eq!(off == leniency(""), *key == "no_greeting", "{key}");
     }
+}
+
+#[test]
+fn sendmail_is_also_called_by_both_of_its_servers() {
+    let dialect = |name: &str| {
+        let lab = format!("domain = \"a.lab\"\nusers = [\"u\"]\ndialect = \"{name}\"\n");
+        read_text(&lab, "").lab.map(|lab| lab.settings.dialect)
+    };
+    assert_eq!(dialect("sendmail+qpopper").as_deref(), Some("sendmail"));
+    assert_eq!(dialect("sendmail+"), None);
+}
+
+#[test]
+fn a_title_in_another_language_is_better_than_none() {
+    let lab = "domain = \"a.lab\"\nusers = [\"u\"]\ntitle = { fr = \"Courrier\" }\n";
+    let title = read_text(lab, "").lab.unwrap().title;
+    assert_eq!(["es", "en", "fr"].map(|lang| title.in_language(lang)), ["Courrier"; 3]);
 }
 
 #[test]

@@ -1,6 +1,13 @@
-//! The bundled labs pass their own rehearsal, and a lab whose checks are too lax does not.
+//! Every template passes its own rehearsal, and a lab whose checks are too lax does not.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use labctl::reading::{read, templates};
 
 fn rehearse(lab: &Path) -> (bool, String) {
     let state = tempfile::tempdir().expect("a temporary folder");
@@ -14,15 +21,23 @@ fn rehearse(lab: &Path) -> (bool, String) {
 }
 
 #[test]
-fn every_bundled_lab_passes() {
-    let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("labs");
-    let mut names: Vec<_> = fs::read_dir(labs).expect("labs").map(|entry| entry.expect("an entry").path()).collect();
-    names.sort();
-    assert!(names.len() >= 3, "practicals A, B and D are bundled");
-    for lab in names {
-        let (passed, said) = rehearse(&lab);
-        assert!(passed, "{}:\n{said}", lab.display());
+fn every_template_with_exercises_passes() {
+    let mut rehearsed = 0;
+    for template in templates() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, text) in template.files {
+            fs::write(folder.path().join(name), text).expect("written");
+        }
+        let file = folder.path().join(template.files[0].0);
+        let lab = read(template.files[0].1, &file, &mut |path| fs::read(path)).lab.expect("a lab");
+        if lab.exercises.is_empty() {
+            continue;
+        }
+        let (passed, said) = rehearse(&file);
+        assert!(passed, "{}:\n{said}", template.name);
+        rehearsed += 1;
     }
+    assert!(rehearsed >= 4, "a class, and practicals A, B and D");
 }
 
 /// Writes a lab of one exercise with this check and solution, and rehearses it.
@@ -53,4 +68,33 @@ fn a_solution_that_does_not_solve_is_found_with_the_reason() {
 fn a_check_that_an_idle_student_meets_is_found() {
     let (passed, said) = with_exercise(r#"{ mailbox = { of = "{login}", count = 0, now = true } }"#, "C: NOOP\n");
     assert!(!passed && said.contains("idle"), "{said}");
+}
+
+#[test]
+fn a_rehearsal_that_is_stopped_leaves_nothing_behind_that_others_could_read() {
+    let places = tempfile::tempdir().expect("a temporary folder");
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("labs/practica2");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_labctl"))
+        .env("TMPDIR", places.path())
+        .env("LABCTL_STATE_DIR", places.path().join("state"))
+        .arg("rehearse")
+        .arg(lab)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("labctl runs");
+    let folder = loop {
+        let mut entries = fs::read_dir(places.path()).expect("readable").map(|entry| entry.expect("an entry").path());
+        // Its first store is there once it plays, and by then it listens to signals.
+        if let Some(folder) = entries.find(|path| path.join("0.sqlite").exists()) {
+            break folder;
+        }
+        assert!(child.try_wait().expect("a child").is_none(), "it ended before it played");
+        std::thread::yield_now();
+    };
+    assert_eq!(fs::metadata(&folder).expect("the folder").permissions().mode() & 0o777, 0o700);
+    let killed = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
+    assert!(killed.success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    assert!(!folder.exists());
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::Serialize;
 
+use super::runtime;
 use crate::{
     cli::{
         args::Credentials,
@@ -54,8 +55,8 @@ pub struct Mailbox {
 
 /// Prints them.
 pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
-    let opened = shell.open(args.lab.as_deref())?;
-    let students = of_lab(&opened)?;
+    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let students = current(shell, &opened)?;
     if args.json {
         shell.out.json(&All { version: 1, students })?;
     } else if args.csv {
@@ -64,31 +65,56 @@ pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
         let cards: Vec<String> = students.iter().map(card).collect();
         shell.out.data(&cards.join("\n"))?;
     } else {
-        let rows: Vec<_> = students.iter().map(row).collect();
-        shell.out.table(&HEAD, &rows)?;
+        let (head, rows) = columns(&students, shell.out.is_terminal());
+        shell.out.table(&head, &rows)?;
     }
     Ok(Exit::Done)
 }
 
-/// The credentials of every student of the lab, where it is or last was up.
-pub fn of_lab(opened: &Opened) -> Result<Vec<Student>, Error> {
+/// The credentials that work: those of the process while the lab is up, whatever its file says meanwhile.
+fn current(shell: &Shell, opened: &Opened) -> Result<Vec<Student>, Error> {
+    let wanted = servers(opened)?;
+    let status = match runtime()?.block_on(async { opened.engine().await?.status().await }) {
+        Ok(status) => status,
+        Err(problem) => {
+            shell.out.warn(format_args!("these are the lab file's: {problem}"));
+            None
+        }
+    };
+    let Some(status) = status.filter(|status| !status.stopping) else {
+        return Ok(wanted.iter().flat_map(of_server).collect());
+    };
+    let running: BTreeMap<_, _> =
+        status.servers.into_iter().map(|server| (server.config.group.clone(), server.config)).collect();
+    if wanted.iter().any(|config| running.get(&config.group).is_some_and(|running| running != config))
+        || running.keys().any(|group| opened.lab.group(group.as_str()).is_none())
+    {
+        let name = &opened.lab.name;
+        shell.out.warn(format_args!("the lab's files changed since `up`; these hold until `labctl up {name}`"));
+    }
+    let stopped = wanted.iter().filter(|config| !running.contains_key(&config.group));
+    let all: BTreeMap<_, _> = running.values().chain(stopped).map(|config| (&config.group, config)).collect();
+    Ok(all.into_values().flat_map(of_server).collect())
+}
+
+/// The servers of the lab as its file says, where it is or last was up.
+fn servers(opened: &Opened) -> Result<Vec<ServerConfig>, Error> {
     let mut numbers = opened.record.numbers.clone();
     numbers.assign(&opened.lab);
     if opened.record.engine == EngineKind::Docker {
-        return super::runtime()?.block_on(in_containers(opened));
+        return runtime()?.block_on(in_containers(opened));
     }
     let addressing = opened.record.addressing().ok_or(crate::engine::StateError::NoBlock)?;
-    let servers = plan::servers(&opened.lab, &opened.key, addressing, &numbers);
-    Ok(servers.iter().flat_map(of_server).collect())
+    Ok(plan::servers(&opened.lab, &opened.key, addressing, &numbers))
 }
 
 /// The same where the Engine knows the addresses.
-async fn in_containers(opened: &Opened) -> Result<Vec<Student>, Error> {
+async fn in_containers(opened: &Opened) -> Result<Vec<ServerConfig>, Error> {
     let observed = super::exec::docker(opened).await?.observe().await?;
     let layouts = docker::layouts(&opened.lab, &observed, opened.record.docker.pool()).map_err(DockerError::from)?;
     let images = Images { server: String::new(), client: String::new() };
     let desired = docker::desired(&opened.lab, &opened.key, &layouts, &images);
-    Ok(super::up::docker::servers(&desired).flat_map(of_server).collect())
+    Ok(super::up::docker::servers(&desired).cloned().collect())
 }
 
 /// The credentials of every student of one server.
@@ -114,6 +140,17 @@ pub fn of_server(config: &ServerConfig) -> Vec<Student> {
 }
 
 const HEAD: [&str; 7] = ["GROUP", "DOMAIN", "STUDENT", "PASSWORD", "SMTP", "POP3", "SHARED MAILBOXES"];
+
+/// The table; on a terminal without the columns that tell nothing there: who wants the domain finds it on the cards.
+fn columns(students: &[Student], brief: bool) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let rows: Vec<_> = students.iter().map(row).collect();
+    let tells = |column: &usize| {
+        !brief || HEAD[*column] != "DOMAIN" && rows.iter().any(|row: &Vec<String>| !row[*column].is_empty())
+    };
+    let shown: Vec<usize> = (0..HEAD.len()).filter(tells).collect();
+    let keep = |row: &Vec<String>| shown.iter().map(|column| row[*column].clone()).collect();
+    (shown.iter().map(|column| HEAD[*column]).collect(), rows.iter().map(keep).collect())
+}
 
 fn row(student: &Student) -> Vec<String> {
     let endpoint = |protocol| student.endpoints.get(&protocol).cloned().unwrap_or_default();

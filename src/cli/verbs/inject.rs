@@ -93,9 +93,8 @@ pub async fn send(out: Output, lab: &Arc<Lab>, key: &Key, client: Client, due: V
     };
     let undelivered = inject::send_all(lab, key, due, open, || progress.step()).await;
     progress.finish();
-    let undelivered: Vec<String> = undelivered.iter().map(ToString::to_string).collect();
-    for problem in &undelivered {
+    for problem in inject::summary(&undelivered) {
         out.problem(problem, None);
     }
-    undelivered
+    undelivered.iter().map(ToString::to_string).collect()
 }

@@ -3,7 +3,13 @@
 use std::fs;
 
 use crate::{
-    cli::{args::New, error::Error, exit::Exit, labfile, naming::Shell},
+    cli::{
+        args::New,
+        error::{Error, shell_word},
+        exit::Exit,
+        labfile,
+        naming::Shell,
+    },
     reading,
 };
 
@@ -24,6 +30,7 @@ pub fn run(shell: &Shell, args: &New) -> Result<Exit, Error> {
     }
     let shown = args.folder.display();
     shell.out.note(format_args!("made `{}` from template `{}`: {}", shown, template.name, template.about));
-    shell.out.note(format_args!("edit `{}`, then: labctl up {shown}", args.folder.join(labfile::NAME).display()));
+    let word = shell_word(&shown.to_string());
+    shell.out.note(format_args!("edit `{}`, then: labctl up {word}", args.folder.join(labfile::NAME).display()));
     Ok(Exit::Done)
 }

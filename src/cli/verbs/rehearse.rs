@@ -1,6 +1,12 @@
 //! `labctl rehearse`: is the marking right? The matrix of what each solution gives, whole and with each step left out.
 
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
 use serde_json::{Value, json};
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 
 use super::runtime;
 use crate::{
@@ -19,13 +25,22 @@ use crate::{
 pub fn run(shell: &Shell, args: &Rehearse) -> Result<Exit, Error> {
     let located = shell.locate(args.lab.as_deref())?;
     let lab = labfile::read(shell.out, &located.source)?;
-    let folder = tempfile::Builder::new().prefix("labctl-rehearse-").tempdir();
+    // The stores hold the reference solutions as they are played: nobody else may look.
+    let owner_only = Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix("labctl-rehearse-").permissions(owner_only).tempdir();
     let folder = folder.map_err(Error::file("make a folder in", std::env::temp_dir()))?;
     // Any key does: what is rehearsed is the lab, not the class, and the lab may never have been up.
     let key = Key(*b"a rehearsal needs no secret key.");
     let mut bar = None;
     let mut progress = |_, of| bar.get_or_insert_with(|| shell.out.progress("plays", of)).step();
-    let rehearsal = runtime()?.block_on(rehearse::run(&lab, &key, folder.path(), &mut progress))?;
+    let rehearsal = runtime()?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
+        tokio::select! {
+            rehearsal = rehearse::run(&lab, &key, folder.path(), &mut progress) => Ok(rehearsal?),
+            _ = ctrl_c() => Err(Error::Interrupted),
+            _ = terminate.recv() => Err(Error::Interrupted),
+        }
+    })?;
     if let Some(bar) = bar {
         bar.finish();
     }

@@ -31,8 +31,8 @@ const WIDTH: usize = 100;
 
 /// Shows marks; with `--follow` again whenever they change.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
-    let opened = shell.open(args.lab.as_deref())?;
-    opened.settle()?;
+    let opened = shell.open_to_read(args.lab.as_deref())?;
+    opened.settle(shell.out)?;
     if let Some(session) = args.session
         && !opened.lab.exercises.iter().any(|exercise| exercise.session == session)
     {

@@ -1,6 +1,6 @@
 //! `labctl serve`: the process that serves a lab. `up` starts it in the background; engines start it in a container.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, num::NonZero, os::unix::fs::PermissionsExt as _, path::Path, thread};
 
 use serde::Deserialize;
 use tokio::{net::UnixListener, runtime::Builder};
@@ -32,7 +32,10 @@ pub fn run(args: &Serve) -> Result<Exit, Error> {
     let servers = args.config.as_deref().map(configuration).transpose()?.unwrap_or_default();
     // A socket per student and protocol, and a connection per session: the soft limit is for programs with less to do.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let runtime = Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    // Half of the cores for the sessions, the rest for the stores' writers: with a worker on every core of a small machine
+    // they take turns with the thread that every session waits for.
+    let workers = (thread::available_parallelism().map_or(2, NonZero::get) / 2).max(1);
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().map_err(Error::Runtime)?;
     runtime.block_on(async {
         let host = Host::new(dir.stores(), args.beyond_loopback);
         for config in servers {

@@ -3,12 +3,21 @@
 use serde::Serialize;
 
 use crate::{
-    cli::{args::Status as Args, error::Error, exit::Exit, naming::Shell},
+    cli::{
+        args::Status as Args,
+        error::{Error, count},
+        exit::Exit,
+        labfile,
+        naming::Shell,
+    },
     control::{ServerStatus, Status},
     engine::{Engine, LabDir, Record},
     lab::{EngineKind, Login, Protocol},
     plan::docker::{Observed, Role, State},
 };
+
+/// Groups without a server that are named; of more, that there are.
+const SHOWN: usize = 3;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -23,7 +32,12 @@ struct Shown {
     source: String,
     engine: &'static str,
     up: bool,
+    stopping: bool,
     process: Option<u32>,
+    not_running: Vec<String>,
+    /// Groups with a server; on Docker others are known by their containers.
+    #[serde(skip)]
+    runs: usize,
     groups: Vec<Group>,
 }
 
@@ -32,6 +46,14 @@ struct Group {
     name: String,
     domain: String,
     students: Vec<Student>,
+    shared: Vec<Shared>,
+}
+
+/// A mailbox of the whole group.
+#[derive(Serialize)]
+struct Shared {
+    mailbox: String,
+    messages: u64,
 }
 
 #[derive(Default, Serialize)]
@@ -68,7 +90,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
         [] => shell.out.note("labctl knows no lab yet"),
         [lab] => one(shell, lab)?,
         several => {
-            let row = |lab: &Shown| vec![lab.name.clone(), state(lab).to_owned(), lab.source.clone()];
+            let row = |lab: &Shown| vec![lab.name.clone(), state(lab), lab.source.clone()];
             shell.out.table(&["LAB", "STATE", "FILE"], &several.iter().map(row).collect::<Vec<_>>())?;
         }
     }
@@ -95,11 +117,30 @@ fn one(shell: &Shell, lab: &Shown) -> Result<(), Error> {
     let mut head = vec!["GROUP", "STUDENT", "SMTP", "POP3"];
     head.extend(["ADDRESS", "CONTAINER"].into_iter().filter(|_| containers));
     head.extend(["MESSAGES", "CONNECTED"]);
-    shell.out.table(&head, &rows.collect::<Vec<_>>())
+    shell.out.table(&head, &rows.collect::<Vec<_>>())?;
+    for group in lab.groups.iter().filter(|group| !group.shared.is_empty()) {
+        let mailboxes: Vec<String> =
+            group.shared.iter().map(|shared| format!("{} {}", shared.mailbox, shared.messages)).collect();
+        shell.out.note(format_args!("messages in shared mailboxes of `{}`: {}", group.name, mailboxes.join(", ")));
+    }
+    Ok(())
 }
 
-fn state(lab: &Shown) -> &'static str {
+fn state(lab: &Shown) -> String {
+    let missing = lab.not_running.len();
+    if lab.process.is_some() && !lab.stopping && missing > 0 {
+        let names: Vec<String> = lab.not_running.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+        let more = if missing > SHOWN { ", …" } else { "" };
+        let (runs, all) = (lab.runs, lab.runs + missing);
+        let verb = if missing == 1 { "does" } else { "do" };
+        return format!("up, {runs} of {}: {}{more} {verb} not run", count(all, "server"), names.join(", "));
+    }
+    state_of_process(lab).to_owned()
+}
+
+fn state_of_process(lab: &Shown) -> &'static str {
     match (lab.up, lab.process) {
+        (_, Some(_)) if lab.stopping => "stopping",
         (_, Some(_)) => "up",
         (true, None) => "not running, though it should be: run `labctl up`",
         (false, None) => "down",
@@ -109,6 +150,12 @@ fn state(lab: &Shown) -> &'static str {
 async fn shown(dir: &LabDir, record: &Record) -> Result<Shown, Error> {
     let engine = Engine::of(dir, record.engine).await?;
     let status = engine.status().await?;
+    let running: Vec<&str> =
+        status.iter().flat_map(|status| &status.servers).map(|server| server.config.group.as_str()).collect();
+    let kept = labfile::kept(dir, &record.source)?.map(|(lab, _)| lab.groups).unwrap_or_default();
+    let not_running = kept.iter().map(|group| group.name.as_str()).filter(|name| !running.contains(name));
+    let not_running = not_running.map(str::to_owned).collect();
+    let runs = running.len();
     let mut groups = status.as_ref().map(groups).unwrap_or_default();
     if let Engine::Docker(docker) = &engine {
         add_containers(&mut groups, &docker.observe().await?);
@@ -118,7 +165,10 @@ async fn shown(dir: &LabDir, record: &Record) -> Result<Shown, Error> {
         name: dir.name().to_string(),
         source: record.source.display().to_string(),
         up: record.up,
+        stopping: status.as_ref().is_some_and(|status| status.stopping),
         process: status.as_ref().map(|status| status.pid),
+        not_running,
+        runs,
         groups,
     })
 }
@@ -135,7 +185,8 @@ fn add_containers(groups: &mut Vec<Group>, observed: &Observed) {
         };
         let known = groups.iter().position(|group| group.name == object.group.as_str());
         let index = known.unwrap_or_else(|| {
-            groups.push(Group { name: object.group.to_string(), domain: String::new(), students: Vec::new() });
+            let (name, domain) = (object.group.to_string(), String::new());
+            groups.push(Group { name, domain, students: Vec::new(), shared: Vec::new() });
             groups.len() - 1
         });
         let students = &mut groups[index].students;
@@ -155,6 +206,7 @@ fn groups(status: &Status) -> Vec<Group> {
         name: server.config.group.to_string(),
         domain: server.config.domain.to_string(),
         students: students(server),
+        shared: shared(server),
     };
     status.servers.iter().map(group).collect()
 }
@@ -164,6 +216,15 @@ fn students(server: &ServerStatus) -> Vec<Student> {
     own.map(|(login, _)| student(server, login)).collect()
 }
 
+fn shared(server: &ServerStatus) -> Vec<Shared> {
+    let names = server.config.accounts.iter().filter(|(_, account)| !account.student).map(|(name, _)| name);
+    names.map(|name| Shared { mailbox: name.to_string(), messages: messages(server, name) }).collect()
+}
+
+fn messages(server: &ServerStatus, name: &Login) -> u64 {
+    server.mailboxes.iter().find(|mailbox| mailbox.name == *name).map_or(0, |mailbox| mailbox.messages)
+}
+
 fn student(server: &ServerStatus, login: &Login) -> Student {
     let endpoint = |protocol: Protocol| {
         let is_own = |student: Option<&Login>| student.is_none_or(|own| own == login);
@@ -171,7 +232,6 @@ fn student(server: &ServerStatus, login: &Login) -> Student {
         let found = own.find(|endpoint| endpoint.protocol == protocol);
         found.map(|endpoint| endpoint.address.to_string()).unwrap_or_default()
     };
-    let mailbox = server.mailboxes.iter().find(|mailbox| mailbox.name == *login);
     let connected = server.connected.iter().find(|connected| connected.student.as_ref() == Some(login));
     Student {
         login: login.to_string(),
@@ -179,7 +239,7 @@ fn student(server: &ServerStatus, login: &Login) -> Student {
         pop3: endpoint(Protocol::Pop3),
         address: None,
         container: None,
-        messages: mailbox.map_or(0, |mailbox| mailbox.messages),
+        messages: messages(server, login),
         connected: connected.map_or(0, |connected| connected.sessions),
     }
 }

@@ -1,6 +1,6 @@
 //! `labctl trace`: what went over the wire, from the stores; with `--follow` also what comes.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use tokio::sync::mpsc;
 
@@ -23,8 +23,8 @@ const WAITING: usize = 1_024;
 
 /// Shows what went over the wire, group by group; then what comes, as it comes.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
-    let opened = shell.open(args.lab.as_deref())?;
-    opened.settle()?;
+    let opened = shell.open_to_read(args.lab.as_deref())?;
+    opened.settle(shell.out)?;
     let whom = args.who.as_deref().map(|name| Whom::find(&opened.lab, name)).transpose()?;
     let filter = Filter {
         group: whom.as_ref().map(|whom| whom.group(&opened.lab).name.clone()),
@@ -41,7 +41,11 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     };
     let words = shell.out.words();
     let look = Look { utc_offset_secs: words.utc_offset_secs, colour: shell.out.is_colored() };
-    let mut printer = Printer { out: shell.out, renderer: Renderer::new(format, filter, look) };
+    let mut printer = Printer {
+        out: shell.out,
+        renderer: Renderer::new(format, filter, look).knowing(&opened.lab),
+        readers: BTreeMap::new(),
+    };
     if !args.follow {
         for group in &groups {
             printer.print_stored(&opened, group)?;
@@ -55,6 +59,8 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
 struct Printer {
     out: Output,
     renderer: Renderer,
+    /// The stores that were read, for what was mailed.
+    readers: BTreeMap<GroupName, Reader>,
 }
 
 impl Printer {
@@ -64,18 +70,32 @@ impl Printer {
         if !path.exists() {
             return Ok(Seq(0));
         }
+        let reader = Reader::open(&path)?;
+        self.readers.insert(group.clone(), reader);
+        let Self { out, renderer, readers } = self;
+        let reader = &readers[group];
         let mut printed = Ok(());
-        let last = Reader::open(&path)?.events(Seq(0), &mut |event| {
-            printed = self.print(group, &event);
+        let last = reader.events(Seq(0), &mut |event| {
+            printed = show(*out, renderer, Some(reader), (group, &event));
             if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         printed.map(|()| last)
     }
 
     fn print(&mut self, group: &GroupName, event: &Event) -> Result<(), Error> {
-        let text = self.renderer.render(group, event);
-        if text.is_empty() { Ok(()) } else { self.out.data(&text) }
+        show(self.out, &mut self.renderer, self.readers.get(group), (group, event))
     }
+}
+
+fn show(
+    out: Output,
+    renderer: &mut Renderer,
+    reader: Option<&Reader>,
+    (group, event): (&GroupName, &Event),
+) -> Result<(), Error> {
+    let mut content = |id| reader?.message(id).ok().flatten().map(|message| message.octets);
+    let text = renderer.render_with(group, event, &mut content);
+    if text.is_empty() { Ok(()) } else { out.data(&text) }
 }
 
 async fn follow(printer: &mut Printer, opened: &Opened, groups: &[GroupName]) -> Result<(), Error> {

@@ -3,7 +3,14 @@
 
 pub mod docker;
 
-use std::{fmt::Display, io, net::TcpListener, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    io,
+    net::{IpAddr, TcpListener, UdpSocket},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -13,8 +20,8 @@ use super::{
 };
 use crate::{
     cli::{
-        args::Up,
-        error::{Error, count},
+        args::{Listen, Up},
+        error::{Error, count, shell_word},
         exit::Exit,
         labfile,
         naming::{Shell, same_lab},
@@ -22,16 +29,26 @@ use crate::{
     },
     control::Status,
     engine::{
-        LabDir, Record, StateError,
+        Engine, LabDir, Record, StateError,
         embedded::{self, Embedded, Failure},
         owner,
     },
-    lab::{EngineKind, Key, Lab, Protocol},
+    lab::{EngineKind, GroupName, Key, Lab, Login, Protocol},
     plan::{self, Addressing, Desired, Step},
+    store::Reader,
 };
 
 /// Steps and students that are shown; of more, the number.
 const SHOWN: usize = 24;
+
+/// Groups that are named after the first that failed for the same reason.
+const SHOWN_ALIKE: usize = 3;
+
+/// How long a line to type may be that has its explanation beside it.
+const NEXT: usize = 34;
+
+/// What the program is called.
+const NAME: &str = "labctl";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -57,19 +74,29 @@ struct Work {
     dir: LabDir,
     key: Key,
     desired: Desired,
+    /// Where it listened before.
+    listened: Option<IpAddr>,
 }
 
 /// Brings the lab up.
 pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let located = shell.locate(args.lab.as_deref())?;
     let lab = labfile::read(shell.out, &located.source)?;
+    if let Some((known, _)) = located.known.as_ref().filter(|(known, _)| located.by_name && *known.name() != lab.name) {
+        let (name, source_file) = (known.name().clone(), located.source);
+        return Err(Error::Renamed { name, now: lab.name, source_file });
+    }
+    warn_of_former_name(shell, &lab)?;
     let dir = shell.state.lab(&lab.name);
     let wait = || shell.out.note(format_args!("waiting for another labctl that changes lab `{}`", lab.name));
     let _lock = if args.dry_run { None } else { Some(dir.lock(wait)?) };
+    let listened = dir.record()?.and_then(|record| record.listen);
     let (mut record, engine) = record(&dir, &lab, args)?;
+    warn_of_absent(shell.out, &lab, &dir, &record)?;
     if engine == EngineKind::Docker {
         return docker::run(shell, args, lab, dir, record);
     }
+    let was_here = record.engine == engine;
     record.engine = engine;
     let key = if args.dry_run {
         dir.key()?.unwrap_or(Key([0; 32]))
@@ -78,19 +105,78 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
         let serves = dir.process()?.is_some();
         record =
             shell.state.claim(&dir, record, |record, addressing| !serves && is_elsewhere(&lab, record, addressing))?;
-        if record.block != before && dir.key()?.is_some() {
+        if was_here && record.block != before && dir.key()?.is_some() {
             shell.out.warn("another lab has the addresses that this one had: the students' addresses have changed");
+            shell.out.hint(format_args!("give the new ones away: `labctl credentials {} --cards`", lab.name));
         }
+        dir.keep(&labfile::files(&lab.source)?)?;
         dir.key_or_new()?
     };
-    if let Some(address) = record.listen.filter(|address| !address.is_loopback()) {
-        shell.out.warn(format_args!(
+    warn_of_listening(shell.out, &lab, &record, args);
+    let desired = desired(&lab, &key, &record)?;
+    let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired, listened };
+    super::runtime()?.block_on(work.run(args))
+}
+
+/// A lab whose name was changed in its file still runs under the old one.
+fn warn_of_former_name(shell: &Shell, lab: &Lab) -> Result<(), Error> {
+    for (dir, record) in shell.state.known()? {
+        if record.up && record.source == lab.source && *dir.name() != lab.name {
+            let name = dir.name();
+            shell.out.warn(format_args!("this file was lab `{name}`, which is still up: `labctl down {name}`"));
+        }
+    }
+    Ok(())
+}
+
+/// Who had events in a group that the lab no longer has them in has no marks from them any more.
+fn warn_of_absent(out: Output, lab: &Lab, dir: &LabDir, record: &Record) -> Result<(), Error> {
+    let Some((before, _)) = labfile::kept(dir, &record.source)? else { return Ok(()) };
+    let present: BTreeSet<(&GroupName, &Login)> =
+        lab.students().map(|(group, student)| (&group.name, &student.login)).collect();
+    for group in &before.groups {
+        let logins = group.students.iter().map(|student| &student.login);
+        let absent: Vec<&Login> = logins.filter(|login| !present.contains(&(&group.name, *login))).collect();
+        let store = dir.store(&group.name);
+        if absent.is_empty() || !store.exists() {
+            continue;
+        }
+        // What the process has not written yet counts too; where it cannot write, what is on disk has to do.
+        if record.engine == EngineKind::Embedded || record.up {
+            let settled = async { Engine::of(dir, record.engine).await?.settle().await };
+            let _ = super::runtime()?.block_on(settled);
+        }
+        let seen = Reader::open(&store)?.students()?;
+        for login in absent.into_iter().filter(|login| seen.contains(*login)) {
+            let group = &group.name;
+            out.warn(format_args!(
+                "`{login}` had events in `{group}`: they no longer count; put the line back to undo"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn warn_of_listening(out: Output, lab: &Lab, record: &Record, args: &Up) {
+    let Some(address) = record.listen else { return };
+    if !address.is_loopback() {
+        out.warn(format_args!(
             "everybody who reaches `{address}` reaches the servers, and passwords travel in the clear"
         ));
     }
-    let desired = desired(&lab, &key, &record)?;
-    let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired };
-    super::runtime()?.block_on(work.run(args))
+    if !lab.settings.ports.is_empty() {
+        out.warn(format_args!("`ports` does not hold on `{address}`, where each student has ports"));
+    }
+    if args.listen.is_none() {
+        out.hint("`--listen` is remembered; back to this machine only: `--listen loopback`");
+    }
+}
+
+/// The address from which this machine reaches others; nothing is sent to find it.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|local| local.ip())
 }
 
 /// Whether another labctl, which this one knows nothing of, listens on the lab's first address: an instructor on the same
@@ -122,7 +208,16 @@ fn record(dir: &LabDir, lab: &Lab, args: &Up) -> Result<(Record, EngineKind), Er
         None => (Record::new(lab.source.clone()), wanted.unwrap_or_default()),
     };
     record.source.clone_from(&lab.source);
-    record.listen = args.listen;
+    match args.listen {
+        None => {}
+        // Containers do not listen there, and nothing that does not hold is remembered.
+        Some(_) if engine == EngineKind::Docker => {}
+        Some(Listen::Loopback) => record.listen = None,
+        Some(Listen::Address(address)) if address.is_unspecified() => {
+            return Err(Error::Wildcard { address, own: own_address() });
+        }
+        Some(Listen::Address(address)) => record.listen = Some(address),
+    }
     record.numbers.assign(lab);
     Ok((record, engine))
 }
@@ -140,7 +235,11 @@ fn desired(lab: &Lab, key: &Key, record: &Record) -> Result<Desired, Error> {
 impl Work {
     async fn run(&self, args: &Up) -> Result<Exit, Error> {
         let engine = Embedded::new(self.dir.clone());
-        let before = engine.status().await?;
+        let mut before = engine.status().await?;
+        if before.as_ref().is_some_and(|status| status.stopping) && !args.dry_run {
+            engine.stop().await?;
+            before = None;
+        }
         let steps = plan::steps(&self.desired, &embedded::observed(before.as_ref()));
         if !args.json {
             announce(self.out, &self.lab, &steps, args.dry_run);
@@ -151,8 +250,11 @@ impl Work {
         let mut progress = self.out.progress("servers", steps.len());
         let failures = engine.perform(&steps, &self.desired, || progress.step()).await?;
         progress.finish();
-        for failure in &failures {
-            self.out.problem(failure, failure.hint().as_deref());
+        let started = steps.iter().any(|step| matches!(step, Step::StartProcess { .. }));
+        if started && !failures.is_empty() && failures.len() == self.desired.servers.len() {
+            self.undo(&engine).await?;
+            self.explain(&failures);
+            return self.finish(args, &steps, &failures, 0, Vec::new());
         }
         let status = if steps.is_empty() { before } else { engine.status().await? };
         let (mut sent, mut undelivered) = (0, Vec::new());
@@ -166,7 +268,40 @@ impl Work {
         if let (Some(status), false) = (&status, args.json) {
             self.show(status, sent)?;
         }
+        self.explain(&failures);
         self.finish(args, &steps, &failures, sent, undelivered)
+    }
+
+    /// A process that serves nothing is of no use to anybody, nor is an address that it could not listen on.
+    async fn undo(&self, engine: &Embedded) -> Result<(), Error> {
+        engine.stop().await?;
+        if let Some(record) = self.dir.record()? {
+            self.dir.write_record(&Record { up: false, listen: self.listened, ..record })?;
+        }
+        Ok(())
+    }
+
+    /// What failed, last, where it is read; what failed for the same reason in one line.
+    fn explain(&self, failures: &[Failure]) {
+        let mut alike: Vec<(&Failure, Vec<String>)> = Vec::new();
+        for failure in failures {
+            match alike.iter_mut().find(|(first, _)| first.is_like(failure)) {
+                Some((_, others)) => others.push(format!("`{}`", failure.group)),
+                None => alike.push((failure, Vec::new())),
+            }
+        }
+        for (first, others) in alike {
+            let same = match others.len() {
+                0 => String::new(),
+                number @ 1..=SHOWN_ALIKE => format!("; the same for {number} more: {}", others.join(", ")),
+                number => format!("; the same for {number} more: {}, …", others[..SHOWN_ALIKE].join(", ")),
+            };
+            self.out.problem(format_args!("{first}{same}"), first.hint().as_deref());
+        }
+        if !failures.is_empty() {
+            let (all, failed) = (self.desired.servers.len(), failures.len());
+            self.out.note(format_args!("{failed} of {} not running as the lab says", count(all, "server")));
+        }
     }
 
     /// The table of endpoints, and what to type next.
@@ -253,9 +388,24 @@ fn as_instructor(program: &str, lab: &str) -> [(String, String); 3] {
     ]
 }
 
+/// A line to type and what for, which goes on a line of its own where the first one is long.
+fn explained(line: &str, what: &str) -> String {
+    if line.len() <= NEXT { format!("  {line:<NEXT$}  {what}\n") } else { format!("  {line}\n      {what}\n") }
+}
+
+/// How this program is called so that the line works: by its name where the shell finds it.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_else(|| NAME.into());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(NAME)).find(|file| file.is_file());
+    let same =
+        |file: PathBuf| file.canonicalize().ok() == std::env::current_exe().and_then(|me| me.canonicalize()).ok();
+    if found.is_some_and(same) { NAME.into() } else { shell_word(&called) }
+}
+
 /// What to type next, as the first student and as the instructor: lines that work.
 fn next(student: &Student, lab: &str) -> String {
-    let program = std::env::args().next().unwrap_or_else(|| "labctl".into());
+    let program = program();
     let telnet = |protocol| {
         let (host, port) = student.endpoints.get(&protocol)?.rsplit_once(':')?;
         Some(format!("telnet {} {port}", host.trim_matches(['[', ']'])))
@@ -266,11 +416,8 @@ fn next(student: &Student, lab: &str) -> String {
         (telnet(Protocol::Pop3), format!("read it: USER {login}, PASS {password}")),
     ];
     let as_instructor = as_instructor(&program, lab).map(|(line, what)| (Some(line), what));
-    let width = as_student.iter().chain(&as_instructor).filter_map(|(line, _)| line.as_ref()).map(String::len).max();
-    let width = width.unwrap_or(0);
     let lines = |lines: &[(Option<String>, String)]| {
-        let line =
-            |(line, what): &(Option<String>, String)| line.as_ref().map(|line| format!("  {line:<width$}  {what}\n"));
+        let line = |(line, what): &(Option<String>, String)| line.as_ref().map(|line| explained(line, what));
         lines.iter().filter_map(line).collect::<String>()
     };
     format!(
@@ -279,4 +426,16 @@ fn next(student: &Student, lab: &str) -> String {
         lines(&as_student),
         lines(&as_instructor).trim_end()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_type_next_fits_a_terminal() {
+        let (fits, long) = ("x".repeat(NEXT), "x".repeat(NEXT + 1));
+        assert_eq!(explained(&fits, "marks"), format!("  {fits}  marks\n"));
+        assert_eq!(explained(&long, "marks"), format!("  {long}\n      marks\n"));
+    }
 }

@@ -30,7 +30,10 @@ impl Docker {
             under_way.spawn(async move {
                 let failed = |source| DockerError::Copy { group: group.to_string(), source };
                 let new = store.with_extension("new");
-                let mut file = tokio::fs::File::create(&new).await.map_err(failed)?;
+                let mut options = tokio::fs::OpenOptions::new();
+                // Stores are for their owner only.
+                options.write(true).create(true).truncate(true).mode(0o600);
+                let mut file = options.open(&new).await.map_err(failed)?;
                 client.store(&group, &mut file).await?;
                 tokio::fs::rename(&new, &store).await.map_err(failed)
             });

@@ -65,9 +65,14 @@ pub(super) fn open_lock(path: &Path) -> Result<File, StateError> {
     open.map_err(failed("open", path))
 }
 
-pub(super) fn read(path: &Path) -> Result<Option<String>, StateError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, StateError> {
+    let text = read(path)?.map(String::from_utf8).transpose();
+    text.map_err(|problem| failed("read", path)(io::Error::new(io::ErrorKind::InvalidData, problem)))
+}
+
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    match fs::read(path) {
+        Ok(octets) => Ok(Some(octets)),
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(problem) => Err(failed("read", path)(problem)),
     }

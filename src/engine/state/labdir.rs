@@ -10,13 +10,22 @@ use std::{
 
 use super::{
     Lock, RECORD_VERSION, Record, SocketPath, StateError,
-    files::{failed, make_folder, open_lock, read, replace},
+    files::{failed, make_folder, open_lock, read, read_text, replace},
 };
 use crate::lab::{GroupName, Key, LabName};
 
 /// How long a command that only looks whether a process lives may hold the process's lock, and how often it is waited for.
 const LOOK: Duration = Duration::from_millis(5);
 const LOOKS: u32 = 40;
+
+/// The files of a lab as they were when it was last brought up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The lab file.
+    pub lab: Vec<u8>,
+    /// The roster, where the lab names one, and its path.
+    pub roster: Option<(PathBuf, Vec<u8>)>,
+}
 
 /// The folder of one lab in the state directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +62,7 @@ impl LabDir {
     /// What labctl remembers of the lab; none where it never was up.
     pub fn record(&self) -> Result<Option<Record>, StateError> {
         let path = self.root.join("lab.json");
-        let Some(text) = read(&path)? else { return Ok(None) };
+        let Some(text) = read_text(&path)? else { return Ok(None) };
         let damaged = |why: String| StateError::Damaged { path: path.clone(), why };
         let record: Record = serde_json::from_str(&text).map_err(|problem| damaged(problem.to_string()))?;
         if record.version != RECORD_VERSION {
@@ -70,10 +79,27 @@ impl LabDir {
         replace(&self.root.join("lab.json"), &text)
     }
 
+    /// Keeps the lab's files, so that marks can be had whatever becomes of them.
+    pub fn keep(&self, kept: &Kept) -> Result<(), StateError> {
+        self.make()?;
+        let (path, roster) = kept.roster.as_ref().map_or((None, &[][..]), |(path, roster)| (Some(path), roster));
+        replace(&self.root.join("kept.csv"), roster)?;
+        replace(&self.root.join("kept.json"), &serde_json::to_vec(&path).expect("a path that was text"))?;
+        replace(&self.root.join("kept.toml"), &kept.lab)
+    }
+
+    /// The lab's files as they were when it was last brought up; none where nothing was kept.
+    pub fn kept(&self) -> Result<Option<Kept>, StateError> {
+        let Some(lab) = read(&self.root.join("kept.toml"))? else { return Ok(None) };
+        let path = read(&self.root.join("kept.json"))?.and_then(|path| serde_json::from_slice(&path).ok()).flatten();
+        let roster = read(&self.root.join("kept.csv"))?.unwrap_or_default();
+        Ok(Some(Kept { lab, roster: path.map(|path| (path, roster)) }))
+    }
+
     /// The lab's key; none where it never was up.
     pub fn key(&self) -> Result<Option<Key>, StateError> {
         let path = self.root.join("key");
-        let Some(text) = read(&path)? else { return Ok(None) };
+        let Some(text) = read_text(&path)? else { return Ok(None) };
         let octets = from_hex(text.trim()).ok_or_else(|| StateError::Damaged {
             path,
             why: "a key is 64 hexadecimal digits; passwords and secrets cannot be drawn without it".into(),

@@ -6,6 +6,7 @@
 //!  locks/NAME        held by up, down and reset: two at once wait for each other; never deleted, so that nobody waits in vain
 //!  labs/NAME/key             32 random octets in hexadecimal; passwords and secrets are drawn from it
 //!  labs/NAME/lab.json        the lab file, whether it is up, its addresses
+//!  labs/NAME/kept.toml, kept.csv, kept.json   lab file and roster of the last up, and where the roster was
 //!  labs/NAME/serve.lock      held by the serving process as long as it lives; holds its process number
 //!  labs/NAME/serve.log       what it had to say
 //!  labs/NAME/control.sock    where it answers
@@ -25,7 +26,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use files::{Lock, MAX_SOCKET_PATH, SocketPath};
-pub use labdir::LabDir;
+pub use labdir::{Kept, LabDir};
 
 use self::files::{failed, make_folder, open_lock};
 use super::docker::image::BASE;
@@ -124,8 +125,9 @@ impl StateDir {
         Ok(known)
     }
 
-    /// Marks the lab as up with a block of addresses that no other lab that is up has, the old one if it still can be,
-    /// and writes its record. One lab at a time chooses, so two never get the same; `elsewhere` tells of labs in other
+    /// Marks the lab as up with a block of addresses that no other lab that is up has, and writes its record: its own block if
+    /// it was up before, because cards with its addresses were given away; else one that no lab has; where none is left, that
+    /// of a lab that is down. One lab at a time chooses, so two never get the same; `elsewhere` tells of labs in other
     /// state directories. Where every block is theirs the lab keeps its own: listening there will say who has it.
     pub fn claim(
         &self,
@@ -137,14 +139,17 @@ impl StateDir {
         let path = self.root.join("lock");
         let lock = open_lock(&path)?;
         lock.lock().map_err(failed("lock", &path))?;
-        let taken: BTreeSet<u8> = self
+        let others: Vec<Record> = self
             .known()?
             .into_iter()
-            .filter(|(other, record)| other.name() != lab.name() && record.up)
-            .filter(|(_, record)| record.engine == EngineKind::Embedded)
-            .map(|(_, record)| record.block)
+            // The others have no addresses here.
+            .filter(|(other, record)| other.name() != lab.name() && record.engine == EngineKind::Embedded)
+            .map(|(_, record)| record)
             .collect();
-        let blocks = std::iter::once(record.block).chain(0..=u8::MAX);
+        let taken: BTreeSet<u8> = others.iter().filter(|other| other.up).map(|other| other.block).collect();
+        let kept: BTreeSet<u8> = others.iter().map(|other| other.block).collect();
+        let own = lab.record()?.filter(|before| before.engine == EngineKind::Embedded).map(|before| before.block);
+        let blocks = own.into_iter().chain((0..=u8::MAX).filter(|block| !kept.contains(block))).chain(0..=u8::MAX);
         let mut free = blocks
             .filter(|block| !taken.contains(block))
             .filter_map(|block| record.addressing_in(block).map(|addressing| (block, addressing)))
@@ -250,6 +255,27 @@ mod tests {
         assert_eq!(of(Some("/x"), Some("/home/ana")).unwrap(), Path::new("/x/labctl"));
         assert_eq!(of(Some("x"), Some("/home/ana")).unwrap(), Path::new("/home/ana/.local/state/labctl"));
         assert!(matches!(of(None, None), Err(StateError::NoHome)));
+    }
+
+    #[test]
+    fn a_lab_that_is_down_keeps_its_block_until_no_other_is_left() {
+        let (_folder, state) = state();
+        let claim = |name: &str| {
+            let lab = lab(&state, name);
+            let record = lab.record().unwrap().unwrap_or_else(|| Record::new(format!("/{name}.toml").into()));
+            state.claim(&lab, record, |_, _| false).map(|record| record.block)
+        };
+        let blocks = (0..=u8::MAX).take_while(|block| Addressing::loopback(*block).is_some()).last().unwrap();
+        assert_eq!(claim("first").unwrap(), 0);
+        let first = lab(&state, "first");
+        first.write_record(&Record { up: false, ..first.record().unwrap().unwrap() }).unwrap();
+        for number in 1..=blocks {
+            assert_eq!(claim(&format!("lab{number}")).unwrap(), number);
+        }
+        assert_eq!(claim("last").unwrap(), 0, "only that of a lab that is down is left");
+        assert!(matches!(claim("first"), Err(StateError::NoBlock)));
+        lab(&state, "lab7").delete().unwrap();
+        assert_eq!(claim("first").unwrap(), 7);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::reply::Reply;
 use crate::{
     evidence::{EventKind, State, kept_line, kept_reply, masked},
     lab::Leniency,
-    protocol::open_words_of_auth,
+    protocol::{open_words_of_auth, shortened},
 };
 
 /// The longest text of a client's that a reply or an event's verb repeats, in characters, so that no reply passes the 512
@@ -217,9 +217,9 @@ impl Heard {
         Self { verb: verb.into(), line, octets }
     }
 
-    /// What to keep of a line over the limit, of which nothing is left but its length.
-    pub fn too_long(octets: u64) -> Self {
-        Self { verb: "".into(), line: String::new(), octets }
+    /// The same for the beginning of a line over the limit, which had so many octets.
+    pub fn too_long(self, octets: u64) -> Self {
+        Self { line: shortened(self.line), octets, ..self }
     }
 
     /// The event of this command and its `reply`.

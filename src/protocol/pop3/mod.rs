@@ -145,7 +145,7 @@ impl Session {
             Input::Refused(Refusal::StudentSessions) => self.turn_away(Reply::StudentSessions, out),
             Input::Refused(Refusal::ServerSessions) => self.turn_away(Reply::ServerSessions, out),
             Input::Line { octets, crlf } => self.line(octets, crlf, out),
-            Input::LineTooLong { octets } => self.line_too_long(octets, out),
+            Input::LineTooLong { head, octets } => self.line_too_long(head, octets, out),
             Input::Done(outcome) => self.done(outcome, out),
             // POP3 has no message data to receive: the session never asks for it.
             Input::Data(_) => {}
@@ -186,8 +186,7 @@ impl Session {
         let Some(place) = self.stage.place() else { return };
         let before = self.stage.state();
         let line = Line::of(octets, crlf);
-        let heard = Heard::of(&line, self.stage.suspicion(self.login_tried));
-        self.login_tried |= matches!(line.verb, Some(Verb::User | Verb::Pass | Verb::Apop | Verb::Auth));
+        let heard = self.heard(&line);
         match line.may_come(place, self.peer.config.leniency) {
             Ok(verb) => self.obey(Command { verb, line, heard: &heard }, out),
             Err(reply) => {
@@ -201,14 +200,21 @@ impl Session {
         }
     }
 
-    fn line_too_long(&mut self, octets: u64, out: &mut Output) {
+    fn line_too_long(&mut self, head: &[u8], octets: u64, out: &mut Output) {
         if self.stage.place().is_none() {
             return;
         }
         let before = self.stage.state();
+        let heard = self.heard(&Line::of(head, true)).too_long(octets);
         let limit = self.peer.config.limits.line.to_string();
         self.refuse(Reply::LineTooLong, &[("limit", &limit)], out);
-        self.answered(Heard::too_long(octets), before, out);
+        self.answered(heard, before, out);
+    }
+
+    fn heard(&mut self, line: &Line<'_>) -> Heard {
+        let heard = Heard::of(line, self.stage.suspicion(self.login_tried));
+        self.login_tried |= matches!(line.verb, Some(Verb::User | Verb::Pass | Verb::Apop | Verb::Auth));
+        heard
     }
 
     fn obey(&mut self, command: Command<'_>, out: &mut Output) {

@@ -35,7 +35,7 @@ use self::{
     reply::Words,
     transaction::{Asked, Transaction},
 };
-use super::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line};
+use super::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line, shortened};
 
 /// What SIZE, BODY and SMTPUTF8 add to the longest MAIL command, in octets (RFC 1870 3, RFC 6152 2, RFC 6531 3.1).
 pub const MAIL_LINE_MORE: usize = 26 + 17 + 10;
@@ -140,9 +140,10 @@ impl Session {
                 self.greet(key, now, out);
             }
             Input::Line { octets, crlf } => self.line(octets, crlf, now, out),
-            Input::LineTooLong { octets } => {
-                let verb = if matches!(self.stage, Stage::Auth(_)) { "<response>" } else { "" };
-                let seen = self.seen(verb, String::new(), octets);
+            Input::LineTooLong { head, octets } => {
+                let text = String::from_utf8_lossy(head);
+                let (mut seen, _) = self.heard(&Command::parse(&text), head, octets);
+                seen.line = shortened(seen.line);
                 self.line_too_long(now, out);
                 self.finish(seen, now, out);
             }
@@ -172,20 +173,7 @@ impl Session {
         let length = octets.len() + if crlf { 2 } else { 1 };
         let text = String::from_utf8_lossy(octets);
         let command = Command::parse(&text);
-        let response = matches!(self.stage, Stage::Auth(_)) || self.auth_refused && command.verb == Verb::Unknown;
-        let seen = if response {
-            self.seen("<response>", if octets == b"*" { "*" } else { "***" }.to_owned(), length as u64)
-        } else {
-            Seen {
-                verb: Arc::clone(&command.name),
-                line: command.kept(octets),
-                octets: length as u64,
-                before: self.state(),
-            }
-        };
-        if !response {
-            self.auth_refused = command.holds_secret();
-        }
+        let (seen, response) = self.heard(&command, octets, length as u64);
         if length > self.longest(command.verb) {
             self.line_too_long(now, out);
         } else if !crlf && !self.peer.config.leniency.line_feed {
@@ -204,6 +192,17 @@ impl Session {
         } else {
             self.finish(seen, now, out);
         }
+    }
+
+    /// What the record keeps of a line, and whether the line was (or may have been meant as) a response to AUTH.
+    fn heard(&mut self, command: &Command<'_>, line: &[u8], octets: u64) -> (Seen, bool) {
+        let response = matches!(self.stage, Stage::Auth(_)) || self.auth_refused && command.verb == Verb::Unknown;
+        if response {
+            return (self.seen("<response>", if line == b"*" { "*" } else { "***" }.to_owned(), octets), true);
+        }
+        self.auth_refused = command.holds_secret();
+        let (verb, line) = (Arc::clone(&command.name), command.kept(line));
+        (Seen { verb, line, octets, before: self.state() }, false)
     }
 
     /// The longest line that may come now, in octets.

@@ -166,6 +166,7 @@ fn value(peer: &Peer, name: &str, words: &Words<'_>, now: Now, out: &mut Vec<u8>
         "text_line" => put(out, format_args!("{}", config.limits.text_line)),
         "recipients" => put(out, format_args!("{}", config.limits.recipients)),
         "date" => date(DATE, now, out),
+        "hour" => out.push(hour(now)),
         _ => match name.strip_prefix("now:") {
             Some(format) => date(format, now, out),
             None => return false,
@@ -195,10 +196,19 @@ fn printable(text: &str, utf8: bool, out: &mut Vec<u8>) {
 }
 
 fn date(format: &str, now: Now, out: &mut Vec<u8>) {
+    out.extend_from_slice(strtime::format(format, &local(now)).unwrap_or_default().as_bytes());
+}
+
+/// The hour as a letter: A at 0h, X at 23h, as Sendmail's queue ids begin.
+fn hour(now: Now) -> u8 {
+    b'A' + local(now).hour().unsigned_abs()
+}
+
+/// The time where the server stands.
+fn local(now: Now) -> Zoned {
     let time = Timestamp::from_microsecond(now.micros).unwrap_or(Timestamp::UNIX_EPOCH);
     let offset = tz::Offset::from_seconds(now.utc_offset_secs).unwrap_or(tz::Offset::UTC);
-    let zoned = Zoned::new(time, tz::TimeZone::fixed(offset));
-    out.extend_from_slice(strtime::format(format, &zoned).unwrap_or_default().as_bytes());
+    Zoned::new(time, tz::TimeZone::fixed(offset))
 }
 
 /// Numbers that look drawn and are the same for the same seed (SplitMix64).
@@ -284,6 +294,16 @@ mod tests {
             out.len()
         };
         assert_eq!([REPEATED - 1, REPEATED, REPEATED + 1].map(repeated), [REPEATED - 1, REPEATED, REPEATED]);
+    }
+
+    #[test]
+    fn an_hour_is_a_letter() {
+        assert_eq!([0, 12, 15, 23].map(|o_clock| hour(at(o_clock))), *b"AMPX");
+        assert_eq!(hour(Now { utc_offset_secs: -3_600, ..at(0) }), b'X');
+    }
+
+    fn at(hour: i64) -> Now {
+        Now { micros: hour * 3_600_000_000, utc_offset_secs: 0 }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     process::Stdio,
 };
 
@@ -199,4 +199,50 @@ fn an_archive_holds_all_but_the_key() {
     }
     assert!(!exists(&folder.join("key")));
     assert!(fs::read_to_string(folder.join("report.csv")).expect("CSV").contains("done"));
+}
+
+#[test]
+fn a_lab_comes_back_with_its_addresses_after_others_were_up() {
+    let test = Test::with(LAB);
+    let before = test.done(&["up", "class"]);
+    test.done(&["down", "class"]);
+    fs::create_dir_all(test.path("second")).expect("a folder");
+    fs::copy(test.path("class/lab.toml"), test.path("second/lab.toml")).expect("a copy");
+    assert!(test.done(&["up", "second"]).contains("127.81.1.1"));
+    assert_eq!(test.done(&["up", "class"]), before);
+}
+
+#[test]
+fn a_lab_stays_where_it_listens_until_it_is_told_to_come_back() {
+    let test = Test::with(LAB);
+    let away = test.done(&["up", "class", "--listen", "127.0.0.1"]);
+    assert!(away.contains("user1\t127.0.0.1:"), "{away}");
+    let again = test.run(&["up", "class"]);
+    assert_eq!(again.out, away);
+    assert!(again.err.contains("`--listen loopback`"), "{}", again.err);
+    assert!(test.done(&["up", "class", "--listen", "loopback"]).contains("user1\t127.77.1.1:$SMTP"));
+}
+
+#[test]
+fn a_process_that_lets_sessions_finish_says_so_and_up_waits_for_its_end() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    let mut session = std::net::TcpStream::connect(("127.77.1.1", test.smtp)).expect("the server listens");
+    let text = "HELO me\r\nMAIL FROM:<user1@lib.lab>\r\nRCPT TO:<user2@lib.lab>\r\nDATA\r\nhalf a message\r\n";
+    session.write_all(text.as_bytes()).expect("the server reads");
+    let mut replies = BufReader::new(&session).lines().map_while(Result::ok);
+    assert!(replies.any(|reply| reply.starts_with("354")));
+    let first = test.process();
+    let told = std::process::Command::new("kill").arg(&first).status().expect("kill runs");
+    assert!(told.success());
+    let mut status = String::new();
+    while !status.contains("is stopping (") {
+        status = test.run(&["status", "class"]).err;
+        assert!(!status.contains("error") && !status.contains("not running"), "{status}");
+    }
+    assert_eq!(test.run(&["report", "class"]).err, "");
+    drop(session);
+    test.done(&["up", "class"]);
+    assert_ne!(test.process(), first);
+    test.send_mail();
 }

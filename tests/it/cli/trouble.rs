@@ -27,6 +27,9 @@ fn a_port_in_use_is_named_with_its_owner_and_the_other_groups_go_on() {
     let up = test.run(&["up", "class"]);
     assert_eq!(up.code, 5, "{}", up.err);
     let me = std::process::id();
+    let status = test.run(&["status", "class"]).err;
+    assert!(status.contains("lab `class` is up, 1 of 2 servers: `g01` does not run ("), "{status}");
+    assert!(up.err.ends_with("\n1 of 2 servers not running as the lab says\n"), "{}", up.err);
     assert!(
         up.err.contains("error: server `g01`: listen for smtp on `127.77.1.1:$SMTP`: the port is in use, by `"),
         "{}",
@@ -149,7 +152,186 @@ fn a_process_for_loopback_does_not_listen_on_a_network() {
     let lab = test.run(&["up", "class", "--listen", "192.0.2.1", "--json"]);
     // The process is started again, may listen there now, and the system has no such address.
     assert_eq!(lab.code, 1, "{}", lab.err);
+    assert!(
+        test.run(&["status", "class"]).err.contains("lab `class` is down ("),
+        "a process that serves nothing is ended"
+    );
     assert!(lab.err.contains("warning: everybody who reaches `192.0.2.1` reaches the servers"), "{}", lab.err);
     assert!(lab.out.contains("stop the process: it was started for loopback only"), "{}", lab.out);
     assert!(lab.err.contains("192.0.2.1:10000"), "{}", lab.err);
+    assert!(lab.err.contains("hint: `192.0.2.1` is no address of this machine"), "{}", lab.err);
+    assert!(lab.err.contains("warning: `ports` does not hold on `192.0.2.1`"), "{}", lab.err);
+}
+
+/// A process that may write nothing more is in the place of one whose disk is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn marks_are_there_while_the_disk_takes_no_more_and_the_record_says_when_that_was() {
+    use std::process::Command;
+    let test = Test::with(&super::lab_with_mail());
+    let up = test.command(&["up", "class"]);
+    // Who writes beyond the limit is killed unless the signal is ignored, which is handed down.
+    let mut deaf = Command::new("sh");
+    deaf.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(up.get_program()).args(up.get_args());
+    deaf.envs(up.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let up = deaf.current_dir(test.folder.path()).output().expect("a shell");
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    test.send_mail();
+    let limit = |most: &str| {
+        let set = Command::new("prlimit").args(["--pid", &test.process(), &format!("--fsize={most}")]).status();
+        assert!(set.expect("prlimit runs").success());
+    };
+    limit("1:");
+    test.smtp(1, &["NOOP", "QUIT"]);
+    let report = test.run(&["report"]);
+    assert_eq!(report.code, 0, "{}", report.err);
+    assert!(report.out.contains("class\tuser1\tdone\t2/2"), "{}", report.out);
+    assert!(report.err.starts_with("warning: the newest events may be missing: process "), "{}", report.err);
+    assert!(!report.err.contains("kill -9") && !report.err.contains("does not answer"), "{}", report.err);
+    assert!(test.done(&["trace", "user1"]).contains("DATA"));
+    let inject = test.run(&["inject", "--again"]);
+    assert_eq!(inject.code, 5);
+    assert!(inject.err.starts_with("error: mail `welcome`, 2 copies: the server answered `451"), "{}", inject.err);
+    assert_eq!(inject.err.lines().count(), 2, "{}", inject.err);
+    limit("unlimited:");
+    test.smtp(1, &["NOOP", "QUIT"]);
+    let events = test.done(&["trace", "--json"]);
+    let damaged = events.lines().find(|line| line.contains("\"damaged\"")).expect("the record says it");
+    let damaged: serde_json::Value = serde_json::from_str(damaged).expect("JSON");
+    assert!(damaged["time"] != 0 && !damaged["time"].as_str().unwrap_or("").starts_with("1970"), "{damaged}");
+}
+
+#[test]
+fn an_address_that_stands_for_all_is_refused() {
+    let test = Test::with(LAB);
+    let wildcard = test.run(&["up", "class", "--listen", "0.0.0.0"]);
+    assert_eq!(wildcard.code, 2);
+    assert!(wildcard.err.contains("hint: name the one they reach"), "{}", wildcard.err);
+    assert!(test.run(&["up", "class", "--listen", "here"]).err.contains("or `loopback`"));
+}
+
+#[test]
+fn marks_are_there_while_the_file_is_wrong_or_gone() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.send_mail();
+    let marks = test.done(&["report", "class"]);
+    test.write(&LAB.replace("relay", "relais"));
+    let report = test.run(&["report", "class"]);
+    assert_eq!((report.code, &report.out), (0, &marks), "{}", report.err);
+    let wrong = "warning: 1 error in `$DIR/class/lab.toml` (`labctl check $DIR/class/lab.toml`): \
+                 this is lab `class` as it was last brought up\n";
+    assert_eq!(report.err, wrong);
+    test.done(&["archive", "class", "--output", "wrong"]);
+    fs::remove_file(test.path("class/lab.toml")).expect("a file");
+    let report = test.run(&["report", "class"]);
+    assert_eq!((report.code, &report.out), (0, &marks), "{}", report.err);
+    assert!(report.err.contains("as it was last brought up"), "{}", report.err);
+    assert!(test.done(&["trace", "user1"]).contains("DATA"));
+    assert!(test.done(&["credentials"]).contains("user1pass"));
+    let inject = test.run(&["inject", "class"]);
+    assert_eq!(inject.code, 1);
+    assert!(inject.err.ends_with("hint: if it moved, say where it is now: `labctl up NEW/PLACE`\n"), "{}", inject.err);
+}
+
+#[test]
+fn a_lab_whose_name_changed_does_not_leave_the_old_one_running_unnoticed() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.write(&format!("name = \"other\"\n{LAB}"));
+    let by_name = test.run(&["up", "class"]);
+    // In this folder `class` is a folder; from elsewhere it is the lab's name.
+    assert!(by_name.err.contains("warning: this file was lab `class`, which is still up: `labctl down class`\n"));
+    let elsewhere = test.command(&["up", "class"]).current_dir("/").output().expect("labctl starts");
+    let elsewhere = test.ran(&elsewhere);
+    assert_eq!(elsewhere.code, 1, "{}", elsewhere.err);
+    assert!(
+        elsewhere.err.starts_with("error: `$DIR/class/lab.toml` was lab `class` and is lab `other` now\n"),
+        "{}",
+        elsewhere.err
+    );
+}
+
+#[test]
+fn who_leaves_the_roster_with_events_is_named_and_archived() {
+    let test = Test::with("domain = \"{group}.lab\"\nrelay = false\nroster = \"r.csv\"\n");
+    fs::write(test.path("class/r.csv"), "group,login\ng01,ana\ng01,eva\ng02,ben\n").expect("a roster");
+    test.done(&["up", "class"]);
+    super::talk(1, test.smtp, &["NOOP", "QUIT"]);
+    fs::write(test.path("class/r.csv"), "group,login\ng02,ben\n").expect("a roster");
+    let up = test.run(&["up", "class"]);
+    let warning = "warning: `ana` had events in `g01`: they no longer count; put the line back to undo\n";
+    assert!(up.err.contains(warning) && !up.err.contains("`eva` had"), "{}", up.err);
+    let folder = test.done(&["archive", "class"]);
+    assert!(exists(&test.path(folder.trim()).join("stores/g01.sqlite")));
+}
+
+#[test]
+fn credentials_are_those_that_work() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.write(&LAB.replace("user1pass", "changed"));
+    let credentials = test.run(&["credentials", "class"]);
+    assert!(credentials.out.contains("user1pass") && !credentials.out.contains("changed"), "{}", credentials.out);
+    assert!(credentials.err.contains("these hold until `labctl up class`"), "{}", credentials.err);
+    test.done(&["up", "class"]);
+    let credentials = test.run(&["credentials", "class"]);
+    assert!(credentials.out.contains("changed") && credentials.err.is_empty(), "{}", credentials.err);
+}
+
+#[test]
+fn warnings_of_a_lab_are_shown_in_full_where_the_file_is_the_subject() {
+    let test = Test::with("domain = \"{group}.lab\"\nrelay = false\nroster = \"r.csv\"\n");
+    fs::write(test.path("class/r.csv"), "group,login,shoe size\ng01,ana,36\n").expect("a roster");
+    let full = test.run(&["up", "class"]).err;
+    assert!(full.contains("shoe size"), "{full}");
+    assert_eq!(
+        test.run(&["report", "class"]).err,
+        "1 warning in lab `$DIR/class/lab.toml`: see `labctl check $DIR/class/lab.toml`\n"
+    );
+}
+
+#[test]
+fn what_fails_for_one_reason_is_said_once() {
+    let test = Test::with("domain = \"{group}.lab\"\nrelay = false\nroster = \"r.csv\"\n");
+    let rows: Vec<String> = (1..=6).map(|group| format!("g{group:02},s{group}")).collect();
+    fs::write(test.path("class/r.csv"), format!("group,login\n{}\n", rows.join("\n"))).expect("a roster");
+    let up = test.run(&["up", "class", "--listen", "192.0.2.1"]);
+    assert_eq!(up.code, 1);
+    assert_eq!(up.err.matches("error: ").count(), 1, "{}", up.err);
+    assert!(up.err.contains("; the same for 5 more: `g02`, `g03`, `g04`, …\nhint: "), "{}", up.err);
+    assert_eq!(up.out, "", "no table of what does not run");
+    let back = test.done(&["up", "class"]);
+    assert!(back.contains("127.77.1.1:$SMTP"), "an address that did not work is not remembered: {back}");
+}
+
+#[test]
+fn a_folder_without_a_lab_is_told_so() {
+    let test = Test::new();
+    fs::create_dir(test.path("my lab")).expect("a folder");
+    let check = test.run(&["check", "my lab"]);
+    assert_eq!(check.code, 4);
+    assert_eq!(check.err, "error: folder `my lab` has no `lab.toml`\nhint: make one with `labctl new 'my lab'`\n");
+    assert!(test.run(&["new", "my lab"]).err.ends_with("then: labctl up 'my lab'\n"));
+    assert_eq!(test.run(&["trace", "--json", "--format", "states"]).code, 2);
+}
+
+#[test]
+fn what_is_kept_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    fn check(folder: &std::path::Path) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let mode = entry.metadata().expect("it is there").permissions().mode() & 0o077;
+            assert_eq!(mode, 0, "{}", entry.path().display());
+            if entry.path().is_dir() {
+                check(&entry.path());
+            }
+        }
+    }
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    test.send_mail();
+    test.done(&["archive", "class", "--with-key", "--output", "kept"]);
+    check(&test.path("state"));
+    check(&test.path("kept"));
 }

@@ -58,7 +58,10 @@ fn a_new_lab_is_good_and_is_not_overwritten() {
     assert_eq!((again.code, again.err.as_str()), (1, "error: `mine/lab.toml` is there already\n"));
     let unknown = test.run(&["new", "yours", "--template", "big"]);
     assert_eq!(unknown.code, 2);
-    assert_eq!(unknown.err, "error: there is no template `big`\nhint: there is `minimal`, `class`\n");
+    assert_eq!(
+        unknown.err,
+        "error: there is no template `big`\nhint: there is `minimal`, `class`, `argosoft`, `cliente-c`, `practica2`\n"
+    );
     assert!(!exists(&test.path("yours")));
 }
 
@@ -158,4 +161,14 @@ fn dial_joins_standard_streams_to_the_control_socket() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"labctl\":"), "{answer}");
     assert!(child.wait().expect("it ends with the connection").success());
     drop(input);
+}
+
+#[test]
+fn status_counts_what_is_in_shared_mailboxes() {
+    let test =
+        Test::with("domain = \"lib.lab\"\nrelay = false\nusers = [\"user2\"]\nstudents = [{ login = \"user1\" }]\n");
+    test.done(&["up", "class"]);
+    test.send_mail();
+    let status = test.run(&["status", "class"]).err;
+    assert!(status.contains("messages in shared mailboxes of `class`: user2 1\n"), "{status}");
 }

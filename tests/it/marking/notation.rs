@@ -11,6 +11,7 @@
 //! ana 1 HELO me -> 250 hi
 //! ana 1 accepted 5 user1 > user2: Subject: hi\r\n\r\n{secret:welcome}
 //! labctl 9 injected 6 welcome/ana > ana
+//! ana 1 logged_in user2
 //! ana 1 - quit
 //! ```
 
@@ -128,6 +129,7 @@ impl Table {
                     EventKind::Retrieved { message, mailbox, uid, top: (top == "top").then_some(3) }
                 }
             }
+            "logged_in" => EventKind::LoggedIn { mailbox: after.parse().unwrap(), mechanism: "PASS".into() },
             "reset" => {
                 let (student, removed) = after.split_once(" removed ").unwrap_or((after, ""));
                 let removed = removed.split(',').filter(|name| !name.is_empty());
@@ -323,7 +325,7 @@ fn message<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> MessageCheck 
             "in" => check.mailbox = Some(value.parse().unwrap()),
             "from" => check.from = pattern(),
             "to" => check.to = pattern(),
-            "body" => check.body = pattern(),
+            "body" => check.body = Some(Pattern(value.replace("\\n", "\n"))),
             "header" => {
                 let (name, value) = value.split_once(':').unwrap();
                 check.headers.push((name.to_owned(), Pattern(value.to_owned())));

@@ -51,6 +51,9 @@ const ROWS: &[&str] = &[
     "retrieved 2 user2 top",
     "deleted 7 ana",
     "deleted 2 user2",
+    "logged_in user2",
+    "logged_in ana",
+    "logged_in ben",
     "- quit",
     "- dropped",
     "- failed",
@@ -110,6 +113,24 @@ proptest! {
     }
 
     #[test]
+    fn a_connection_that_logs_in_as_another_gives_nothing(lines in rows(&BOTH[..1]), which in 0..3_usize) {
+        // One connection after the other, and on one of them somebody else's login at its end.
+        let of = |conn: usize| lines.iter().filter(move |line| line.split(' ').nth(1) == Some(&(conn + 1).to_string()));
+        let lives = |line: &&String| !line.contains(" logged_in ") && !line.contains(" - ");
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for conn in 0..3 {
+            if conn == which {
+                with.extend(of(conn).filter(lives).cloned());
+                with.push(format!("ana {} logged_in ben", conn + 1));
+            } else {
+                with.extend(of(conn).cloned());
+                without.extend(of(conn).cloned());
+            }
+        }
+        prop_assert_eq!(verdicts(&marked(LAB, &with), "ana"), verdicts(&marked(LAB, &without), "ana"));
+    }
+
+    #[test]
     fn live_marks_are_the_marks_of_a_replay(lines in rows(BOTH)) {
         let lab = format!("{LAB}{GROUP_WIDE}");
         let mut table = Table::read(&lab);
@@ -135,7 +156,7 @@ proptest! {
     fn connections_may_come_in_any_order(lines in rows(&BOTH[..1]), turns in prop::collection::vec(0..3_usize, 60)) {
         // Per connection the order stays; the lines of different connections are dealt anew.
         let number = |line: &String| line.split(' ').nth(1).unwrap().parse::<usize>().unwrap() - 1;
-        let own = |conn: usize| lines.iter().filter(move |line| number(line) == conn && !line.contains("retrieved"));
+        let own = |conn: usize| lines.iter().filter(move |line| number(line) == conn && !line.contains("retrieved") && !line.contains("logged_in ben"));
         let mut queues = [0, 1, 2].map(|conn| own(conn).cloned().collect::<std::collections::VecDeque<_>>());
         let straight: Vec<String> = queues.iter().flatten().cloned().collect();
         let mut dealt: Vec<String> = turns.into_iter().filter_map(|turn| queues[turn].pop_front()).collect();

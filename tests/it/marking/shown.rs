@@ -1,11 +1,14 @@
 //! What a person or a program is shown: reports and traces, to the letter (`tests/marking/shown`).
 
 use labctl::{
-    evidence::{Event, EventKind, State, Timestamp},
+    evidence::{Conn, Event, EventKind, State, Timestamp},
     lab::{Text, exercise::Points},
-    marking::words::{Lang, Words},
+    marking::{
+        MAX_CONTRADICTIONS,
+        words::{Lang, Words},
+    },
     report::{Report, TableOptions, csv, json, table, words},
-    trace::{Filter, Format, Look, MAX_WAITING, Renderer},
+    trace::{Filter, Format, HEADER_LINES, HEADER_WIDTH, Look, MAX_WAITING, Renderer},
 };
 
 use super::{golden, notation::Table};
@@ -97,6 +100,23 @@ fn a_table_of_twenty_exercises_fits_80_columns_and_uses_200() {
 }
 
 #[test]
+fn ids_stay_whole_as_long_as_they_fit() {
+    golden("shown/table_whole_ids.out", |_| table(&large(11, 3), options(80)) + &table(&large(11, 3), options(62)));
+}
+
+#[test]
+fn a_transcript_has_a_line_for_each_day() {
+    let (table, _, mut events) = played();
+    for event in events.iter_mut().skip(3) {
+        event.time.0 += 86_400_000_000;
+    }
+    let mut renderer = Renderer::new(Format::Transcript, Filter::default(), Look { utc_offset_secs: 0, colour: false });
+    let text: String = events.iter().map(|event| renderer.render(&table.lab.groups[0].name, event)).collect();
+    let days: Vec<&str> = text.lines().filter(|line| line.contains("1970")).collect();
+    assert_eq!(days, ["── 1970-01-01", "── 1970-01-02"]);
+}
+
+#[test]
 fn a_table_too_wide_is_split_by_session() {
     let report = large(40, 4);
     golden("shown/table_split.out", |_| table(&report, options(60)));
@@ -136,6 +156,71 @@ fn a_trace_is_a_transcript_states_or_ndjson() {
     for format in [Format::Transcript, Format::States, Format::Ndjson] {
         let text = traced(format, None);
         assert!(!text.contains(['\x1b', '\u{202e}', '\x07', '\r']), "{text}");
+    }
+}
+
+#[test]
+fn a_transcript_shows_the_header_of_what_was_mailed() {
+    let mut table = Table::read("lab users=user2 students=ana\n");
+    let look = Look { utc_offset_secs: 0, colour: false };
+    let mut renderer = Renderer::new(Format::Transcript, Filter::default(), look);
+    let long = format!("Subject: {}", "x".repeat(HEADER_WIDTH));
+    let many = |count: usize| format!("{}\\r\\nbody: no", vec!["X: y"; count].join("\\r\\n") + "\\r\\n");
+    let mails = [
+        "From: ana\\r\\n\\tfolded \x1b[2J\\r\\nSubject: hi\\r\\n\\r\\nTo: body",
+        "hola",
+        &long,
+        &many(HEADER_LINES),
+        &many(HEADER_LINES + 1),
+        "LOST",
+    ];
+    let mut text = String::new();
+    for (number, mail) in mails.into_iter().enumerate() {
+        let event = table.event(&format!("ana 1 accepted {number} ana > user2: {mail}")).unwrap();
+        // The store has the server's fields in front.
+        let mut content = |id| table.content(id).map(|sent| [b"Received: from x\r\n".as_slice(), &sent].concat());
+        text += &renderer.render_with(&table.lab.groups[0].name, &event, &mut content);
+    }
+    golden("shown/headers.out", |_| text.clone());
+    assert!(!text.contains("Received") && !text.contains("body"));
+}
+
+#[test]
+fn a_connection_that_counts_for_neither_is_told_in_words() {
+    let mut table = Table::read("lab users=user2 students=ana,ben\nexercise 1.1\n  retrieved: any\n");
+    let look = Look { utc_offset_secs: 0, colour: false };
+    let mut renderer = Renderer::new(Format::Transcript, Filter::default(), look).knowing(&table.lab);
+    let only = Filter { group: None, student: Some("ben".parse().unwrap()) };
+    let mut of_ben = Renderer::new(Format::Transcript, only, look).knowing(&table.lab);
+    let (mut marker, mut traced, mut traced_ben) = (table.marker(), String::new(), String::new());
+    for line in ["ana 1 + pop3 +OK hello", "ana 1 PASS *** -> +OK", "ana 1 logged_in ben", "ana 2 logged_in user2"] {
+        let event = table.event(line).unwrap();
+        marker.take(&event, &mut |_| None);
+        traced += &renderer.render(&table.lab.groups[0].name, &event);
+        traced_ben += &of_ben.render(&table.lab.groups[0].name, &event);
+    }
+    golden("shown/neither.out", |_| {
+        let marks = marker.marks();
+        let said = marks.iter().map(|own| words(own, Words::default(), false) + "\n");
+        said.chain([traced.clone(), "\n".to_owned(), traced_ben.clone()]).collect()
+    });
+    let value: serde_json::Value =
+        serde_json::from_str(&json(&Report::new(&table.lab, marker.marks()), Words::default())).unwrap();
+    assert!(value["students"][1]["notes"][0].as_str().unwrap().ends_with("it counts for neither"));
+}
+
+#[test]
+fn marks_tell_of_so_many_contradictions_and_no_more() {
+    for (count, told) in [(MAX_CONTRADICTIONS, 1), (MAX_CONTRADICTIONS + 1, 2)] {
+        let mut table = Table::read("lab students=ana,ben\n");
+        let mut marker = table.marker();
+        for conn in 1..=count {
+            marker.take(&table.event(&format!("ana {conn} logged_in ben")).unwrap(), &mut |_| None);
+        }
+        let marks = marker.marks();
+        for own in &marks {
+            assert_eq!((own.contradictions.len(), own.contradictions[0].conn), (MAX_CONTRADICTIONS, Conn(told)));
+        }
     }
 }
 

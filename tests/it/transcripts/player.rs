@@ -196,7 +196,7 @@ fn describe(event: &EventKind) -> String {
         EventKind::Connected { protocol, reply, .. } => format!("E: connected {protocol} {}", code(reply)),
         EventKind::Command { verb, line, reply, before, after, .. } => {
             let states = if before == after { before.to_string() } else { format!("{before}>{after}") };
-            let masked = if line.contains("***") { format!(" {line}") } else { String::new() };
+            let masked = if line.contains("***") || line.ends_with('…') { format!(" {line}") } else { String::new() };
             format!("E: {verb} {} {states}{masked}", code(reply))
         }
         EventKind::LoggedIn { mailbox, mechanism } => format!("E: logged_in {mailbox} {mechanism}"),

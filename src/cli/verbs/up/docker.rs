@@ -7,6 +7,7 @@ use crate::{
         args::Up,
         error::{Error, count},
         exit::Exit,
+        labfile,
         naming::Shell,
         output::Output,
         verbs::{credentials, inject},
@@ -33,6 +34,7 @@ pub fn run(shell: &Shell, args: &Up, lab: Lab, dir: LabDir, mut record: Record) 
     } else {
         // Written first: an `up` that is killed must be known to `down`.
         dir.write_record(&record)?;
+        dir.keep(&labfile::files(&lab.source)?)?;
         dir.key_or_new()?
     };
     super::super::runtime()?.block_on(up(shell.out, args, lab, dir, &key, &record.docker))
@@ -110,13 +112,12 @@ pub fn servers(desired: &Desired) -> impl Iterator<Item = &ServerConfig> {
 }
 
 fn next(student: &credentials::Student, lab: &str) -> String {
-    let program = std::env::args().next().unwrap_or_else(|| "labctl".into());
+    let program = super::program();
     let (login, password) = (&student.login, &student.password);
     let shell =
         (format!("{program} shell {login}"), format!("then `telnet mail 25`; `telnet mail 110`, PASS {password}"));
     let rest = super::as_instructor(&program, lab);
-    let width = rest.iter().map(|(line, _)| line.len()).chain([shell.0.len()]).max().unwrap_or(0);
-    let line = |(line, what): &(String, String)| format!("  {line:<width$}  {what}\n");
+    let line = |(line, what): &(String, String)| super::explained(line, what);
     let rest: String = rest.iter().map(line).collect();
     format!(
         "\nnext, as student `{login}` of group `{}`:\n{}and as the instructor:\n{}",
