@@ -214,7 +214,7 @@ fn told(problem: &ServerError) -> Problem {
             };
             Problem { listening: listening.map(|why| (*address, why)), ..told }
         }
-        ServerError::Dialect(_) | ServerError::Seed(_) | ServerError::Store(_) => told,
+        ServerError::NotServed(_) | ServerError::Dialect(_) | ServerError::Seed(_) | ServerError::Store(_) => told,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::{Login, MailId, Protocol};
+use crate::lab::{Login, MailId, Protocol, Service};
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -162,13 +162,15 @@ impl fmt::Display for State {
 pub enum EventKind {
     /// A connection was accepted and greeted (or refused: then the reply says so and `Disconnected` follows).
     Connected {
-        /// The protocol of the endpoint.
+        /// What is spoken on the endpoint.
         protocol: Protocol,
+        /// The endpoint's service: with one of implicit TLS the greeting went over TLS already, and [`EventKind::Secured`] follows.
+        service: Service,
         /// The other end; none for labctl's own connections.
         peer: Option<SocketAddr>,
         /// Our end.
         local: Option<SocketAddr>,
-        /// The greeting, with its CRLF.
+        /// The greeting, with its CRLF; empty where a handshake that had to come first failed.
         reply: String,
     },
     /// A command was answered.
@@ -187,6 +189,26 @@ pub enum EventKind {
         before: State,
         /// The state after.
         after: State,
+    },
+    /// The connection went over to TLS: from here on, or from its first octet where the service has implicit TLS.
+    Secured {
+        /// The version of TLS.
+        version: TlsVersion,
+        /// The cipher suite, by its name in IANA's registry.
+        cipher: String,
+        /// The name that the client asked for (RFC 6066 3).
+        sni: Option<String>,
+    },
+    /// A TLS handshake failed, and with it the connection ends.
+    HandshakeFailed {
+        /// What went wrong and what to do about it, as a fragment for the student.
+        why: String,
+    },
+    /// Octets that came in the clear behind STARTTLS or STLS were thrown away (RFC 3207 4.2, RFC 2595 4): somebody
+    /// injects commands, or a client that pipelines them.
+    Discarded {
+        /// How many.
+        octets: u64,
     },
     /// A login succeeded.
     LoggedIn {
@@ -263,6 +285,33 @@ pub enum EventKind {
     },
 }
 
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[serde(rename = "TLSv1.2")]
+    V12,
+    /// RFC 8446.
+    #[serde(rename = "TLSv1.3")]
+    V13,
+}
+
+impl TlsVersion {
+    /// As OpenSSL and Received fields write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V12 => "TLSv1.2",
+            Self::V13 => "TLSv1.3",
+        }
+    }
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.as_str())
+    }
+}
+
 /// A message in a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
@@ -311,6 +360,9 @@ impl EventKind {
         match self {
             Self::Connected { .. } => "connected",
             Self::Command { .. } => "command",
+            Self::Secured { .. } => "secured",
+            Self::HandshakeFailed { .. } => "handshake_failed",
+            Self::Discarded { .. } => "discarded",
             Self::LoggedIn { .. } => "logged_in",
             Self::LoginFailed { .. } => "login_failed",
             Self::Accepted { .. } => "accepted",

@@ -4,6 +4,7 @@ pub mod exercise;
 pub mod names;
 pub mod personal;
 pub mod server;
+pub mod service;
 pub mod template;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use exercise::{Check, Exercise, Script};
 pub use names::{Domain, ExerciseId, GroupName, LabName, Login, MailId};
 pub use personal::Key;
-pub use server::{Leniency, Limits, LoneNewline, Protocol, ServerConfig};
+pub use server::{Leniency, Limits, LoneNewline, Protocol, ServerConfig, Service};
 
 /// The most students one lab may have, over all groups.
 pub const MAX_STUDENTS: usize = 4_096;
@@ -145,7 +146,7 @@ pub struct Settings {
     /// The mailbox that takes mail for unknown local recipients; none: they are refused.
     pub catch_all: Option<Login>,
     /// The port per protocol on each endpoint.
-    pub ports: BTreeMap<Protocol, u16>,
+    pub ports: BTreeMap<Service, u16>,
     /// The limits of each server.
     pub limits: Limits,
 }

@@ -1,63 +1,12 @@
 //! What one server is told before it starts: the checked, resolved configuration of one group. It travels as JSON
 //! (state directory, control API), so that the same `labctl serve` runs under every engine.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, str::FromStr};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use super::names::{Domain, GroupName, LabName, Login};
-
-/// A protocol that a server listens for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// RFC 5321.
-    Smtp,
-    /// RFC 1939.
-    Pop3,
-}
-
-impl Protocol {
-    /// Every protocol.
-    pub const ALL: [Self; 2] = [Self::Smtp, Self::Pop3];
-
-    /// As the lab file writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Smtp => "smtp",
-            Self::Pop3 => "pop3",
-        }
-    }
-
-    /// The port without an engine's or lab's own choice on the embedded engine, where low ports belong to root.
-    pub const fn embedded_port(self) -> u16 {
-        match self {
-            Self::Smtp => 2525,
-            Self::Pop3 => 2110,
-        }
-    }
-
-    /// The port that IANA registered: where a server has an address of its own.
-    pub const fn standard_port(self) -> u16 {
-        match self {
-            Self::Smtp => 25,
-            Self::Pop3 => 110,
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(self.as_str())
-    }
-}
-
-impl FromStr for Protocol {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|protocol| protocol.as_str() == text).ok_or(())
-    }
-}
+pub use super::service::{Protocol, Service};
 
 /// What a server puts up with from programs that are still being written. Each point is named in the lab reference;
 /// `strict = true` turns all of them off.
@@ -172,8 +121,8 @@ pub struct Account {
 /// An address that a server listens on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// The protocol spoken there.
-    pub protocol: Protocol,
+    /// What is served there.
+    pub service: Service,
     /// Where; port 0 asks the system for a free one.
     pub address: SocketAddr,
     /// The student whose endpoint it is: who connects to it is that student.

@@ -107,6 +107,9 @@ impl Class {
             EventKind::Damaged { why } => self.damage = Some((event.seq, why.clone())),
             EventKind::Connected { .. }
             | EventKind::Command { .. }
+            | EventKind::Secured { .. }
+            | EventKind::HandshakeFailed { .. }
+            | EventKind::Discarded { .. }
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::Retrieved { .. }
@@ -164,6 +167,9 @@ impl Class {
             }
             EventKind::Disconnected { how } => self.end(&here, live, *how),
             EventKind::Accepted { injected: Some(_), .. }
+            | EventKind::Secured { .. }
+            | EventKind::HandshakeFailed { .. }
+            | EventKind::Discarded { .. }
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::Reset { .. }

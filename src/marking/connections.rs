@@ -115,6 +115,9 @@ impl Live {
             EventKind::Command { before, .. } => spoken_in(*before),
             EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
+            | EventKind::Secured { .. }
+            | EventKind::HandshakeFailed { .. }
+            | EventKind::Discarded { .. }
             | EventKind::Accepted { .. }
             | EventKind::Retrieved { .. }
             | EventKind::Deleted { .. }

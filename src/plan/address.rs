@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::{Group, GroupName, Lab, Login, MAX_GROUPS, MAX_STUDENTS, Protocol};
+use crate::lab::{Group, GroupName, Lab, Login, MAX_GROUPS, MAX_STUDENTS, Service};
 
 /// The second octet of the first lab's block: 127.77.G.S.
 const FIRST_SECOND: u8 = 77;
@@ -20,8 +20,12 @@ const SECONDS: u8 = 4;
 /// what systems hand out for outgoing connections.
 const FIRST_PORT: u16 = 10_000;
 
-/// Ports of one block: one per protocol for every student that a lab may have.
-const PORTS: usize = MAX_STUDENTS * Protocol::ALL.len();
+/// Students of one block of ports; a lab with more has several blocks in a row.
+const STUDENTS: usize = 1_024;
+
+/// Ports of one block: one per service for each of its students, also for services that the lab does not have, so that a
+/// student's ports stay when it gets them.
+const PORTS: usize = STUDENTS * Service::ALL.len();
 
 /// The highest number of a student in a group, the last octet of the address (255 is for broadcasts).
 const MAX_NUMBER: u16 = 254;
@@ -34,7 +38,7 @@ pub enum Addressing {
         /// The second octet; group 256 and up count it on.
         second: u8,
     },
-    /// One address, and a port per student and protocol.
+    /// One address, and a port per student and service.
     Ports {
         /// The address.
         address: IpAddr,
@@ -53,15 +57,15 @@ impl Addressing {
         Some(Self::Loopback { second })
     }
 
-    /// A port per student and protocol on `address` out of block number `block`; none where ports end.
-    pub fn ports(address: IpAddr, block: u8) -> Option<Self> {
+    /// A port per student and service on `address` out of so many blocks from number `block` on; none where ports end.
+    pub fn ports(address: IpAddr, block: u8, blocks: u8) -> Option<Self> {
         let block_size = u16::try_from(PORTS).expect("a block has fewer ports than there are");
         let first = u16::from(block).checked_mul(block_size)?.checked_add(FIRST_PORT)?;
-        first.checked_add(block_size).map(|_| Self::Ports { address, first })
+        first.checked_add(block_size.checked_mul(u16::from(blocks))?).map(|_| Self::Ports { address, first })
     }
 
     /// Where the student with these numbers is served.
-    pub fn endpoint(self, place: Place, protocol: Protocol, port: u16) -> SocketAddr {
+    pub fn endpoint(self, place: Place, service: Service, port: u16) -> SocketAddr {
         match self {
             Self::Loopback { second } => {
                 let [high, third] = place.group.to_be_bytes();
@@ -69,9 +73,8 @@ impl Addressing {
                 SocketAddr::from((Ipv4Addr::new(127, second + high, third, last), port))
             }
             Self::Ports { address, first } => {
-                let index =
-                    Protocol::ALL.iter().position(|known| *known == protocol).expect("every protocol is in ALL");
-                let offset = usize::from(place.slot) * Protocol::ALL.len() + index;
+                let index = Service::ALL.iter().position(|known| *known == service).expect("every service is in ALL");
+                let offset = usize::from(place.slot) * Service::ALL.len() + index;
                 SocketAddr::from((address, first + u16::try_from(offset).expect("a slot is below MAX_STUDENTS")))
             }
             Self::Ephemeral => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -121,6 +124,13 @@ impl Numbers {
             let numbered = self.groups.entry(group.name.clone()).or_default();
             numbered.assign(group, &mut slots);
         }
+    }
+
+    /// How many blocks of ports the students need who have a number.
+    pub fn blocks(&self) -> u8 {
+        let slots = self.groups.values().flat_map(|group| group.students.values().map(|pair| pair.slot));
+        let last = slots.max().map_or(0, usize::from);
+        u8::try_from(last / STUDENTS + 1).expect("a slot is below MAX_STUDENTS")
     }
 
     /// The numbers of a student; none for one who was never assigned.
@@ -222,7 +232,7 @@ mod tests {
         numbers.assign(&lab);
         let address = |group: &str, login: &str| {
             let loopback = Addressing::loopback(0).unwrap();
-            loopback.endpoint(place(&numbers, group, login), Protocol::Smtp, 2525).to_string()
+            loopback.endpoint(place(&numbers, group, login), Service::Smtp, 2525).to_string()
         };
         assert_eq!(address("g01", "ben"), "127.77.1.2:2525");
         assert_eq!(address("g05", "eva"), "127.77.5.1:2525");
@@ -281,10 +291,25 @@ mod tests {
         assert_eq!(seconds[..2], [77, 81]);
         assert_eq!(seconds.last(), Some(&249));
         let local = IpAddr::from([127, 0, 0, 1]);
-        assert_eq!(Addressing::ports(local, 1), Some(Addressing::Ports { address: local, first: 18_192 }));
-        assert!(Addressing::ports(local, 5).is_some());
-        assert_eq!(Addressing::ports(local, 6), None);
-        let last = Place { group: 1, number: 1, slot: u16::try_from(MAX_STUDENTS - 1).unwrap() };
-        assert_eq!(Addressing::ports(local, 0).unwrap().endpoint(last, Protocol::Pop3, 0).port(), 18_191);
+        assert_eq!(Addressing::ports(local, 1, 1), Some(Addressing::Ports { address: local, first: 18_192 }));
+        assert!(Addressing::ports(local, 5, 1).is_some() && Addressing::ports(local, 2, 4).is_some());
+        assert_eq!((Addressing::ports(local, 6, 1), Addressing::ports(local, 3, 4)), (None, None));
+        let place = |slot: usize| Place { group: 1, number: 1, slot: u16::try_from(slot).unwrap() };
+        let port = |slot| Addressing::ports(local, 0, 1).unwrap().endpoint(place(slot), Service::Domain, 0).port();
+        assert_eq!((port(STUDENTS - 1), port(STUDENTS)), (18_191, 18_199), "the next one is in the next block");
+    }
+
+    #[test]
+    fn a_large_class_takes_several_blocks_of_ports() {
+        let blocks = |students: usize| {
+            let logins: Vec<String> = (0..students).map(|n| format!("s{n}")).collect();
+            let names: Vec<String> = (0..students.div_ceil(200)).map(|n| format!("c{n}x")).collect();
+            let logins: Vec<&str> = logins.iter().map(String::as_str).collect();
+            let groups: Vec<(&str, &[&str])> = names.iter().map(String::as_str).zip(logins.chunks(200)).collect();
+            let mut numbers = Numbers::default();
+            numbers.assign(&lab(&groups));
+            numbers.blocks()
+        };
+        assert_eq!([0, 1, STUDENTS, STUDENTS + 1, MAX_STUDENTS].map(blocks), [1, 1, 1, 2, 4]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::address::{Addressing, Numbers};
 use crate::lab::{
-    Group, Key, Lab, Login, Protocol, ServerConfig,
+    Group, Key, Lab, Login, ServerConfig, Service,
     server::{Account, Endpoint},
     template::Person,
 };
@@ -45,14 +45,13 @@ fn accounts(lab: &Lab, group: &Group, key: &Key) -> BTreeMap<Login, Account> {
 }
 
 fn endpoints(lab: &Lab, group: &Group, addressing: Addressing, numbers: &Numbers) -> Vec<Endpoint> {
-    let port =
-        |protocol: Protocol| lab.settings.ports.get(&protocol).copied().unwrap_or_else(|| protocol.embedded_port());
+    let port = |service: Service| lab.settings.ports.get(&service).copied().unwrap_or_else(|| service.embedded_port());
     let mut endpoints = Vec::new();
     for student in &group.students {
         let Some(place) = numbers.place(&group.name, &student.login) else { continue };
-        for protocol in Protocol::ALL {
-            let address = addressing.endpoint(place, protocol, port(protocol));
-            endpoints.push(Endpoint { protocol, address, student: Some(student.login.clone()) });
+        for service in Service::served() {
+            let address = addressing.endpoint(place, service, port(service));
+            endpoints.push(Endpoint { service, address, student: Some(student.login.clone()) });
         }
     }
     endpoints
@@ -98,7 +97,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_server_gets_fixed_and_drawn_passwords_and_an_endpoint_per_student_and_protocol() {
+    fn a_server_gets_fixed_and_drawn_passwords_and_an_endpoint_per_student_and_service() {
         let lab = lab(&[("g01", &["ana", "ben"])]);
         let mut numbers = Numbers::default();
         numbers.assign(&lab);
@@ -108,9 +107,7 @@ pub(crate) mod tests {
         let shown: Vec<String> = config
             .endpoints
             .iter()
-            .map(|endpoint| {
-                format!("{} {} {}", endpoint.student.as_ref().unwrap(), endpoint.protocol, endpoint.address)
-            })
+            .map(|endpoint| format!("{} {} {}", endpoint.student.as_ref().unwrap(), endpoint.service, endpoint.address))
             .collect();
         assert_eq!(
             shown,

@@ -112,7 +112,8 @@ impl Framer {
         match want {
             Next::Line => self.line(),
             Next::Data => self.data().map(Input::Data),
-            Next::Close => None,
+            // After STARTTLS nothing is read but the handshake, which is no business of the framer.
+            Next::StartTls | Next::Close => None,
         }
     }
 

@@ -18,8 +18,8 @@ use std::{
 };
 
 use crate::{
-    evidence::{EventKind, Who},
-    lab::{Login, ServerConfig},
+    evidence::{EventKind, TlsVersion, Who},
+    lab::{Login, ServerConfig, Service},
     mail::{Entry, Envelope},
 };
 
@@ -39,6 +39,9 @@ pub struct Peer {
     pub config: Arc<ServerConfig>,
     /// The dialect of that configuration.
     pub dialect: Arc<dialect::Dialect>,
+    /// The service that was connected to. On one with implicit TLS the handshake comes before everything, and
+    /// [`Input::Secured`] before [`Input::Connected`].
+    pub service: Service,
     /// The other end; none for labctl's own connections.
     pub remote: Option<SocketAddr>,
     /// Our end.
@@ -81,6 +84,15 @@ pub enum Input<'a> {
     },
     /// Message data up to its end (`CRLF.CRLF`), after [`Next::Data`].
     Data(line::Data),
+    /// The connection is secured: after [`Next::StartTls`], or first of all where the service has implicit TLS. After
+    /// STARTTLS the session forgets all that it learnt in the clear (RFC 3207 4.2, RFC 2595 4, RFC 9051 6.2.1); a reply to it
+    /// goes over TLS, and none is due. A handshake that fails ends the connection, and the session hears of neither.
+    Secured {
+        /// The version of TLS.
+        version: TlsVersion,
+        /// The cipher suite, by its name in IANA's registry.
+        cipher: &'a str,
+    },
     /// What became of the action that the last output asked for.
     Done(Outcome),
     /// Nothing came for the idle time of the protocol.
@@ -121,6 +133,9 @@ pub enum Next {
     Line,
     /// Message data.
     Data,
+    /// A TLS handshake, after the reply is sent -> [`Input::Secured`]. What came in the clear behind the command is thrown
+    /// away, and the driver records that, as it records the handshake.
+    StartTls,
     /// Nothing: send what there is and close.
     Close,
 }

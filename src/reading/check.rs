@@ -67,7 +67,7 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
 }
 
 fn protocols() -> [(&'static str, Protocol); 2] {
-    Protocol::ALL.map(|protocol| (protocol.as_str(), protocol))
+    Protocol::CHECKED.map(|protocol| (protocol.as_str(), protocol))
 }
 
 fn times(fields: &Fields<'_>, findings: &mut Findings<'_>) -> u32 {

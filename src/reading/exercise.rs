@@ -188,8 +188,10 @@ fn solution(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>)
     };
     let mut scripts = Vec::new();
     for table in tables {
-        let mut connections: Vec<(Protocol, Field<'_>)> =
-            Protocol::ALL.into_iter().filter_map(|protocol| Some((protocol, table.get(protocol.as_str())?))).collect();
+        let mut connections: Vec<(Protocol, Field<'_>)> = Protocol::CHECKED
+            .into_iter()
+            .filter_map(|protocol| Some((protocol, table.get(protocol.as_str())?)))
+            .collect();
         connections.sort_by_key(|(_, field)| field.key_span.start);
         if connections.is_empty() && table.written().is_empty() {
             let problem = findings.lab(Code::BadScript, &table.span, "a solution without a connection");

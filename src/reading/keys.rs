@@ -58,7 +58,10 @@ pub const LENIENT: Section = Section {
 };
 
 /// The ports.
-pub const PORTS: Section = Section { name: "`ports = { … }`", keys: &["smtp", "pop3"] };
+pub const PORTS: Section = Section {
+    name: "`ports = { … }`",
+    keys: &["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps", "domain"],
+};
 
 /// The limits of each server.
 pub const LIMITS: Section = Section {

@@ -9,7 +9,7 @@ use super::{
     people::People,
 };
 use crate::{
-    lab::{Leniency, Limits, Login, LoneNewline, Protocol, Settings},
+    lab::{Leniency, Limits, Login, LoneNewline, Service, Settings},
     protocol::dialect,
 };
 
@@ -107,21 +107,21 @@ fn catch_all(lab: &Fields<'_>, dialect: &str, people: &People, findings: &mut Fi
     first
 }
 
-fn ports(lab: &Fields<'_>, findings: &mut Findings<'_>) -> BTreeMap<Protocol, u16> {
-    let mut ports: BTreeMap<Protocol, u16> = Protocol::ALL.into_iter().map(|p| (p, p.embedded_port())).collect();
+fn ports(lab: &Fields<'_>, findings: &mut Findings<'_>) -> BTreeMap<Service, u16> {
+    let mut ports: BTreeMap<Service, u16> = Service::ALL.into_iter().map(|s| (s, s.embedded_port())).collect();
     let Some(field) = lab.get("ports") else {
         return ports;
     };
     let Some(table) = field.table(&keys::PORTS, findings) else {
         return ports;
     };
-    for (protocol, port) in &mut ports {
-        let chosen = table.number(protocol.as_str(), u64::from(*port), 1..=u64::from(u16::MAX), findings);
+    for (service, port) in &mut ports {
+        let chosen = table.number(service.as_str(), u64::from(*port), 1..=u64::from(u16::MAX), findings);
         *port = u16::try_from(chosen).unwrap_or(*port);
     }
     let numbers: std::collections::BTreeSet<u16> = ports.values().copied().collect();
     if numbers.len() < ports.len() {
-        findings.lab(Code::Conflict, &field.span, "two protocols have the same port");
+        findings.lab(Code::Conflict, &field.span, "two services have the same port");
     }
     ports
 }

@@ -104,12 +104,14 @@ fn expect(step: &Step, protocol: Protocol, entry: &Field<'_>, findings: &mut Fin
     let foreign = |code: &&String| match protocol {
         Protocol::Smtp => code.starts_with(['+', '-']),
         Protocol::Pop3 => !code.starts_with(['+', '-', '*']),
+        Protocol::Imap | Protocol::Dns => false,
     };
     for code in codes.filter(foreign) {
         let problem = findings.within(Code::ForeignReply, &entry.span, format!("`{code}` is no reply of `{protocol}`"));
         problem.help(match protocol {
             Protocol::Smtp => "replies of SMTP are three digits: `250`, `5xx`",
             Protocol::Pop3 => "replies of POP3 are `+OK` and `-ERR`",
+            Protocol::Imap | Protocol::Dns => "it has replies of its own",
         });
     }
 }
@@ -118,6 +120,7 @@ fn verbs(protocol: Protocol) -> &'static [&'static str] {
     match protocol {
         Protocol::Smtp => SMTP,
         Protocol::Pop3 => POP3,
+        Protocol::Imap | Protocol::Dns => &[],
     }
 }
 
@@ -128,7 +131,7 @@ fn shown(verb: &str) -> String {
 
 /// What to do about a verb that the protocol does not have: the verb of another one, nearly one, or one with more behind it.
 fn way_out(verb: &str, protocol: Protocol) -> String {
-    let others = Protocol::ALL.into_iter().filter(|other| *other != protocol);
+    let others = Protocol::CHECKED.into_iter().filter(|other| *other != protocol);
     if let Some(other) = others.into_iter().find(|other| verbs(*other).contains(&verb)) {
         return format!(
             "it is one of `{other}`: change `protocol`, or leave it where students are to send it on purpose"

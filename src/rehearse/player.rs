@@ -223,6 +223,8 @@ impl Line {
             let over = match self.protocol {
                 // RFC 5321 4.2.1: a hyphen after the code says that more lines follow.
                 Protocol::Smtp => text.as_bytes().get(3) != Some(&b'-'),
+                // Solutions speak neither (`Protocol::CHECKED`).
+                Protocol::Imap | Protocol::Dns => true,
                 Protocol::Pop3 => !(first.starts_with("+OK") && is_multi_line(command)) || text == ".",
             };
             if over {

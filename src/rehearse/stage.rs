@@ -17,7 +17,7 @@ use super::{
 use crate::{
     evidence::Seq,
     inject::{self, Undelivered, compose, dialogue},
-    lab::{Exercise, Group, Key, Lab, Protocol, Student, template::Person},
+    lab::{Exercise, Group, Key, Lab, Protocol, Service, Student, template::Person},
     marking::{Marker, StudentMarks},
     plan::{
         address::{Addressing, Numbers},
@@ -147,11 +147,18 @@ impl Stage {
         Ok(())
     }
 
+    /// Where the student speaks the protocol in the clear, as a person with telnet does.
     fn endpoint(&self, server: &Server, protocol: Protocol) -> SocketAddr {
+        let service = match protocol {
+            Protocol::Smtp => Service::Smtp,
+            Protocol::Pop3 => Service::Pop3,
+            Protocol::Imap => Service::Imap,
+            Protocol::Dns => Service::Domain,
+        };
         let own = |endpoint: &crate::lab::server::Endpoint| {
-            endpoint.protocol == protocol && endpoint.student.as_ref() == Some(&self.student().login)
+            endpoint.service == service && endpoint.student.as_ref() == Some(&self.student().login)
         };
         let endpoints = server.endpoints();
-        endpoints.into_iter().find(own).expect("every student has an endpoint for every protocol").address
+        endpoints.into_iter().find(own).expect("every student has an endpoint for every service").address
     }
 }

@@ -46,6 +46,9 @@ impl Listener {
 
 /// Binds an endpoint's address.
 pub(super) fn bind(endpoint: &Endpoint) -> Result<Arc<TcpListener>, ServerError> {
+    if !endpoint.service.is_served() {
+        return Err(ServerError::NotServed(endpoint.service));
+    }
     let bound = || {
         let socket = Socket::new(Domain::for_address(endpoint.address), Type::STREAM, None)?;
         // A server that comes back must not wait for the last connections of the one before it.
@@ -62,10 +65,10 @@ pub(super) fn bind(endpoint: &Endpoint) -> Result<Arc<TcpListener>, ServerError>
 }
 
 fn failed(endpoint: &Endpoint, source: io::Error) -> ServerError {
-    let Endpoint { protocol, address, .. } = *endpoint;
+    let Endpoint { service, address, .. } = *endpoint;
     match source.kind() {
-        io::ErrorKind::AddrInUse => ServerError::InUse { protocol, address },
-        _ => ServerError::Listen { protocol, address, source },
+        io::ErrorKind::AddrInUse => ServerError::InUse { service, address },
+        _ => ServerError::Listen { service, address, source },
     }
 }
 
@@ -88,11 +91,12 @@ fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, strea
     let peer = Peer {
         config: Arc::clone(&settings.config),
         dialect: Arc::clone(&settings.dialect),
+        service: endpoint.service,
         remote: Some(remote),
         local: Some(local),
         name: None,
         who,
         seed: server.seeds.draw(),
     };
-    machine::start(server, endpoint.protocol, stream, peer, seat);
+    machine::start(server, stream, peer, seat);
 }

@@ -328,7 +328,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        lab::{Leniency, Limits, LoneNewline, ServerConfig},
+        lab::{Leniency, Limits, LoneNewline, ServerConfig, Service},
         protocol::{dialect, line},
         server::{Server, wire::Stream},
     };
@@ -374,7 +374,17 @@ mod tests {
             clients: BTreeMap::new(),
         };
         let dialect = dialect::named("labctl").unwrap();
-        Peer { config: Arc::new(config), dialect, remote: None, local: None, name: None, who: Who::Unknown, seed: 1 }
+        let service = Service::Smtp;
+        Peer {
+            config: Arc::new(config),
+            dialect,
+            service,
+            remote: None,
+            local: None,
+            name: None,
+            who: Who::Unknown,
+            seed: 1,
+        }
     }
 
     #[tokio::test]

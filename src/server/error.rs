@@ -2,29 +2,32 @@
 
 use std::{io, net::SocketAddr};
 
-use crate::{lab::Protocol, store::StoreError};
+use crate::{lab::Service, store::StoreError};
 
 /// Why a server could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address is taken by another program.
-    #[error("listen for {protocol} on `{address}`: the port is in use")]
+    #[error("listen for {service} on `{address}`: the port is in use")]
     InUse {
-        /// The protocol.
-        protocol: Protocol,
+        /// The service.
+        service: Service,
         /// The address.
         address: SocketAddr,
     },
     /// An address cannot be listened on.
-    #[error("listen for {protocol} on `{address}`: {source}")]
+    #[error("listen for {service} on `{address}`: {source}")]
     Listen {
-        /// The protocol.
-        protocol: Protocol,
+        /// The service.
+        service: Service,
         /// The address.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
     },
+    /// The configuration names a service that this version does not serve.
+    #[error("listen for {0}: this labctl does not serve it")]
+    NotServed(Service),
     /// The configuration names a dialect that there is not.
     #[error("the dialect `{0}` is unknown")]
     Dialect(String),

@@ -57,17 +57,13 @@ impl Machine for pop3::Session {
 }
 
 /// Starts the session of a protocol on a connection. The server waits for it from now on.
-pub(super) fn start(
-    server: &Arc<Shared>,
-    protocol: Protocol,
-    wire: impl Wire + 'static,
-    peer: Peer,
-    seat: Result<Seat, Refusal>,
-) {
+pub(super) fn start(server: &Arc<Shared>, wire: impl Wire + 'static, peer: Peer, seat: Result<Seat, Refusal>) {
     let (refusal, seat) = (seat.as_ref().err().copied(), seat.ok());
     let server = Arc::clone(server);
-    match protocol {
+    match peer.service.protocol() {
         Protocol::Smtp => tokio::spawn(Drive::<smtp::Session, _>::new(server, wire, peer, seat, None).run(refusal)),
         Protocol::Pop3 => tokio::spawn(Drive::<pop3::Session, _>::new(server, wire, peer, seat, None).run(refusal)),
+        // Nobody listens for a service that is not served.
+        Protocol::Imap | Protocol::Dns => return,
     };
 }

@@ -40,7 +40,7 @@ use self::{
 };
 use crate::{
     evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
-    lab::{Login, ServerConfig, server::Endpoint},
+    lab::{Login, ServerConfig, Service, server::Endpoint},
     protocol::{
         Peer,
         dialect::{self, Dialect},
@@ -175,6 +175,7 @@ impl Server {
         let peer = Peer {
             config: Arc::clone(&settings.config),
             dialect: Arc::clone(&settings.dialect),
+            service: Service::Smtp,
             remote: None,
             local: None,
             name: None,

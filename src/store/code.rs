@@ -7,7 +7,7 @@ use rusqlite::types::ValueRef;
 
 use crate::{
     evidence::{By, Ending, EventKind, State, Who},
-    lab::{Login, Protocol},
+    lab::{Login, Service},
 };
 
 /// The longest word that is kept in a shape, in octets: longer than any verb. Events with a longer one are JSON.
@@ -55,11 +55,11 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
             columns.reply = Some(reply);
             (verb.clone(), Some((*before, *after)))
         }
-        EventKind::Connected { protocol, peer, local, reply } => {
+        EventKind::Connected { protocol: _, service, peer, local, reply } => {
             let name = |end: &Option<SocketAddr>| end.map_or("-".to_owned(), |end| end.to_string());
             columns.line = Some(format!("{} {}", name(peer), name(local)).into());
             columns.reply = Some(reply);
-            (protocol.as_str().into(), None)
+            (service.as_str().into(), None)
         }
         EventKind::LoggedIn { mailbox, mechanism } => {
             columns.line = Some(mailbox.as_str().into());
@@ -73,6 +73,9 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
         EventKind::Accepted { .. }
         | EventKind::Retrieved { .. }
         | EventKind::Deleted { .. }
+        | EventKind::Secured { .. }
+        | EventKind::HandshakeFailed { .. }
+        | EventKind::Discarded { .. }
         | EventKind::Reset { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => return None,
@@ -104,8 +107,10 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
         },
         ("connected", None) => {
             let (peer, local) = text(line)?.split_once(' ').ok_or("a connection without addresses")?;
+            let service: Service = shape.word.parse().map_err(|()| format!("the service `{}`", shape.word))?;
             EventKind::Connected {
-                protocol: shape.word.parse::<Protocol>().map_err(|()| format!("the protocol `{}`", shape.word))?,
+                protocol: service.protocol(),
+                service,
                 peer: end(peer)?,
                 local: end(local)?,
                 reply: text(reply)?.to_owned(),
@@ -124,13 +129,16 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
 
 /// The kind's name as a constant.
 pub(super) fn kind(name: &str) -> Result<&'static str, String> {
-    const KINDS: [&str; 11] = [
+    const KINDS: [&str; 14] = [
         "command",
         "connected",
         "disconnected",
         "accepted",
         "retrieved",
         "deleted",
+        "secured",
+        "handshake_failed",
+        "discarded",
         "logged_in",
         "login_failed",
         "reset",

@@ -16,7 +16,7 @@ CREATE TABLE shape (
     login  TEXT CHECK ((login IS NOT NULL) = (who = 'student')),
     by     TEXT CHECK ((by IS NOT NULL) = (who = 'student')),      -- how the student was recognised
     kind   TEXT NOT NULL,                                          -- command, connected, accepted …
-    word   TEXT NOT NULL,                                          -- command: the verb; connected: the protocol; disconnected: how
+    word   TEXT NOT NULL,                                          -- command: the verb; connected: the service; disconnected: how
     before TEXT CHECK ((before IS NULL) OR (kind = 'command')),    -- the session's state before a command
     after  TEXT CHECK ((after IS NULL) = (before IS NULL))         -- and after it
 ) STRICT;

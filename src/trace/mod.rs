@@ -17,7 +17,7 @@ pub use visible::{json_visible, visible};
 
 use crate::{
     evidence::{By, Conn, Event, EventKind, MessageId, Timestamp, Who},
-    lab::{Group, GroupName, Lab, Login, Protocol},
+    lab::{Group, GroupName, Lab, Login, Protocol, Service},
 };
 
 /// The most events that are kept of a connection while a trace of one student waits to learn whose it is.
@@ -71,6 +71,7 @@ pub struct Look {
 #[derive(Debug, Default)]
 struct Open {
     protocol: Option<Protocol>,
+    service: Option<Service>,
     peer: Option<SocketAddr>,
     who: Who,
     waiting: VecDeque<Event>,
@@ -134,8 +135,9 @@ impl Renderer {
             return;
         }
         let open = self.open.entry(key.clone()).or_default();
-        if let EventKind::Connected { protocol, peer, .. } = &event.kind {
+        if let EventKind::Connected { protocol, service, peer, .. } = &event.kind {
             open.protocol = Some(*protocol);
+            open.service = Some(*service);
             open.peer = *peer;
         }
         if event.who != Who::Unknown {
@@ -158,6 +160,9 @@ impl Renderer {
                 EventKind::Started { .. } | EventKind::Damaged { .. } => true,
                 EventKind::Connected { .. }
                 | EventKind::Command { .. }
+                | EventKind::Secured { .. }
+                | EventKind::HandshakeFailed { .. }
+                | EventKind::Discarded { .. }
                 | EventKind::LoggedIn { .. }
                 | EventKind::LoginFailed { .. }
                 | EventKind::Accepted { .. }

@@ -23,10 +23,13 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
         EventKind::Connected { protocol, reply, .. } => {
             line("Starting session");
             let first = match protocol {
-                Protocol::Smtp => State::Connect,
-                Protocol::Pop3 => State::Authorization,
+                Protocol::Smtp => Some(State::Connect),
+                Protocol::Pop3 => Some(State::Authorization),
+                Protocol::Imap | Protocol::Dns => None,
             };
-            line(&format!("Started session, switching to {} state", named(first).1));
+            if let Some(first) = first {
+                line(&format!("Started session, switching to {} state", named(first).1));
+            }
             line(&sent(reply, reply.len() as u64));
         }
         EventKind::Command { verb, line: said, octets, reply, reply_octets, before, after } => {
@@ -45,6 +48,9 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
             }
             line(&sent(reply, *reply_octets));
         }
+        EventKind::Secured { version, cipher, .. } => line(&format!("Secured by {version}, {}", visible(cipher))),
+        EventKind::HandshakeFailed { why } => line(&format!("TLS handshake failed: {}", visible(why))),
+        EventKind::Discarded { octets } => line(&format!("Discarded {octets} bytes of plaintext behind STARTTLS")),
         EventKind::Disconnected { .. } => line("Session ended"),
         EventKind::LoggedIn { .. }
         | EventKind::LoginFailed { .. }

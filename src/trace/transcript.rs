@@ -32,7 +32,7 @@ pub(super) fn heading(after: bool, group: &GroupName, event: &Event, who: &Who, 
         Who::Instructor => "labctl".to_owned(),
         Who::Student { login, by } => format!("{login} ({})", known_by(*by)),
     };
-    let over = open.protocol.map_or(String::new(), |protocol| format!(" · {protocol}"));
+    let over = open.service.map_or(String::new(), |service| format!(" · {service}"));
     let from = open.peer.map_or(String::new(), |peer| format!(" from {peer}"));
     let gap = if after { "\n" } else { "" };
     format!("{gap}{bold}── {group} connection {} · {who}{over}{from}{bold:#}\n", event.conn.0)
@@ -110,6 +110,14 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
                 _ => out.client(line),
             }
             out.server(reply, *reply_octets);
+        }
+        EventKind::Secured { version, cipher, sni } => {
+            let asked = sni.as_ref().map_or(String::new(), |name| format!(", for `{}`", visible(name)));
+            out.note(&format!("secured by {version} ({}{asked})", visible(cipher)));
+        }
+        EventKind::HandshakeFailed { why } => out.note(&format!("TLS handshake failed: {}", visible(why))),
+        EventKind::Discarded { octets } => {
+            out.note(&format!("{octets} octets in the clear behind STARTTLS thrown away"));
         }
         EventKind::LoggedIn { mailbox, mechanism } => {
             out.note(&format!("logged in to `{mailbox}` ({})", visible(mechanism)));

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use labctl::{
     evidence::{By, Delivered, Ending, EventKind, MessageId, State, Uid, Who},
-    lab::{Login, Protocol},
+    lab::{Login, Service},
     mail::{Envelope, sha256},
 };
 
@@ -100,7 +100,7 @@ fn smtp(login: &Login, number: usize) -> Talk {
     let (mail, rcpt) = (format!("MAIL FROM:<{login}@bench.lab>"), format!("RCPT TO:<{login}@bench.lab>"));
     let content = format!("From: {login}\r\nSubject: task {}\r\n\r\nThis is message {number}.\r\n", number % 50);
     let before = vec![
-        connected(Protocol::Smtp, "220 bench.lab ESMTP labctl\r\n"),
+        connected(Service::Smtp, "220 bench.lab ESMTP labctl\r\n"),
         command("HELO", "HELO 192.168.0.15", "250 hello 192.168.0.15\r\n", State::Connect, State::Ready),
         command("MAIL", &mail, "250 2.1.0 sender is fine\r\n", State::Ready, State::Mail),
         command("RCPT", &rcpt, "250 2.1.5 recipient is fine\r\n", State::Mail, State::Rcpt),
@@ -126,7 +126,7 @@ fn pop3(login: &Login, number: usize, message: MessageId) -> Vec<EventKind> {
     use State::{Authorization, Closed, Transaction};
     let uid = Uid(message.0);
     vec![
-        connected(Protocol::Pop3, "+OK labctl\r\n"),
+        connected(Service::Pop3, "+OK labctl\r\n"),
         command("USER", &format!("USER {login}"), "+OK now PASS\r\n", Authorization, Authorization),
         command("PASS", "PASS ***", "+OK mailbox open\r\n", Authorization, Transaction),
         EventKind::LoggedIn { mailbox: login.clone(), mechanism: "PASS".to_owned() },
@@ -139,10 +139,10 @@ fn pop3(login: &Login, number: usize, message: MessageId) -> Vec<EventKind> {
     ]
 }
 
-fn connected(protocol: Protocol, reply: &str) -> EventKind {
+fn connected(service: Service, reply: &str) -> EventKind {
     let peer = "127.0.0.1:53040".parse().ok();
     let local = "127.77.1.2:2525".parse().ok();
-    EventKind::Connected { protocol, peer, local, reply: reply.to_owned() }
+    EventKind::Connected { protocol: service.protocol(), service, peer, local, reply: reply.to_owned() }
 }
 
 fn command(verb: &str, line: &str, reply: &str, before: State, after: State) -> EventKind {

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use labctl::{
     evidence::{By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid, Who},
-    lab::{Login, Protocol},
+    lab::{Login, Protocol, Service},
     mail::{Entry, Envelope, sha256},
     store::{Mailbox, Origin, Reader, Store, StoreError, VERSION},
 };
@@ -51,11 +51,18 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::Started { version: "0.1.0".into() },
         EventKind::Connected {
             protocol: Protocol::Smtp,
+            service: Service::Smtp,
             peer: Some("[::1]:53040".parse().unwrap()),
             local: Some("127.77.1.2:2525".parse().unwrap()),
             reply: "220 hello\r\n".into(),
         },
-        EventKind::Connected { protocol: Protocol::Pop3, peer: None, local: None, reply: String::new() },
+        EventKind::Connected {
+            protocol: Protocol::Pop3,
+            service: Service::Pop3s,
+            peer: None,
+            local: None,
+            reply: String::new(),
+        },
         command("MAIL"),
         command(&"X".repeat(1_000)),
         EventKind::LoggedIn { mailbox: login("ana"), mechanism: "PASS".into() },

@@ -12,7 +12,7 @@
 //! E: a piece of evidence: `VERB code state>state`, or another event with what matters of it
 //! M: a line of the message that was stored, with `lab: mail=shown`
 //! T: +5m
-//! X: close | shutdown | store fails | store works
+//! X: secured | close | shutdown | store fails | store works
 //! ```
 
 mod player;

@@ -13,7 +13,7 @@ use crate::{
         naming::{Opened, Shell},
     },
     engine::docker::DockerError,
-    lab::{EngineKind, Protocol, ServerConfig, server::Account},
+    lab::{EngineKind, ServerConfig, Service, server::Account},
     plan::{
         self,
         docker::{self, Images},
@@ -38,8 +38,8 @@ pub struct Student {
     pub login: String,
     /// The password of the own mailbox.
     pub password: String,
-    /// `host:port` by protocol.
-    pub endpoints: BTreeMap<Protocol, String>,
+    /// `host:port` by service.
+    pub endpoints: BTreeMap<Service, String>,
     /// The mailboxes the student may open: the own one first, then the group's.
     pub mailboxes: Vec<Mailbox>,
 }
@@ -132,7 +132,7 @@ pub fn of_server(config: &ServerConfig) -> Vec<Student> {
             domain: config.domain.to_string(),
             login: login.to_string(),
             password: account.password.clone(),
-            endpoints: own.map(|endpoint| (endpoint.protocol, endpoint.address.to_string())).collect(),
+            endpoints: own.map(|endpoint| (endpoint.service, endpoint.address.to_string())).collect(),
             mailboxes: std::iter::once(mailbox(login.as_str(), account)).chain(others).collect(),
         }
     };
@@ -160,8 +160,8 @@ fn row(student: &Student) -> Vec<String> {
         student.domain.clone(),
         student.login.clone(),
         student.password.clone(),
-        endpoint(Protocol::Smtp),
-        endpoint(Protocol::Pop3),
+        endpoint(Service::Smtp),
+        endpoint(Service::Pop3),
         shared.collect::<Vec<_>>().join(" "),
     ]
 }
@@ -179,11 +179,18 @@ fn csv(students: &[Student]) -> String {
 /// A card to cut out, as wide as a line of a terminal.
 fn card(student: &Student) -> String {
     let mut card = format!("{:-<72}\n{}   group {}   domain {}\n\n", "", student.login, student.group, student.domain);
-    for (protocol, address) in &student.endpoints {
+    for (service, address) in &student.endpoints {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-        let what = match protocol {
-            Protocol::Smtp => "send mail",
-            Protocol::Pop3 => "read mail",
+        let what = match service {
+            Service::Smtp => "send mail",
+            Service::Pop3 => "read mail",
+            // What telnet cannot speak, or nobody serves.
+            Service::Submission
+            | Service::Submissions
+            | Service::Pop3s
+            | Service::Imap
+            | Service::Imaps
+            | Service::Domain => continue,
         };
         let _ = writeln!(card, "  {what}   telnet {} {port}", host.trim_matches(['[', ']']));
     }

@@ -12,7 +12,7 @@ use crate::{
     },
     control::{ServerStatus, Status},
     engine::{Engine, LabDir, Record},
-    lab::{EngineKind, Login, Protocol},
+    lab::{EngineKind, Login, Service},
     plan::docker::{Observed, Role, State},
 };
 
@@ -226,17 +226,17 @@ fn messages(server: &ServerStatus, name: &Login) -> u64 {
 }
 
 fn student(server: &ServerStatus, login: &Login) -> Student {
-    let endpoint = |protocol: Protocol| {
+    let endpoint = |service: Service| {
         let is_own = |student: Option<&Login>| student.is_none_or(|own| own == login);
         let mut own = server.config.endpoints.iter().filter(|endpoint| is_own(endpoint.student.as_ref()));
-        let found = own.find(|endpoint| endpoint.protocol == protocol);
+        let found = own.find(|endpoint| endpoint.service == service);
         found.map(|endpoint| endpoint.address.to_string()).unwrap_or_default()
     };
     let connected = server.connected.iter().find(|connected| connected.student.as_ref() == Some(login));
     Student {
         login: login.to_string(),
-        smtp: endpoint(Protocol::Smtp),
-        pop3: endpoint(Protocol::Pop3),
+        smtp: endpoint(Service::Smtp),
+        pop3: endpoint(Service::Pop3),
         address: None,
         container: None,
         messages: messages(server, login),

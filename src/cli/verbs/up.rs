@@ -33,7 +33,7 @@ use crate::{
         embedded::{self, Embedded, Failure},
         owner,
     },
-    lab::{EngineKind, GroupName, Key, Lab, Login, Protocol},
+    lab::{EngineKind, GroupName, Key, Lab, Login, Service},
     plan::{self, Addressing, Desired, Step},
     store::Reader,
 };
@@ -184,9 +184,9 @@ fn own_address() -> Option<IpAddr> {
 fn is_elsewhere(lab: &Lab, record: &Record, addressing: Addressing) -> bool {
     let Some((group, student)) = lab.students().next() else { return false };
     let Some(place) = record.numbers.place(&group.name, &student.login) else { return false };
-    let port = |protocol: Protocol| lab.settings.ports.get(&protocol).copied().unwrap_or(protocol.embedded_port());
-    Protocol::ALL.into_iter().any(|protocol| {
-        let address = addressing.endpoint(place, protocol, port(protocol));
+    let port = |service: Service| lab.settings.ports.get(&service).copied().unwrap_or(service.embedded_port());
+    Service::ALL.into_iter().any(|service| {
+        let address = addressing.endpoint(place, service, port(service));
         let in_use = TcpListener::bind(address).is_err_and(|problem| problem.kind() == io::ErrorKind::AddrInUse);
         in_use && owner::of(address).is_none_or(|owner| owner.name == "labctl")
     })
@@ -360,14 +360,14 @@ fn table(out: Output, students: &[Student], sent: usize) -> Result<(), Error> {
     if sent > 0 {
         out.note(format_args!("sent {}", count(sent, "mail")));
     }
-    let endpoint = |student: &Student, protocol| student.endpoints.get(&protocol).cloned().unwrap_or_default();
+    let endpoint = |student: &Student, service| student.endpoints.get(&service).cloned().unwrap_or_default();
     let rows = students.iter().map(|student| {
         vec![
             student.group.clone(),
             student.domain.clone(),
             student.login.clone(),
-            endpoint(student, Protocol::Smtp),
-            endpoint(student, Protocol::Pop3),
+            endpoint(student, Service::Smtp),
+            endpoint(student, Service::Pop3),
         ]
     });
     let most = if out.is_terminal() { SHOWN } else { usize::MAX };
@@ -406,14 +406,14 @@ fn program() -> String {
 /// What to type next, as the first student and as the instructor: lines that work.
 fn next(student: &Student, lab: &str) -> String {
     let program = program();
-    let telnet = |protocol| {
-        let (host, port) = student.endpoints.get(&protocol)?.rsplit_once(':')?;
+    let telnet = |service| {
+        let (host, port) = student.endpoints.get(&service)?.rsplit_once(':')?;
         Some(format!("telnet {} {port}", host.trim_matches(['[', ']'])))
     };
     let (login, password) = (&student.login, &student.password);
     let as_student = [
-        (telnet(Protocol::Smtp), "send a mail: EHLO, MAIL, RCPT, DATA".to_owned()),
-        (telnet(Protocol::Pop3), format!("read it: USER {login}, PASS {password}")),
+        (telnet(Service::Smtp), "send a mail: EHLO, MAIL, RCPT, DATA".to_owned()),
+        (telnet(Service::Pop3), format!("read it: USER {login}, PASS {password}")),
     ];
     let as_instructor = as_instructor(&program, lab).map(|(line, what)| (Some(line), what));
     let lines = |lines: &[(Option<String>, String)]| {

@@ -20,6 +20,7 @@ use std::{
     collections::BTreeSet,
     fs, io,
     net::IpAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -146,12 +147,13 @@ impl StateDir {
             .filter(|(other, record)| other.name() != lab.name() && record.engine == EngineKind::Embedded)
             .map(|(_, record)| record)
             .collect();
-        let taken: BTreeSet<u8> = others.iter().filter(|other| other.up).map(|other| other.block).collect();
-        let kept: BTreeSet<u8> = others.iter().map(|other| other.block).collect();
+        let taken: BTreeSet<u8> = others.iter().filter(|other| other.up).flat_map(Record::blocks).collect();
+        let kept: BTreeSet<u8> = others.iter().flat_map(Record::blocks).collect();
+        let overlap = |block: u8, others: &BTreeSet<u8>| record.blocks_from(block).any(|block| others.contains(&block));
         let own = lab.record()?.filter(|before| before.engine == EngineKind::Embedded).map(|before| before.block);
-        let blocks = own.into_iter().chain((0..=u8::MAX).filter(|block| !kept.contains(block))).chain(0..=u8::MAX);
+        let blocks = own.into_iter().chain((0..=u8::MAX).filter(|block| !overlap(*block, &kept))).chain(0..=u8::MAX);
         let mut free = blocks
-            .filter(|block| !taken.contains(block))
+            .filter(|block| !overlap(*block, &taken))
             .filter_map(|block| record.addressing_in(block).map(|addressing| (block, addressing)))
             .peekable();
         let first = free.peek().map(|(block, _)| *block).ok_or(StateError::NoBlock)?;
@@ -226,10 +228,20 @@ impl Record {
 
     fn addressing_in(&self, block: u8) -> Option<Addressing> {
         match self.listen {
-            Some(address) => Addressing::ports(address, block),
+            Some(address) => Addressing::ports(address, block, self.numbers.blocks()),
             None if cfg!(target_os = "linux") => Addressing::loopback(block),
-            None => Addressing::ports(IpAddr::from([127, 0, 0, 1]), block),
+            None => Addressing::ports(IpAddr::from([127, 0, 0, 1]), block, self.numbers.blocks()),
         }
+    }
+
+    /// The blocks that it has: one of addresses, or as many of ports as its students need.
+    fn blocks(&self) -> RangeInclusive<u8> {
+        self.blocks_from(self.block)
+    }
+
+    fn blocks_from(&self, block: u8) -> RangeInclusive<u8> {
+        let count = if self.listen.is_none() && cfg!(target_os = "linux") { 1 } else { self.numbers.blocks() };
+        block..=block.saturating_add(count - 1)
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Desired, Layout, Object, Role, Spec};
 use crate::{
-    lab::{Domain, Key, Lab, Login, Protocol, ServerConfig, server::Endpoint},
+    lab::{Domain, Key, Lab, Login, ServerConfig, Service, server::Endpoint},
     plan::{Addressing, Numbers},
 };
 
@@ -52,21 +52,21 @@ pub fn desired(lab: &Lab, key: &Key, layouts: &[Layout], images: &Images) -> Des
     desired
 }
 
-/// The configuration with the addresses of its network: one endpoint per protocol, and each student known by the client's.
+/// The configuration with the addresses of its network: one endpoint per service, and each student known by the client's.
 fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig {
-    let endpoint = |protocol: Protocol| {
-        let chosen = lab.settings.ports.get(&protocol).copied().filter(|port| *port != protocol.embedded_port());
-        let address = SocketAddr::from((layout.server, chosen.unwrap_or_else(|| protocol.standard_port())));
-        Endpoint { protocol, address, student: None }
+    let endpoint = |service: Service| {
+        let chosen = lab.settings.ports.get(&service).copied().filter(|port| *port != service.embedded_port());
+        let address = SocketAddr::from((layout.server, chosen.unwrap_or_else(|| service.standard_port())));
+        Endpoint { service, address, student: None }
     };
-    config.endpoints = Protocol::ALL.into_iter().map(endpoint).collect();
+    config.endpoints = Service::served().map(endpoint).collect();
     config.clients = layout.clients.iter().map(|(login, address)| (IpAddr::V4(*address), login.clone())).collect();
     config
 }
 
 fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
     let ports = config.endpoints.iter().map(|endpoint| {
-        let name = format!("LABCTL_{}", endpoint.protocol.as_str().to_uppercase());
+        let name = format!("LABCTL_{}", endpoint.service.as_str().to_uppercase());
         (name, endpoint.address.port().to_string())
     });
     let named =

@@ -48,6 +48,8 @@ pub struct Session {
     errors: usize,
     /// A login was tried: until one succeeds, a line that is no command may be its password.
     login_tried: bool,
+    /// TLS is on.
+    secure: bool,
     stage: Stage,
 }
 
@@ -135,7 +137,7 @@ impl Stage {
 impl Session {
     /// A session that has not greeted yet.
     pub const fn new(peer: Peer) -> Self {
-        Self { peer, timestamp: None, errors: 0, login_tried: false, stage: Stage::Fresh }
+        Self { peer, timestamp: None, errors: 0, login_tried: false, secure: false, stage: Stage::Fresh }
     }
 
     /// Takes what came and appends what follows to `out`, which the caller has cleared.
@@ -147,6 +149,7 @@ impl Session {
             Input::Line { octets, crlf } => self.line(octets, crlf, out),
             Input::LineTooLong { head, octets } => self.line_too_long(head, octets, out),
             Input::Done(outcome) => self.done(outcome, out),
+            Input::Secured { .. } => self.secured(),
             // POP3 has no message data to receive: the session never asks for it.
             Input::Data(_) => {}
             // POP3 replies only to commands, so neither has words; closing here is not QUIT, and nothing is deleted
@@ -167,6 +170,15 @@ impl Session {
         self.connected(out);
     }
 
+    /// TLS is on: a name that USER gave in the clear is forgotten (RFC 2595 4).
+    fn secured(&mut self) {
+        self.secure = true;
+        if let Stage::Authorization { claim } = &mut self.stage {
+            *claim = None;
+            self.login_tried = false;
+        }
+    }
+
     fn turn_away(&mut self, reply: Reply, out: &mut Output) {
         reply.write(&self.peer, &[], &mut out.reply);
         self.stage = Stage::Closed;
@@ -176,6 +188,7 @@ impl Session {
     fn connected(&self, out: &mut Output) {
         out.events.push(EventKind::Connected {
             protocol: Protocol::Pop3,
+            service: self.peer.service,
             peer: self.peer.remote,
             local: self.peer.local,
             reply: kept_reply(&out.reply),

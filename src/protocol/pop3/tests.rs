@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     evidence::{By, MessageId, Uid, Who},
-    lab::{Leniency, Limits, LoneNewline, ServerConfig, server::Account},
+    lab::{Leniency, Limits, LoneNewline, ServerConfig, Service, server::Account},
     mail::Entry,
     protocol::{Action, dialect},
 };
@@ -36,7 +36,17 @@ fn peer(dialect: &str) -> Peer {
         clients: BTreeMap::new(),
     };
     let dialect = dialect::named(dialect).unwrap();
-    Peer { config: Arc::new(config), dialect, remote: None, local: None, name: None, who: Who::Unknown, seed: 7 }
+    let service = Service::Pop3;
+    Peer {
+        config: Arc::new(config),
+        dialect,
+        service,
+        remote: None,
+        local: None,
+        name: None,
+        who: Who::Unknown,
+        seed: 7,
+    }
 }
 
 /// A session with a store that has `messages` in every mailbox.

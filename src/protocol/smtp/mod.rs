@@ -69,6 +69,8 @@ pub struct Session {
     /// The command that waits for the store.
     waiting: Option<Seen>,
     offers_auth: bool,
+    /// TLS is on.
+    secure: bool,
     /// An AUTH was refused and nothing sensible came since: what comes now may be its password.
     auth_refused: bool,
     errors: usize,
@@ -121,6 +123,7 @@ impl Session {
             login: None,
             stage: Stage::Idle,
             waiting: None,
+            secure: false,
             auth_refused: false,
             errors: 0,
             messages: 0,
@@ -148,6 +151,7 @@ impl Session {
                 self.finish(seen, now, out);
             }
             Input::Data(data) => self.end_of_data(data, now, out),
+            Input::Secured { .. } => self.secured(),
             Input::Done(outcome) => self.done(&outcome, now, out),
             Input::Idle => self.close("closing.idle", now, out),
             Input::Shutdown => self.close("closing.shutdown", now, out),
@@ -163,6 +167,7 @@ impl Session {
         self.say(key, &Words::default(), now, out);
         out.events.push(EventKind::Connected {
             protocol: Protocol::Smtp,
+            service: self.peer.service,
             peer: self.peer.remote,
             local: self.peer.local,
             reply: kept_reply(&out.reply),
@@ -276,6 +281,14 @@ impl Session {
         self.stage = Stage::Idle;
         self.say(if extended { "ehlo" } else { "helo" }, &Words { hello: argument, ..*words }, now, out);
         self.hello = Some(Hello { extended, argument: argument.to_owned() });
+    }
+
+    /// TLS is on: what was learnt in the clear is forgotten (RFC 3207 4.2).
+    fn secured(&mut self) {
+        self.secure = true;
+        (self.hello, self.login) = (None, None);
+        self.auth_refused = false;
+        self.stage = Stage::Idle;
     }
 
     fn done(&mut self, outcome: &Outcome, now: Now, out: &mut Output) {

@@ -146,7 +146,7 @@ fn a_damaged_record_stops_everything_and_is_named() {
 fn a_process_for_loopback_does_not_listen_on_a_network() {
     let test = Test::with(LAB);
     test.done(&["up", "class"]);
-    let address = serde_json::json!({"protocol": "smtp", "address": "192.0.2.1:25", "student": null});
+    let address = serde_json::json!({"service": "smtp", "address": "192.0.2.1:25", "student": null});
     let mut config = test.json(&["status", "--json"]);
     config["endpoints"] = serde_json::json!([address]);
     let lab = test.run(&["up", "class", "--listen", "192.0.2.1", "--json"]);

@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 use labctl::{
     evidence::{By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid, Who},
     lab::{
-        Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Protocol, Settings, Student, Text, User,
+        Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Protocol, Service, Settings, Student,
+        Text, User,
         exercise::{Conversation, MailboxCheck, MessageCheck, Pattern, Points, Touched, Which},
         template::Person,
     },
@@ -107,7 +108,8 @@ impl Table {
             "+" => {
                 let (protocol, reply) = after.split_once(' ').unwrap_or((after, ""));
                 let reply = format!("{reply}\r\n");
-                EventKind::Connected { protocol: protocol.parse().unwrap(), peer: None, local: None, reply }
+                let service: Service = protocol.parse().unwrap();
+                EventKind::Connected { protocol: service.protocol(), service, peer: None, local: None, reply }
             }
             "-" => EventKind::Disconnected { how: serde_json::from_str::<Ending>(&format!("\"{after}\"")).unwrap() },
             "accepted" => self.accepted(who, after),

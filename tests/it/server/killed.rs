@@ -13,7 +13,7 @@ use std::{
 
 use labctl::{
     evidence::{EventKind, MessageId, Seq},
-    lab::Protocol,
+    lab::Service,
     server::Server,
     store::{Reader, Store},
 };
@@ -70,7 +70,7 @@ fn serves_until_killed() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::start(config(), &path)).unwrap();
     for endpoint in server.endpoints() {
-        println!("\n{} {}", endpoint.protocol, endpoint.address);
+        println!("\n{} {}", endpoint.service, endpoint.address);
     }
     loop {
         std::thread::park();
@@ -82,11 +82,11 @@ fn serve(path: &Path) -> (Child, SocketAddr, SocketAddr) {
     command.args(["--exact", "server::killed::serves_until_killed", "--ignored", "--nocapture"]);
     let mut child = command.env(STORE, path).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut find = |protocol: Protocol| {
-        let address = |line: String| line.strip_prefix(&format!("{protocol} "))?.parse().ok();
+    let mut find = |service: Service| {
+        let address = |line: String| line.strip_prefix(&format!("{service} "))?.parse().ok();
         lines.by_ref().map_while(Result::ok).find_map(address).expect("an address")
     };
-    let (smtp, pop3) = (find(Protocol::Smtp), find(Protocol::Pop3));
+    let (smtp, pop3) = (find(Service::Smtp), find(Service::Pop3));
     (child, smtp, pop3)
 }
 

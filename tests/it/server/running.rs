@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::ControlFlow, sync::Arc, t
 use labctl::{
     evidence::{Event, Seq},
     lab::{
-        Leniency, Limits, LoneNewline, Protocol, ServerConfig,
+        Leniency, Limits, LoneNewline, ServerConfig, Service,
         server::{Account, Endpoint},
     },
     server::Server,
@@ -22,8 +22,8 @@ pub struct Running {
 }
 
 /// An endpoint on a free port of 127.0.0.1.
-pub fn endpoint(protocol: Protocol, student: Option<&str>) -> Endpoint {
-    Endpoint { protocol, address: "127.0.0.1:0".parse().unwrap(), student: student.map(|name| name.parse().unwrap()) }
+pub fn endpoint(service: Service, student: Option<&str>) -> Endpoint {
+    Endpoint { service, address: "127.0.0.1:0".parse().unwrap(), student: student.map(|name| name.parse().unwrap()) }
 }
 
 /// A group with the student ana, the student ben and the shared mailbox user2; passwords are the names with a capital.
@@ -47,7 +47,7 @@ pub fn config() -> ServerConfig {
             account("ben", "Ben", true),
             account("user2", "Usuario2", false),
         ]),
-        endpoints: vec![endpoint(Protocol::Smtp, None), endpoint(Protocol::Pop3, None)],
+        endpoints: vec![endpoint(Service::Smtp, None), endpoint(Service::Pop3, None)],
         clients: BTreeMap::new(),
     }
 }
@@ -60,18 +60,18 @@ impl Running {
         Self { runtime, server, folder }
     }
 
-    pub fn address(&self, protocol: Protocol) -> SocketAddr {
+    pub fn address(&self, service: Service) -> SocketAddr {
         let endpoints = self.server.endpoints();
-        endpoints.iter().find(|endpoint| endpoint.protocol == protocol).unwrap().address
+        endpoints.iter().find(|endpoint| endpoint.service == service).unwrap().address
     }
 
     pub fn smtp(&self) -> Client {
-        Client::new(self.address(Protocol::Smtp))
+        Client::new(self.address(Service::Smtp))
     }
 
     /// A POP3 session with the mailbox open.
     pub fn pop3(&self, user: &str, password: &str) -> Client {
-        let mut client = Client::new(self.address(Protocol::Pop3));
+        let mut client = Client::new(self.address(Service::Pop3));
         client.holds(&[(&format!("USER {user}"), "+OK"), (&format!("PASS {password}"), "+OK")]);
         client
     }

@@ -4,7 +4,7 @@ use std::{net::TcpListener, time::Duration};
 
 use labctl::{
     evidence::{By, Conn, Ending, Event, EventKind, Injected, Who},
-    lab::{Limits, Protocol},
+    lab::{Limits, Service},
     server::{Server, ServerError},
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -42,7 +42,7 @@ fn practical_a_works_by_hand() {
     let mut config = config();
     config.dialect = "argosoft".to_owned();
     let running = Running::new(config);
-    let (mut smtp, greeting) = Client::greeted(running.address(Protocol::Smtp));
+    let (mut smtp, greeting) = Client::greeted(running.address(Service::Smtp));
     assert_eq!(greeting, "220 ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)");
     smtp.holds(&[
         ("helo @lib.simulacion", "250 Welcome [127.0.0.1], pleased to meet you"),
@@ -55,7 +55,7 @@ fn practical_a_works_by_hand() {
     ]);
     assert_eq!(smtp.rest(), "");
 
-    let mut pop3 = Client::new(running.address(Protocol::Pop3));
+    let mut pop3 = Client::new(running.address(Service::Pop3));
     pop3.holds(&[
         ("USER user2", "+OK Password required for user2"),
         ("PASS Usuario2", "+OK Mailbox locked and ready"),
@@ -124,7 +124,7 @@ fn one_session_at_a_time_has_a_mailbox_however_it_ends() {
     let running = Running::new(config());
     running.smtp().holds(&[("HELO me", "250")]);
     let first = running.pop3("ben", "Ben");
-    let mut second = Client::new(running.address(Protocol::Pop3));
+    let mut second = Client::new(running.address(Service::Pop3));
     second.holds(&[("USER ben", "+OK"), ("PASS Ben", "-ERR"), ("QUIT", "+OK")]);
     drop(first);
     running.all_gone();
@@ -153,9 +153,9 @@ fn a_dropped_connection_deletes_nothing() {
 fn sessions_are_limited_per_student() {
     let mut config = config();
     config.limits = Limits { sessions_per_student: 2, sessions: 3, ..Limits::default() };
-    config.endpoints = vec![endpoint(Protocol::Smtp, Some("ana")), endpoint(Protocol::Pop3, None)];
+    config.endpoints = vec![endpoint(Service::Smtp, Some("ana")), endpoint(Service::Pop3, None)];
     let running = Running::new(config);
-    let (smtp, pop3) = (running.address(Protocol::Smtp), running.address(Protocol::Pop3));
+    let (smtp, pop3) = (running.address(Service::Smtp), running.address(Service::Pop3));
     let (first, _second) = (Client::new(smtp), Client::new(smtp));
     let (third, refused) = Client::greeted(smtp);
     assert!(refused.starts_with("421"), "{refused}");
@@ -201,11 +201,11 @@ fn a_client_that_does_not_read_is_let_go() {
 #[test]
 fn a_student_is_known_by_address_endpoint_login_and_sender() {
     let mut config = config();
-    config.endpoints.push(endpoint(Protocol::Smtp, Some("ben")));
+    config.endpoints.push(endpoint(Service::Smtp, Some("ben")));
     let running = Running::new(config.clone());
-    let find = |student: Option<&str>, protocol| {
+    let find = |student: Option<&str>, service| {
         let matching = |end: &labctl::lab::server::Endpoint| {
-            end.protocol == protocol && end.student.as_ref().map(labctl::lab::Login::as_str) == student
+            end.service == service && end.student.as_ref().map(labctl::lab::Login::as_str) == student
         };
         running.server.endpoints().into_iter().find(matching).unwrap().address
     };
@@ -214,17 +214,17 @@ fn a_student_is_known_by_address_endpoint_login_and_sender() {
         client.rest();
         running.all_gone();
     };
-    let mut by_endpoint = Client::new(find(Some("ben"), Protocol::Smtp));
+    let mut by_endpoint = Client::new(find(Some("ben"), Service::Smtp));
     by_endpoint.holds(&[("HELO me", "250"), ("MAIL FROM:<ana@g1.lab>", "250")]);
     finish(by_endpoint);
     finish(running.pop3("ana", "Ana"));
     finish(running.pop3("user2", "Usuario2"));
-    let mut by_sender = Client::new(find(None, Protocol::Smtp));
+    let mut by_sender = Client::new(find(None, Service::Smtp));
     by_sender.holds(&[("HELO me", "250"), ("MAIL FROM:<ana@g1.lab>", "250")]);
     finish(by_sender);
     config.clients.insert("127.0.0.1".parse().unwrap(), "ana".parse().unwrap());
     running.runtime.block_on(running.server.reconfigure(config)).unwrap();
-    finish(Client::new(find(Some("ben"), Protocol::Smtp)));
+    finish(Client::new(find(Some("ben"), Service::Smtp)));
     let known = [
         student("ben", By::Endpoint),
         student("ana", By::Login),
@@ -246,7 +246,7 @@ fn a_server_that_stops_tells_its_sessions_and_lets_a_message_finish() {
         ("RCPT TO:<ben@g1.lab>", "250"),
         ("DATA", "354"),
     ]);
-    let address = running.address(Protocol::Smtp);
+    let address = running.address(Service::Smtp);
     let stopped = std::thread::spawn(|| running.stopped());
     assert!(idle.rest().starts_with("421"));
     assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any more");
@@ -278,7 +278,7 @@ fn a_new_configuration_opens_and_closes_endpoints() {
     let running = Running::new(config.clone());
     let before = running.server.endpoints();
     let mut kept = running.smtp();
-    config.endpoints = vec![endpoint(Protocol::Smtp, None), endpoint(Protocol::Smtp, Some("ana"))];
+    config.endpoints = vec![endpoint(Service::Smtp, None), endpoint(Service::Smtp, Some("ana"))];
     config.endpoints[1].address = "[::1]:0".parse().unwrap();
     running.runtime.block_on(running.server.reconfigure(config.clone())).unwrap();
     let after = running.server.endpoints();
@@ -301,10 +301,10 @@ fn a_new_configuration_opens_and_closes_endpoints() {
 #[test]
 fn an_endpoint_can_pass_to_another_student() {
     let mut config = config();
-    config.endpoints = vec![endpoint(Protocol::Smtp, Some("ana"))];
+    config.endpoints = vec![endpoint(Service::Smtp, Some("ana"))];
     let running = Running::new(config.clone());
-    let address = running.address(Protocol::Smtp);
-    config.endpoints = vec![endpoint(Protocol::Smtp, Some("ben"))];
+    let address = running.address(Service::Smtp);
+    config.endpoints = vec![endpoint(Service::Smtp, Some("ben"))];
     config.endpoints[0].address = address;
     running.runtime.block_on(running.server.reconfigure(config)).unwrap();
     Client::new(address).say("QUIT");

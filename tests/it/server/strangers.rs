@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use labctl::lab::Protocol;
+use labctl::lab::Service;
 use lettre::{Message, SmtpTransport, Transport as _};
 
 use super::running::{Running, config};
@@ -17,7 +17,7 @@ fn lettre_delivers() {
         .subject("¡Hola!")
         .body("first\r\n.second\r\n".to_owned())
         .unwrap();
-    let address = running.address(Protocol::Smtp);
+    let address = running.address(Service::Smtp);
     let mailer = SmtpTransport::builder_dangerous(address.ip().to_string()).port(address.port()).build();
     mailer.send(&message).unwrap();
     let mut client = running.pop3("user2", "Usuario2");
@@ -54,8 +54,8 @@ pop.quit()
 "#;
     let mut python = Command::new("python3");
     python.args(["-c", program]);
-    for protocol in Protocol::ALL {
-        python.arg(running.address(protocol).port().to_string());
+    for service in Service::served() {
+        python.arg(running.address(service).port().to_string());
     }
     let output = python.stdin(Stdio::null()).output().expect("python3 is needed for this test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

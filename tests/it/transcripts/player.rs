@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use labctl::{
-    evidence::{EventKind, Who},
-    lab::Protocol,
+    evidence::{EventKind, TlsVersion, Who},
+    lab::{Protocol, Service},
     protocol::{
         Action, Input, Next, Now, Outcome, Output, Peer, Refusal, dialect,
         line::{Framer, Limits},
@@ -28,6 +28,9 @@ pub enum Manner {
     Pieces,
 }
 
+/// A handshake went well.
+const SECURED: Input<'static> = Input::Secured { version: TlsVersion::V13, cipher: "TLS_AES_128_GCM_SHA256" };
+
 type Session = Box<dyn FnMut(Input<'_>, Now, &mut Output)>;
 
 struct Player {
@@ -48,7 +51,11 @@ pub fn play(protocol: Protocol, script: &Script, manner: Manner) -> Vec<Vec<Stri
     let idle_secs = match protocol {
         Protocol::Smtp => settings.config.limits.smtp_idle_secs,
         Protocol::Pop3 => settings.config.limits.pop3_idle_secs,
+        Protocol::Imap | Protocol::Dns => unreachable!("no transcripts"),
     };
+    if settings.service.is_some_and(Service::implicit_tls) {
+        player.give(SECURED);
+    }
     player.give(match settings.refuse.as_deref() {
         None => Input::Connected,
         Some("student") => Input::Refused(Refusal::StudentSessions),
@@ -73,6 +80,7 @@ pub fn play(protocol: Protocol, script: &Script, manner: Manner) -> Vec<Vec<Stri
                     player.give(Input::Idle);
                 }
             }
+            Step::Secured => player.secured(),
             Step::Close => player.next = Next::Close,
             Step::Shutdown => player.give(Input::Shutdown),
             Step::Store(works) => player.store.works = *works,
@@ -93,6 +101,7 @@ fn session(protocol: Protocol, peer: Peer) -> (Session, Limits) {
             let mut session = smtp::Session::new(peer);
             (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
         }
+        Protocol::Imap | Protocol::Dns => unreachable!("no transcripts"),
         Protocol::Pop3 => {
             let limits = pop3::framing(&peer);
             let mut session = pop3::Session::new(peer);
@@ -106,6 +115,12 @@ impl Player {
         let config = Arc::new(settings.config.clone());
         let peer = Peer {
             dialect: dialect::named(&config.dialect).expect("a dialect"),
+            service: settings.service.unwrap_or(match protocol {
+                Protocol::Smtp => Service::Smtp,
+                Protocol::Pop3 => Service::Pop3,
+                Protocol::Imap => Service::Imap,
+                Protocol::Dns => Service::Domain,
+            }),
             remote: Some(settings.peer),
             local: Some(settings.local),
             name: settings.name.clone(),
@@ -138,6 +153,15 @@ impl Player {
             self.give(input);
         }
         self.framer = Some(framer);
+    }
+
+    /// The handshake after STARTTLS: what came behind it in the clear is gone.
+    fn secured(&mut self) {
+        assert_eq!(self.next, Next::StartTls, "nobody asked for a handshake");
+        if let Some(framer) = &mut self.framer {
+            framer.clear();
+        }
+        self.give(SECURED);
     }
 
     fn give(&mut self, input: Input<'_>) {
@@ -193,7 +217,7 @@ fn lines(octets: &[u8]) -> impl Iterator<Item = String> {
 
 fn describe(event: &EventKind) -> String {
     match event {
-        EventKind::Connected { protocol, reply, .. } => format!("E: connected {protocol} {}", code(reply)),
+        EventKind::Connected { service, reply, .. } => format!("E: connected {service} {}", code(reply)),
         EventKind::Command { verb, line, reply, before, after, .. } => {
             let states = if before == after { before.to_string() } else { format!("{before}>{after}") };
             let masked = if line.contains("***") || line.ends_with('…') { format!(" {line}") } else { String::new() };
@@ -211,6 +235,9 @@ fn describe(event: &EventKind) -> String {
         }
         EventKind::Deleted { mailbox, uid, .. } => format!("E: deleted {mailbox}/{}", uid.0),
         EventKind::Disconnected { .. }
+        | EventKind::Secured { .. }
+        | EventKind::HandshakeFailed { .. }
+        | EventKind::Discarded { .. }
         | EventKind::Reset { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => panic!("no session says {event:?}"),

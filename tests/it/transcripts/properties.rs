@@ -75,6 +75,7 @@ fn pieces(protocol: Protocol) -> (&'static [&'static str], &'static [u8]) {
         Protocol::Smtp => {
             (SMTP, b"RSET\r\nMAIL FROM:<ana@lib.simulacion>\r\nRCPT TO:<user2@lib.simulacion>\r\nDATA\r\n")
         }
+        Protocol::Imap | Protocol::Dns => unreachable!("not among those that are checked"),
         Protocol::Pop3 => (POP3, b"USER ana\r\nPASS secret\r\nRETR 1\r\n"),
     }
 }
@@ -91,7 +92,7 @@ fn octets(protocol: Protocol) -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn input() -> impl Strategy<Value = (Protocol, Vec<u8>)> {
-    proptest::sample::select(Protocol::ALL.to_vec())
+    proptest::sample::select(Protocol::CHECKED.to_vec())
         .prop_flat_map(|protocol| octets(protocol).prop_map(move |octets| (protocol, octets)))
 }
 

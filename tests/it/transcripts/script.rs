@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use labctl::{
     evidence::{By, Who},
-    lab::{Leniency, Limits, Login, LoneNewline, ServerConfig, server::Account},
+    lab::{Leniency, Limits, Login, LoneNewline, ServerConfig, Service, server::Account},
     protocol::Now,
 };
 
@@ -28,6 +28,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// Seconds go by.
     Later(u64),
+    /// The TLS handshake that STARTTLS asked for.
+    Secured,
     /// The client closes the connection.
     Close,
     /// The server shuts down.
@@ -39,6 +41,8 @@ pub enum Step {
 /// The server that a file is played against.
 pub struct Settings {
     pub config: ServerConfig,
+    /// The service that was connected to; none for the protocol's own in the clear.
+    pub service: Option<Service>,
     pub peer: SocketAddr,
     pub local: SocketAddr,
     /// The client's name in the DNS.
@@ -79,6 +83,7 @@ impl Script {
             "R" => Step::Send(octets(rest)?),
             "T" => Step::Later(seconds(rest)?),
             "X" => match rest {
+                "secured" => Step::Secured,
                 "close" => Step::Close,
                 "shutdown" => Step::Shutdown,
                 "store fails" => Step::Store(false),
@@ -144,6 +149,7 @@ impl Default for Settings {
                 endpoints: Vec::new(),
                 clients: BTreeMap::new(),
             },
+            service: None,
             peer: ([127, 0, 0, 1], 53_040).into(),
             local: ([127, 0, 0, 1], 25).into(),
             name: None,
@@ -194,6 +200,7 @@ impl Settings {
             "local" => self.local = number(value)?,
             "name" => self.name = Some(value.to_owned()),
             "who" => self.who = Who::Student { login: login(value)?, by: By::Endpoint },
+            "service" => self.service = Some(value.parse().map_err(|()| "no such service".to_owned())?),
             "seed" => self.seed = number(value)?,
             "locked" => self.locked.push(login(value)?),
             "mail" => self.show_mail = value == "shown",
