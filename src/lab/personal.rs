@@ -23,6 +23,9 @@ const SECRET: usize = 12;
 /// Characters of a drawn password: 40 bits, and short enough to type by telnet.
 const PASSWORD: usize = 8;
 
+/// Characters of a token: 160 bits.
+const TOKEN: usize = 32;
+
 /// The width of a line of generated text, without CRLF.
 const TEXT_WIDTH: usize = 70;
 
@@ -44,6 +47,11 @@ impl Key {
     /// The drawn password of the mailbox `user`.
     pub fn password(&self, group: &str, user: &str) -> String {
         letters(&self.draw("password", group, user, ""), PASSWORD)
+    }
+
+    /// The token of the mailbox `user`, which mechanisms with OAuth take instead of the password.
+    pub fn token(&self, group: &str, user: &str) -> String {
+        letters(&self.draw("token", group, user, ""), TOKEN)
     }
 
     /// The student's text in the injected mail `mail`: lines of words with CRLF ends, exactly `octets` long with
@@ -105,6 +113,8 @@ mod tests {
             assert!(all[i + 1..].iter().all(|b| a != b));
         }
         assert_eq!(all[0], key.secret("g01", "ana", "m"));
+        assert_eq!(key.token("g01", "ana").len(), TOKEN);
+        assert_ne!(key.token("g01", "ana"), key.token("g01", "ben"));
     }
 
     #[test]

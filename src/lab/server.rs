@@ -114,6 +114,8 @@ impl Default for Limits {
 pub struct Account {
     /// The password, resolved.
     pub password: String,
+    /// The token that stands in for it with XOAUTH2 and OAUTHBEARER, as an authorization server would issue it.
+    pub token: String,
     /// Whether this is a student's own mailbox (then logging in to it identifies the student).
     pub student: bool,
 }

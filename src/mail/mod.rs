@@ -1,23 +1,43 @@
 //! Mail as values: envelopes, stored messages, header fields, line ends and dots. No I/O, no sockets, and no MIME code of
 //! our own: structure comes from mail-parser.
 
+pub mod dsn;
+
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::evidence::{MessageId, Uid};
 
 /// A message on its way into the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Envelope {
     /// The reverse-path without brackets; empty for the null path.
     pub from: String,
     /// The forward-paths as given, without brackets.
     pub recipients: Vec<String>,
+    /// What the sender wants to be told of the delivery; none where it said nothing.
+    pub notices: Option<Box<dsn::Notices>>,
+    /// What the message may hold, as MAIL said.
+    pub body: Body,
+    /// Whether MAIL said that addresses and header fields may be UTF-8 (RFC 6531).
+    pub utf8: bool,
     /// The mailboxes they stand for, each once.
     pub mailboxes: Vec<crate::lab::Login>,
     /// What the server puts in front: Return-Path and Received (RFC 5321 4.4), each line with CRLF.
     pub trace: Vec<u8>,
     /// The message as sent, after dot-unstuffing, every line with CRLF.
     pub content: Vec<u8>,
+}
+
+/// What a message may hold (RFC 6152, BODY). A message that needs 8 bits goes to a server that takes them, or nowhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Body {
+    /// ASCII, as far as was promised; also where nothing was said.
+    #[default]
+    SevenBit,
+    /// Lines of any octets.
+    EightBit,
 }
 
 /// A message in an open mailbox.

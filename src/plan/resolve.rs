@@ -37,8 +37,10 @@ fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: 
 /// A student's own mailbox wins over a shared one of the same name.
 fn accounts(lab: &Lab, group: &Group, key: &Key) -> BTreeMap<Login, Account> {
     let person = Person { lab, group, student: None, key, mail: None };
-    let account =
-        |name: &Login, student: bool| (name.clone(), Account { password: person.password(name.as_str()), student });
+    let account = |name: &Login, student: bool| {
+        let token = key.token(group.name.as_str(), name.as_str());
+        (name.clone(), Account { password: person.password(name.as_str()), token, student })
+    };
     let shared = group.users.iter().map(|user| account(&user.name, false));
     let own = group.students.iter().map(|student| account(&student.login, true));
     shared.chain(own).collect()
@@ -102,7 +104,8 @@ pub(crate) mod tests {
         let mut numbers = Numbers::default();
         numbers.assign(&lab);
         let config = servers(&lab, &key(), Addressing::Loopback { second: 77 }, &numbers).remove(0);
-        assert_eq!(config.accounts["user2"], Account { password: "Usuario2".into(), student: false });
+        let token = key().token("g01", "user2");
+        assert_eq!(config.accounts["user2"], Account { password: "Usuario2".into(), token, student: false });
         assert_eq!(config.accounts["ana"].password, key().password("g01", "ana"));
         let shown: Vec<String> = config
             .endpoints

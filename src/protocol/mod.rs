@@ -8,8 +8,11 @@
 //! ```
 
 pub mod dialect;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod line;
 pub mod pop3;
+pub mod sasl;
 pub mod smtp;
 
 use std::{
@@ -193,31 +196,4 @@ pub enum Outcome {
 /// What the record keeps of the beginning of a line over the limit, masked already; it says that there was more.
 fn shortened(kept: String) -> String {
     if kept.ends_with("***") { kept } else { kept + "…" }
-}
-
-/// Mechanisms of AUTH that people know (RFC 4422 and its registry, and what servers made up). Any other word in that place
-/// may be a password that was typed too early.
-const MECHANISMS: [&str; 16] = [
-    "PLAIN",
-    "LOGIN",
-    "CRAM-MD5",
-    "DIGEST-MD5",
-    "SCRAM-SHA-1",
-    "SCRAM-SHA-1-PLUS",
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-256-PLUS",
-    "XOAUTH",
-    "XOAUTH2",
-    "OAUTHBEARER",
-    "EXTERNAL",
-    "ANONYMOUS",
-    "GSSAPI",
-    "KERBEROS_V4",
-    "NTLM",
-];
-
-/// How many words of an AUTH command's line are surely no password: the verb, and the mechanism if it is one.
-fn open_words_of_auth(argument: Option<&[u8]>) -> usize {
-    let known = |word: &[u8]| MECHANISMS.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(word));
-    if argument.is_some_and(known) { 2 } else { 1 }
 }

@@ -113,6 +113,7 @@ fn smtp(login: &Login, number: usize) -> Talk {
         mailboxes: vec![login.clone()],
         trace: format!("Return-Path: <{login}@bench.lab>\r\n").into_bytes(),
         content: content.into_bytes(),
+        ..Envelope::default()
     };
     let after = vec![
         command("NOOP", "NOOP", "250 2.0.0 fine\r\n", State::Ready, State::Ready),

@@ -41,6 +41,7 @@ fn envelope(mailboxes: &[&str], content: &str) -> Envelope {
         mailboxes: mailboxes.iter().map(|name| login(name)).collect(),
         trace: b"Return-Path: <ana@g1.lab>\r\n".to_vec(),
         content: content.as_bytes().to_vec(),
+        ..Envelope::default()
     }
 }
 

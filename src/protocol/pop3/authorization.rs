@@ -3,14 +3,17 @@
 use super::{
     Command, Opening, Session, Stage,
     command::{Heard, Verb},
-    login::{self, Claim},
+    login,
     maildrop::Maildrop,
     reply::{Reply, plural},
 };
 use crate::{
     evidence::{EventKind, State},
     lab::Login,
-    protocol::{Action, Outcome, Output},
+    protocol::{
+        Action, Outcome, Output,
+        sasl::{self, Claim},
+    },
 };
 
 impl Session {
@@ -58,7 +61,7 @@ impl Session {
             return Stage::Authorization { claim: None };
         };
         let trim = self.peer.config.leniency.pop3_blanks;
-        let mailbox = claim.with_password(command.line.rest, trim, &self.peer.config);
+        let mailbox = login::with_password(&claim, command.line.rest, trim, &self.peer.config);
         self.logged_in(mailbox, &claim, command, out)
     }
 
@@ -69,7 +72,7 @@ impl Session {
         };
         let mut arguments = command.line.arguments();
         let claim = Claim::of(arguments.next().unwrap_or_default(), &self.peer.config);
-        let mailbox = claim.with_digest(arguments.next().unwrap_or_default(), timestamp, &self.peer.config);
+        let mailbox = login::with_digest(&claim, arguments.next().unwrap_or_default(), timestamp, &self.peer.config);
         self.logged_in(mailbox, &claim, command, out)
     }
 
@@ -81,7 +84,7 @@ impl Session {
             return Stage::Authorization { claim: None };
         };
         // Who has the password is that student, even if the mailbox turns out to be locked.
-        if let Some(who) = login::learnt(&self.peer.who, &mailbox, &self.peer.config) {
+        if let Some(who) = sasl::learnt(&self.peer.who, &mailbox, &self.peer.config) {
             self.peer.who = who.clone();
             out.who = Some(who);
         }

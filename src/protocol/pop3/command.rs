@@ -7,15 +7,14 @@ use super::reply::Reply;
 use crate::{
     evidence::{EventKind, State, kept_line, kept_reply, masked},
     lab::Leniency,
-    protocol::{open_words_of_auth, shortened},
+    protocol::{
+        sasl::{
+            account::shown,
+            mask::{self, SECRET},
+        },
+        shortened,
+    },
 };
-
-/// The longest text of a client's that a reply or an event's verb repeats, in characters, so that no reply passes the 512
-/// octets of RFC 2449 4.
-pub const ECHO: usize = 64;
-
-/// What stands in the record instead of something that may be a password.
-const SECRET: &str = "***";
 
 /// A command that this server knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,12 +201,12 @@ impl Heard {
         let octets = line.octets.len() as u64 + if line.crlf { 2 } else { 1 };
         if let Some(verb) = line.verb {
             let rule = verb.rule();
-            let of_auth = (verb == Verb::Auth).then(|| open_words_of_auth(line.arguments().next()));
+            let of_auth = (verb == Verb::Auth).then(|| mask::open_words(line.arguments().next()));
             let open_words = of_auth.unwrap_or(rule.open_words);
             return Self { verb: rule.name.into(), line: masked(line.octets, open_words), octets };
         }
         let glued = line.first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"PASS"));
-        let first = || echo(line.first).to_uppercase();
+        let first = || shown(line.first).to_uppercase();
         let (verb, line) = match if glued { Suspicion::Everything } else { suspicion } {
             Suspicion::None => (first(), kept_line(line.octets)),
             Suspicion::Arguments => (first(), masked(line.octets, 1)),
@@ -228,12 +227,6 @@ impl Heard {
         let reply_octets = reply.len() as u64;
         EventKind::Command { verb, line, octets, reply: kept_reply(reply), reply_octets, before, after }
     }
-}
-
-/// A client's text as a reply may repeat it: short, and without anything that a terminal would obey.
-pub fn echo(octets: &[u8]) -> String {
-    let text = String::from_utf8_lossy(octets);
-    text.chars().take(ECHO).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -309,12 +302,5 @@ mod tests {
         ] {
             assert_eq!(heard(line, suspicion), (kept.0.to_owned(), kept.1.to_owned()), "{line}");
         }
-    }
-
-    #[test]
-    fn what_is_repeated_is_short_and_printable() {
-        assert_eq!(echo("a".repeat(ECHO).as_bytes()).len(), ECHO);
-        assert_eq!(echo("a".repeat(ECHO + 1).as_bytes()).len(), ECHO);
-        assert_eq!(echo(b"a\r\x1b\xff"), "a\u{fffd}\u{fffd}\u{fffd}");
     }
 }

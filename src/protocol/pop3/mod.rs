@@ -24,11 +24,10 @@ use std::mem;
 
 use self::{
     command::{Heard, Line, Place, Suspicion, Verb},
-    login::Claim,
     maildrop::{Maildrop, Number},
     reply::Reply,
 };
-use super::{Input, Next, Now, Outcome, Output, Peer, Refusal, line};
+use super::{Input, Next, Now, Outcome, Output, Peer, Refusal, line, sasl::Claim};
 use crate::{
     evidence::{EventKind, State, kept_reply},
     lab::{Login, Protocol},

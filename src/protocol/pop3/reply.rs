@@ -160,7 +160,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::protocol::pop3::command::ECHO;
+    use crate::protocol::sasl::account::SHOWN;
 
     /// The longest first line of a reply, with CRLF (RFC 2449 4).
     const REPLY_LINE: usize = 512;
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_template_is_a_status_a_short_line_and_nothing_unknown() {
-        let long = "n".repeat(ECHO);
+        let long = "n".repeat(SHOWN);
         let names = "timestamp id user number count s octets uid verb usage limit deleted host hostname Host domain";
         let values: Vec<_> = names.split(' ').map(|name| (name, long.as_str())).collect();
         for name in dialect::names() {

@@ -1,53 +1,16 @@
 //! What transcripts cannot show: properties over any input, numbers too large to write down, and a store that answers
 //! nonsense. The behaviours themselves are files in `tests/transcripts/pop3`.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     evidence::{By, MessageId, Uid, Who},
-    lab::{Leniency, Limits, LoneNewline, ServerConfig, Service, server::Account},
     mail::Entry,
-    protocol::{Action, dialect},
+    protocol::{Action, dialect, fixture::peer, sasl},
 };
 
 const NOW: Now = Now { micros: 1_509_706_863_000_000, utc_offset_secs: 3_600 };
-
-fn peer(dialect: &str) -> Peer {
-    let account = |password: &str, student| Account { password: password.into(), student };
-    let config = ServerConfig {
-        lab: "lab".parse().unwrap(),
-        group: "g1".parse().unwrap(),
-        domain: "g1.lab".parse().unwrap(),
-        host: "si.g1.lab".into(),
-        dialect: dialect.into(),
-        leniency: Leniency::LENIENT,
-        lone_newline: LoneNewline::Refuse,
-        relay: false,
-        catch_all: None,
-        limits: Limits::default(),
-        accounts: BTreeMap::from([
-            ("ana".parse().unwrap(), account("se cret", true)),
-            ("daniel.morato".parse().unwrap(), account("clave", false)),
-        ]),
-        endpoints: Vec::new(),
-        clients: BTreeMap::new(),
-    };
-    let dialect = dialect::named(dialect).unwrap();
-    let service = Service::Pop3;
-    Peer {
-        config: Arc::new(config),
-        dialect,
-        service,
-        remote: None,
-        local: None,
-        name: None,
-        who: Who::Unknown,
-        seed: 7,
-    }
-}
 
 /// A session with a store that has `messages` in every mailbox.
 struct Bench {
@@ -175,8 +138,8 @@ fn a_sender_is_corrected_by_a_login_and_an_address_is_not() {
         (Who::Instructor, None),
     ] {
         let config = peer("labctl").config;
-        assert_eq!(login::learnt(&who, &"ana".parse().unwrap(), &config).as_ref(), learnt, "{who:?}");
-        assert_eq!(login::learnt(&who, &"daniel.morato".parse().unwrap(), &config), None, "{who:?}");
+        assert_eq!(sasl::learnt(&who, &"ana".parse().unwrap(), &config).as_ref(), learnt, "{who:?}");
+        assert_eq!(sasl::learnt(&who, &"daniel.morato".parse().unwrap(), &config), None, "{who:?}");
     }
 }
 

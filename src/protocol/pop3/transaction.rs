@@ -2,14 +2,14 @@
 
 use super::{
     Command, Session, Stage, Wanted,
-    command::{Heard, Verb, echo},
+    command::{Heard, Verb},
     content,
     maildrop::{Maildrop, NoMessage, Number, UniqueId, decimal},
     reply::Reply,
 };
 use crate::{
     evidence::{EventKind, State},
-    protocol::{Action, Outcome, Output},
+    protocol::{Action, Outcome, Output, sasl::account::shown},
 };
 
 impl Session {
@@ -73,7 +73,7 @@ impl Session {
             Err(NoMessage::Marked) if command.verb == Verb::Dele => Reply::MarkedAlready,
             Err(NoMessage::Marked) => Reply::Marked,
         };
-        self.refuse(reply, &[("number", &echo(text))], out);
+        self.refuse(reply, &[("number", &shown(text))], out);
         None
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::{
     evidence::{State, kept_line, masked},
-    protocol::open_words_of_auth,
+    protocol::sasl::mask::open_words,
 };
 
 /// The longest word that an event keeps as the verb of an unknown command, in characters.
@@ -122,9 +122,7 @@ impl<'a> Command<'a> {
     /// The line as an event may keep it.
     pub fn kept(&self, line: &[u8]) -> String {
         match self.name.as_ref() {
-            "AUTH" => {
-                masked(line, open_words_of_auth(self.argument.split_ascii_whitespace().next().map(str::as_bytes)))
-            }
+            "AUTH" => masked(line, open_words(self.argument.split_ascii_whitespace().next().map(str::as_bytes))),
             "APOP" | "USER" => masked(line, 2),
             // The password came without a blank: `PASSUsuario1`
             "PASS" if self.verb == Verb::Unknown => "PASS ***".to_owned(),

@@ -29,13 +29,16 @@ use crate::{
 };
 
 use self::{
-    auth::Exchange,
     command::{Command, Verb},
     path::Host,
     reply::Words,
     transaction::{Asked, Transaction},
 };
-use super::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line, shortened};
+use super::{
+    Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line,
+    sasl::{Exchange, Mechanism, RESPONSE, mask},
+    shortened,
+};
 
 /// What SIZE, BODY and SMTPUTF8 add to the longest MAIL command, in octets (RFC 1870 3, RFC 6152 2, RFC 6531 3.1).
 pub const MAIL_LINE_MORE: usize = 26 + 17 + 10;
@@ -43,15 +46,12 @@ pub const MAIL_LINE_MORE: usize = 26 + 17 + 10;
 /// What the parameter AUTH adds to that where AUTH is offered, in octets (RFC 4954 3).
 pub const MAIL_AUTH_MORE: usize = 500;
 
-/// The longest AUTH command or response, in octets with CRLF (RFC 4954 4).
-pub const AUTH_LINE: usize = 12_288;
-
 /// How the octets of an SMTP connection are framed: with lines as long as the longest that may come. The session itself
 /// refuses those that are too long where they come.
 pub fn framing(peer: &Peer) -> line::Limits {
-    let offers_auth = reply::offers(&peer.dialect, "AUTH");
+    let offers_auth = !reply::mechanisms(&peer.dialect).is_empty();
     let longest = peer.config.limits.line + mail_line_more(offers_auth);
-    line::Limits::of(&peer.config, if offers_auth { longest.max(AUTH_LINE) } else { longest })
+    line::Limits::of(&peer.config, if offers_auth { longest.max(RESPONSE) } else { longest })
 }
 
 const fn mail_line_more(offers_auth: bool) -> usize {
@@ -68,7 +68,10 @@ pub struct Session {
     stage: Stage,
     /// The command that waits for the store.
     waiting: Option<Seen>,
-    offers_auth: bool,
+    /// The mechanisms of AUTH, as the dialect's EHLO lists them; none where there is no AUTH.
+    mechanisms: Vec<Mechanism>,
+    /// AUTH exchanges begun.
+    exchanges: u64,
     /// TLS is on.
     secure: bool,
     /// An AUTH was refused and nothing sensible came since: what comes now may be its password.
@@ -116,7 +119,8 @@ impl Session {
     /// A session that has not greeted yet.
     pub fn new(peer: Peer) -> Self {
         Self {
-            offers_auth: reply::offers(&peer.dialect, "AUTH"),
+            mechanisms: reply::mechanisms(&peer.dialect),
+            exchanges: 0,
             who: peer.who.clone(),
             peer,
             hello: None,
@@ -203,7 +207,7 @@ impl Session {
     fn heard(&mut self, command: &Command<'_>, line: &[u8], octets: u64) -> (Seen, bool) {
         let response = matches!(self.stage, Stage::Auth(_)) || self.auth_refused && command.verb == Verb::Unknown;
         if response {
-            return (self.seen("<response>", if line == b"*" { "*" } else { "***" }.to_owned(), octets), true);
+            return (self.seen("<response>", mask::response(line).to_owned(), octets), true);
         }
         self.auth_refused = command.holds_secret();
         let (verb, line) = (Arc::clone(&command.name), command.kept(line));
@@ -214,9 +218,9 @@ impl Session {
     fn longest(&self, verb: Verb) -> usize {
         let line = self.peer.config.limits.line;
         match (&self.stage, verb) {
-            (Stage::Auth(_), _) => line.max(AUTH_LINE),
-            (_, Verb::Auth) if self.offers_auth => line.max(AUTH_LINE),
-            (_, Verb::Mail) => line + mail_line_more(self.offers_auth),
+            (Stage::Auth(_), _) => line.max(RESPONSE),
+            (_, Verb::Auth) if !self.mechanisms.is_empty() => line.max(RESPONSE),
+            (_, Verb::Mail) => line + mail_line_more(!self.mechanisms.is_empty()),
             _ => line,
         }
     }

@@ -12,6 +12,7 @@ use jiff::{Timestamp, Zoned, fmt::strtime, tz};
 use crate::protocol::{
     Now, Peer,
     dialect::{self, Dialect},
+    sasl::Mechanism,
 };
 
 use super::path::Host;
@@ -48,6 +49,8 @@ pub struct Words<'a> {
     pub with: &'a str,
     /// ` for <recipient>` where there is one recipient only.
     pub only_for: &'a str,
+    /// The server's own words for this reply: a challenge, a hint, a list.
+    pub text: &'a str,
 }
 
 /// The template of `key`: the dialect's own, or else labctl's.
@@ -65,6 +68,12 @@ fn own_template<'a>(dialect: &'a Dialect, key: &str) -> Option<&'a [String]> {
 pub fn offers(dialect: &Dialect, extension: &str) -> bool {
     let name = |line: &String| line.get(4..).and_then(|line| line.split(' ').next()) == Some(extension);
     template(dialect, "ehlo").iter().any(name)
+}
+
+/// The mechanisms that the dialect's EHLO lists and labctl has, in the dialect's order.
+pub fn mechanisms(dialect: &Dialect) -> Vec<Mechanism> {
+    let lists = template(dialect, "ehlo").iter().filter_map(|line| line.get(4..)?.strip_prefix("AUTH "));
+    lists.flat_map(str::split_ascii_whitespace).filter_map(Mechanism::named).collect()
 }
 
 /// Writes the lines of `key` with CRLFs.
@@ -159,6 +168,7 @@ fn value(peer: &Peer, name: &str, words: &Words<'_>, now: Now, out: &mut Vec<u8>
         "hello" => printable(words.hello, words.utf8, out),
         "id" => out.extend_from_slice(words.id.as_bytes()),
         "with" => out.extend_from_slice(words.with.as_bytes()),
+        "text" => out.extend_from_slice(words.text.as_bytes()),
         "for" => out.extend_from_slice(words.only_for.as_bytes()),
         "session" => out.extend_from_slice(id(peer, "session.id", peer.seed, now).as_bytes()),
         "size" => put(out, format_args!("{}", config.limits.message)),

@@ -3,7 +3,7 @@
 use crate::{
     evidence::{By, Who},
     lab::Login,
-    mail::Envelope,
+    mail::{Body, Envelope},
     protocol::line::{Data, DataFault},
 };
 
@@ -49,7 +49,7 @@ impl Session {
         let Some(path) = self.path(Verb::Mail, argument, now, out) else { return };
         let said =
             Words { verb: "MAIL", clause: "MAIL FROM", path: path.written, address: path.address, ..Words::default() };
-        let parameters = match parameter::mail(path.parameters, self.offers_auth) {
+        let parameters = match parameter::mail(path.parameters, !self.mechanisms.is_empty()) {
             Ok(parameters) => parameters,
             Err((key, argument)) => return self.say(key, &Words { argument, ..said }, now, out),
         };
@@ -232,7 +232,7 @@ impl Session {
             ..Words::default()
         };
         let trace = trace::fields(&self.peer, &words, &content, now);
-        Envelope { from, recipients, mailboxes, trace, content }
+        Envelope { from, recipients, notices: None, body: Body::SevenBit, utf8, mailboxes, trace, content }
     }
 
     /// The message is committed, or is not.

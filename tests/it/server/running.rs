@@ -29,7 +29,7 @@ pub fn endpoint(service: Service, student: Option<&str>) -> Endpoint {
 /// A group with the student ana, the student ben and the shared mailbox user2; passwords are the names with a capital.
 pub fn config() -> ServerConfig {
     let account = |name: &str, password: &str, student| {
-        (name.parse().unwrap(), Account { password: password.to_owned(), student })
+        (name.parse().unwrap(), Account { password: password.to_owned(), token: "token".to_owned(), student })
     };
     ServerConfig {
         lab: "lab".parse().unwrap(),

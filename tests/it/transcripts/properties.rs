@@ -107,7 +107,8 @@ fn script(octets: &[u8], dialect: &str, strict: bool) -> Script {
     if strict {
         settings.config.leniency = labctl::lab::Leniency::STRICT;
     }
-    let account = labctl::lab::server::Account { password: "secret".to_owned(), student: true };
+    let account =
+        labctl::lab::server::Account { password: "secret".to_owned(), token: "token-ana".to_owned(), student: true };
     settings.config.accounts.insert("ana".parse().expect("a login"), account);
     let mail = [b".dot\r\n\r\n.text\r\n".to_vec(), b"Subject: x\r\n\r\n1\r\n2\r\n3\r\n4\r\n".to_vec()];
     settings.mail = mail.map(|message| ("ana".parse().expect("a login"), message)).to_vec();

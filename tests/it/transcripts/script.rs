@@ -129,7 +129,11 @@ impl Script {
 
 impl Default for Settings {
     fn default() -> Self {
-        let account = |password: &str| Account { password: password.to_owned(), student: false };
+        let account = |password: &str| Account {
+            password: password.to_owned(),
+            token: format!("token-{password}"),
+            student: false,
+        };
         Self {
             config: ServerConfig {
                 lab: "transcripts".parse().expect("a name"),
@@ -235,7 +239,8 @@ impl Settings {
     fn accounts(&mut self, list: &str, student: bool) -> Result<(), String> {
         for account in list.split(',') {
             let (name, password) = account.split_once(':').ok_or("write `name:password,name:password`")?;
-            self.config.accounts.insert(login(name)?, Account { password: password.to_owned(), student });
+            let (password, token) = (password.to_owned(), format!("token-{password}"));
+            self.config.accounts.insert(login(name)?, Account { password, token, student });
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ impl Store {
     }
 
     fn deliver(&mut self, envelope: Envelope) -> EventKind {
-        let Envelope { from, recipients, mailboxes, trace, content } = envelope;
+        let Envelope { from, recipients, mailboxes, trace, content, .. } = envelope;
         let octets = content.len() as u64;
         let hash = sha256(&content);
         let delivered = self.add(&mailboxes, [trace, content].concat());
