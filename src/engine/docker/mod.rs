@@ -10,15 +10,18 @@ mod labels;
 mod make;
 mod observe;
 mod perform;
+pub mod place;
 mod remove;
 mod settle;
+mod transport;
 
-use std::{env, fs, sync::Arc};
+use std::{env, fs, sync::Arc, time::Duration};
 
 use bollard::errors::Error as Answer;
 
 pub use exec::{Dialer, Running};
 pub use perform::{Failure, Work};
+use tokio::time::timeout;
 
 use super::state::{LabDir, StateError};
 use crate::{
@@ -27,20 +30,29 @@ use crate::{
     plan::docker::{NoRoom, digest},
 };
 
+use self::place::{Endpoint, Place, PlaceError};
+
 /// The digits of an owner's digest: it keeps the labs of a handful of people on one machine apart.
 const OWNER: usize = 8;
+
+/// How long an Engine may take to say which version it is; by ssh somebody may have to type a password first.
+const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER_BY_SSH: Duration = Duration::from_secs(60);
 
 /// What can go wrong with an Engine.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
     /// No Engine answers.
-    #[error("no Docker Engine answers at `{place}`: {}", told(source))]
+    #[error("no Docker Engine answers at {place}: {why}")]
     Unreachable {
         /// Where it was looked for.
-        place: String,
+        place: Place,
         /// Why not.
-        source: Answer,
+        why: String,
     },
+    /// It is not known where the Engine is.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The Engine refused or failed.
     #[error("{what}: {}", told(source))]
     Engine {
@@ -94,9 +106,9 @@ impl DockerError {
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unreachable { .. } => {
-                Some("start it, or say where it is with `DOCKER_HOST`; `--engine embedded` needs none".into())
-            }
+            Self::Unreachable { place, .. } => Some(way_in(place)),
+            Self::Place(PlaceError::Context { .. }) => Some("`docker context ls` lists those there are".into()),
+            Self::Place(_) => Some("`--engine embedded` needs no Engine".into()),
             Self::Image { hint, .. } => hint.clone(),
             Self::NoRoom(_) => Some("choose another pool, for example `--pool 10.99.0.0/16`".into()),
             Self::NotRunning { .. } => Some("run `labctl up`".into()),
@@ -104,6 +116,18 @@ impl DockerError {
             Self::Engine { .. } | Self::Client(_) | Self::State(_) | Self::Copy { .. } => None,
         }
     }
+}
+
+/// What can be done where nobody answers.
+fn way_in(place: &Place) -> String {
+    let said = match &place.endpoint {
+        Endpoint::Unix(_) => {
+            "start it (`systemctl start docker`), join the group `docker`, or say where it is with `DOCKER_HOST`"
+        }
+        Endpoint::Tcp(_) | Endpoint::Tls(..) => "look whether it runs, listens there, and is meant to talk TLS",
+        Endpoint::Ssh(_) => "try `ssh HOST docker version`: it must work without a question, as the same user",
+    };
+    format!("{said}; `--engine embedded` needs none")
 }
 
 /// What the Engine said, without the library's words around it.
@@ -139,19 +163,23 @@ fn expected<T: Default>(answer: Result<T, Answer>, statuses: &[u16]) -> Result<T
 #[derive(Debug, Clone)]
 pub struct Docker {
     api: bollard::Docker,
+    place: Place,
     lab: LabName,
     owner: String,
     dir: LabDir,
 }
 
 impl Docker {
-    /// Connects to the Engine that `DOCKER_HOST` names, else to the one of this machine.
+    /// Connects to the Engine that the environment names, else to the one of this machine.
     pub async fn connect(dir: LabDir) -> Result<Self, DockerError> {
-        let place = place();
-        let unreachable = |source| DockerError::Unreachable { place: place.clone(), source };
-        let api = bollard::Docker::connect_with_defaults().map_err(unreachable)?;
-        let api = api.negotiate_version().await.map_err(unreachable)?;
-        Ok(Self { api, lab: dir.name().clone(), owner: owner(&dir), dir })
+        let place = place::find(|name| env::var(name).ok(), |path| fs::read_to_string(path))?;
+        let api = connect(&place).await.map_err(|why| DockerError::Unreachable { place: place.clone(), why })?;
+        Ok(Self { api, place, lab: dir.name().clone(), owner: owner(&dir), dir })
+    }
+
+    /// Where the Engine is.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The lab's objects with their servers' control sockets in reach.
@@ -161,13 +189,17 @@ impl Docker {
     }
 }
 
-fn place() -> String {
-    env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into())
-}
-
-/// Whether the Engine runs on this machine, so that this machine's routes are its routes.
-fn is_local() -> bool {
-    place().starts_with("unix://")
+/// The API of the Engine at a place, in a version that both sides speak; or why not.
+async fn connect(place: &Place) -> Result<bollard::Docker, String> {
+    let (api, words) = transport::api(place).map_err(|problem| problem.to_string())?;
+    let patience = if matches!(place.endpoint, Endpoint::Ssh(_)) { ANSWER_BY_SSH } else { ANSWER };
+    match timeout(patience, api.negotiate_version()).await {
+        Ok(Ok(api)) => Ok(api),
+        Ok(Err(answer)) => Err(words.last().unwrap_or_else(|| told(&answer))),
+        Err(_elapsed) => {
+            Err(words.last().unwrap_or_else(|| format!("no answer within {} seconds", patience.as_secs())))
+        }
+    }
 }
 
 /// Who the lab belongs to: this machine and this state directory, so that two instructors, or two state directories, have

@@ -11,7 +11,7 @@ use bollard::{
     query_parameters::{ListContainersOptions, ListNetworksOptions},
 };
 
-use super::{Docker, DockerError, failed, is_local, labels, make};
+use super::{Docker, DockerError, failed, labels, make};
 use crate::{
     lab::{GroupName, Login},
     plan::docker::{CONFIGURATION, Found, Object, Observed, Role, State, Subnet, Taken},
@@ -30,7 +30,7 @@ impl Docker {
                 None => observed.taken.extend(taken(network)),
             }
         }
-        if is_local() {
+        if self.place.is_local() {
             observed.taken.extend(routes(&fs::read_to_string("/proc/net/route").unwrap_or_default(), &observed.taken));
         }
         for container in containers {
