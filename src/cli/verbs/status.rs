@@ -11,7 +11,7 @@ use crate::{
         naming::Shell,
     },
     control::{ServerStatus, Status},
-    engine::{Engine, LabDir, Record},
+    engine::{Engine, LabDir, Record, docker::DockerError, embedded::EngineError},
     lab::{EngineKind, Login, Service},
     plan::docker::{Observed, Role, State},
 };
@@ -26,7 +26,7 @@ struct Labs {
     labs: Vec<Shown>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Shown {
     name: String,
     source: String,
@@ -35,6 +35,9 @@ struct Shown {
     stopping: bool,
     process: Option<u32>,
     not_running: Vec<String>,
+    /// Why it could not be asked; then only what labctl remembers is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
     /// Groups with a server; on Docker others are known by their containers.
     #[serde(skip)]
     runs: usize,
@@ -80,11 +83,28 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
         (None, Err(problem)) => return Err(problem),
     };
     let runtime = super::runtime()?;
-    let labs = wanted.into_iter().map(|(dir, record)| runtime.block_on(shown(&dir, &record)));
-    let labs: Vec<Shown> = labs.collect::<Result<_, Error>>()?;
+    let mut labs = Vec::new();
+    let mut exit = Exit::Done;
+    let alone = wanted.len() == 1;
+    for (dir, record) in wanted {
+        match runtime.block_on(shown(&dir, &record)) {
+            Ok(lab) => labs.push(lab),
+            // Its containers went when it was taken down, while an Engine was there.
+            Err(Error::Engine(EngineError::Docker(DockerError::Unreachable { .. }))) if !record.up => {
+                labs.push(remembered(&dir, &record));
+            }
+            Err(problem) if alone => return Err(problem),
+            // The other labs are worth seeing without this one.
+            Err(problem) => {
+                shell.out.problem(format_args!("lab `{}`: {problem}", dir.name()), problem.hint().as_deref());
+                labs.push(Shown { unknown: Some(problem.to_string()), ..remembered(&dir, &record) });
+                exit = Exit::Partly;
+            }
+        }
+    }
     if args.json {
         shell.out.json(&Labs { version: 1, labs })?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     match labs.as_slice() {
         [] => shell.out.note("labctl knows no lab yet"),
@@ -94,7 +114,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
             shell.out.table(&["LAB", "STATE", "FILE"], &several.iter().map(row).collect::<Vec<_>>())?;
         }
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn one(shell: &Shell, lab: &Shown) -> Result<(), Error> {
@@ -140,6 +160,7 @@ fn state(lab: &Shown) -> String {
 
 fn state_of_process(lab: &Shown) -> &'static str {
     match (lab.up, lab.process) {
+        _ if lab.unknown.is_some() => "unknown: it cannot be asked",
         (_, Some(_)) if lab.stopping => "stopping",
         (_, Some(_)) => "up",
         (true, None) => "not running, though it should be: run `labctl up`",
@@ -161,16 +182,24 @@ async fn shown(dir: &LabDir, record: &Record) -> Result<Shown, Error> {
         add_containers(&mut groups, &docker.observe().await?);
     }
     Ok(Shown {
-        engine: record.engine.as_str(),
-        name: dir.name().to_string(),
-        source: record.source.display().to_string(),
-        up: record.up,
         stopping: status.as_ref().is_some_and(|status| status.stopping),
         process: status.as_ref().map(|status| status.pid),
         not_running,
         runs,
         groups,
+        ..remembered(dir, record)
     })
+}
+
+/// What labctl knows of a lab without asking it.
+fn remembered(dir: &LabDir, record: &Record) -> Shown {
+    Shown {
+        engine: record.engine.as_str(),
+        name: dir.name().to_string(),
+        source: record.source.display().to_string(),
+        up: record.up,
+        ..Shown::default()
+    }
 }
 
 /// How the students' containers are; a group whose server does not run is known by them alone.
