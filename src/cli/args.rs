@@ -157,7 +157,7 @@ pub struct Up {
     /// Show what would be done, and why, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Where the lab runs [default: what the lab says, else where it was, else embedded]
+    /// Where the lab runs [default: what the lab says, else where it is, else docker where an Engine answers, else embedded]
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<Engine>,
     /// Docker: the addresses of which each group gets a small subnet [default: as before, else 10.77.0.0/16]

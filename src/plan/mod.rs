@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod changes;
+pub mod choice;
 pub mod docker;
 pub mod resolve;
 

@@ -133,7 +133,7 @@ impl Labctl {
         let mut command = Command::new(PROGRAM);
         command.arg(verb).env("XDG_STATE_HOME", &self.state).env("LANG", "C");
         match verb {
-            "up" => command.arg(&self.lab),
+            "up" => command.arg(&self.lab).args(["--engine", "embedded"]),
             "down" => command.arg("bench"),
             _ => command.args(["bench", "--json"]),
         };

@@ -30,7 +30,7 @@ impl Class {
             text.lines().filter(|line| !line.starts_with("ports ")).flat_map(|line| [line, "\n"]).collect();
         let ports = format!("ports = {{ smtp = {}, pop3 = {} }}\n", free_port(), free_port());
         fs::write(&file, ports + &kept).expect("written");
-        class.text(&["up", class.lab().to_str().expect("UTF-8")]);
+        class.text(&["up", class.lab().to_str().expect("UTF-8"), "--engine", "embedded"]);
         class
     }
 

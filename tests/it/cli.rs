@@ -1,6 +1,7 @@
 //! The program as people use it: real processes, real sockets, exact words. Each test has a state directory, a lab folder and
 //! ports of its own.
 
+mod engine;
 mod life;
 mod trouble;
 mod words;
@@ -18,6 +19,9 @@ use serde_json::Value;
 
 /// How long an answer on a socket may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where no Docker Engine is: these tests are about labctl alone, and start no containers by accident.
+const NO_ENGINE: &str = "unix:///nonexistent/docker.sock";
 
 /// A folder with a lab in it, and a state directory.
 struct Test {
@@ -62,9 +66,14 @@ impl Test {
         self.folder.path().join(name)
     }
 
+    /// A command; an `up` is meant for the embedded engine unless it says otherwise, whatever answers on this machine.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_labctl"));
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
+        if args.first() == Some(&"up") && !args.contains(&"--engine") {
+            command.args(["--engine", "embedded"]);
+        }
+        command.env("DOCKER_HOST", NO_ENGINE);
         command.env("LABCTL_STATE_DIR", self.path("state")).env("LC_ALL", "C").env_remove("LANG");
         command
     }

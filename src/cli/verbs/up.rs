@@ -30,11 +30,15 @@ use crate::{
     control::Status,
     engine::{
         Engine, LabDir, Record, StateError,
+        docker::Docker,
         embedded::{self, Embedded, Failure},
         owner,
     },
     lab::{EngineKind, GroupName, Key, Lab, Login, Service},
-    plan::{self, Addressing, Desired, Step},
+    plan::{
+        self, Addressing, Desired, Step,
+        choice::{self, Choice, Elsewhere, Held, Known},
+    },
     store::Reader,
 };
 
@@ -91,7 +95,11 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let wait = || shell.out.note(format_args!("waiting for another labctl that changes lab `{}`", lab.name));
     let _lock = if args.dry_run { None } else { Some(dir.lock(wait)?) };
     let listened = dir.record()?.and_then(|record| record.listen);
-    let (mut record, engine) = record(&dir, &lab, args)?;
+    let (mut record, choice) = record(&dir, &lab, args)?;
+    if !args.json {
+        shell.out.note(&choice);
+    }
+    let engine = choice.engine;
     warn_of_absent(shell.out, &lab, &dir, &record)?;
     if engine == EngineKind::Docker {
         return docker::run(shell, args, lab, dir, record);
@@ -192,26 +200,30 @@ fn is_elsewhere(lab: &Lab, record: &Record, addressing: Addressing) -> bool {
     })
 }
 
-/// What labctl will remember, as far as it is known before a block of addresses is claimed, and where the lab is to run:
-/// where the command line says, else the lab, else where it was, else in one process here.
-fn record(dir: &LabDir, lab: &Lab, args: &Up) -> Result<(Record, EngineKind), Error> {
-    let wanted = args.engine.map(EngineKind::from).or(lab.engine);
-    let (mut record, engine) = match dir.record()? {
-        Some(record) => {
-            same_lab(lab, &record)?;
-            let engine = wanted.unwrap_or(record.engine);
-            if engine != record.engine && (record.up || dir.has_stores()) {
-                return Err(Error::OtherEngine { name: lab.name.clone(), engine: record.engine });
-            }
-            (record, engine)
-        }
-        None => (Record::new(lab.source.clone()), wanted.unwrap_or_default()),
+/// What labctl will remember, as far as it is known before a block of addresses is claimed, and where the lab is to run.
+fn record(dir: &LabDir, lab: &Lab, args: &Up) -> Result<(Record, Choice), Error> {
+    let before = dir.record()?;
+    if let Some(record) = &before {
+        same_lab(lab, record)?;
+    }
+    let held = before.as_ref().filter(|record| record.up || dir.has_stores());
+    let known = Known {
+        asked: args.engine.map(EngineKind::from),
+        lab: lab.engine,
+        held: held.map(|record| Held { engine: record.engine, up: record.up }),
+        option: option(args),
     };
+    let elsewhere = |Elsewhere { held }| Error::OtherEngine { name: lab.name.clone(), engine: held };
+    let choice = match choice::choose(&known).map_err(elsewhere)? {
+        Some(choice) => choice,
+        None => super::runtime()?.block_on(what_answers(dir)),
+    };
+    let mut record = before.unwrap_or_else(|| Record::new(lab.source.clone()));
     record.source.clone_from(&lab.source);
     match args.listen {
         None => {}
         // Containers do not listen there, and nothing that does not hold is remembered.
-        Some(_) if engine == EngineKind::Docker => {}
+        Some(_) if choice.engine == EngineKind::Docker => {}
         Some(Listen::Loopback) => record.listen = None,
         Some(Listen::Address(address)) if address.is_unspecified() => {
             return Err(Error::Wildcard { address, own: own_address() });
@@ -219,7 +231,23 @@ fn record(dir: &LabDir, lab: &Lab, args: &Up) -> Result<(Record, EngineKind), Er
         Some(Listen::Address(address)) => record.listen = Some(address),
     }
     record.numbers.assign(lab);
-    Ok((record, engine))
+    Ok((record, choice))
+}
+
+/// The option, if any, that only one engine has.
+fn option(args: &Up) -> Option<(EngineKind, &'static str)> {
+    let docker = [
+        (args.pool.is_some(), "--pool"),
+        (args.base.is_some(), "--base"),
+        (args.client_image.is_some(), "--client-image"),
+    ];
+    let docker = docker.into_iter().find_map(|(given, name)| given.then_some((EngineKind::Docker, name)));
+    docker.or(args.listen.map(|_| (EngineKind::Embedded, "--listen")))
+}
+
+async fn what_answers(dir: &LabDir) -> Choice {
+    let answer = Docker::connect(dir.clone()).await;
+    choice::by_answer(answer.map(|docker| docker.place().to_string()).map_err(|problem| problem.to_string()))
 }
 
 fn desired(lab: &Lab, key: &Key, record: &Record) -> Result<Desired, Error> {

@@ -56,7 +56,7 @@ fn a_second_up_finds_nothing_to_do_and_sends_no_mail_again() {
     let process = test.process();
     let again = test.run(&["up", "class"]);
     assert_eq!(again.code, 0);
-    assert!(again.err.starts_with("lab `class`: nothing to do\n"), "{}", again.err);
+    assert!(again.err.contains("\nlab `class`: nothing to do\n"), "{}", again.err);
     assert!(!again.err.contains("sent"), "{}", again.err);
     assert_eq!(test.process(), process);
     assert_eq!(test.run(&["inject"]).err, "sent 0 mails\n");
@@ -74,7 +74,7 @@ fn a_changed_lab_changes_only_that_and_says_why() {
     test.write(&LAB.replace("relay = false", "relay = true\ndialect = \"argosoft\""));
     let plan = test.run(&["up", "class", "--dry-run"]).err;
     let changed = "update server `class`: dialect is `argosoft` and was `labctl`; relay is `true` and was `false`\n";
-    assert_eq!(plan, format!("lab `class`: would\n  {changed}"));
+    assert_eq!(plan, format!("engine `embedded`: `--engine` says so\nlab `class`: would\n  {changed}"));
     assert!(test.smtp(1, &[])[0].ends_with("ESMTP labctl"), "a dry run changes nothing");
     assert!(test.run(&["up", "class"]).err.contains(changed));
     assert_eq!(test.smtp(1, &[])[0], "220 ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)");
@@ -142,7 +142,7 @@ fn an_up_that_is_killed_is_finished_by_the_next() {
     assert_eq!(up.code, 0, "{}", up.err);
     assert!(!up.err.contains("start the process"), "{}", up.err);
     assert_eq!(up.out.lines().count(), 31);
-    assert!(test.run(&["up", "class"]).err.starts_with("lab `class`: nothing to do\n"));
+    assert!(test.run(&["up", "class"]).err.contains("\nlab `class`: nothing to do\n"));
 }
 
 #[test]

@@ -29,15 +29,20 @@ pub fn run(shell: &Shell, args: &Up, lab: Lab, dir: LabDir, mut record: Record) 
     record.engine = EngineKind::Docker;
     record.up = true;
     choose(&mut record.docker, args);
-    let key = if args.dry_run {
-        dir.key()?.unwrap_or(Key([0; 32]))
-    } else {
-        // Written first: an `up` that is killed must be known to `down`.
-        dir.write_record(&record)?;
-        dir.keep(&labfile::files(&lab.source)?)?;
-        dir.key_or_new()?
-    };
-    super::super::runtime()?.block_on(up(shell.out, args, lab, dir, &key, &record.docker))
+    super::super::runtime()?.block_on(async {
+        let docker = Docker::connect(dir.clone()).await?;
+        let images = images(shell.out, args, &docker, &record.docker).await?;
+        let key = if args.dry_run {
+            dir.key()?.unwrap_or(Key([0; 32]))
+        } else {
+            // Before the first object is made, because an `up` that is killed must be known to `down`; and not before it is
+            // sure that some can be made.
+            dir.write_record(&record)?;
+            dir.keep(&labfile::files(&lab.source)?)?;
+            dir.key_or_new()?
+        };
+        up(shell.out, args, lab, &docker, &images, &key, &record.docker).await
+    })
 }
 
 /// What the command line says now holds for later runs, too.
@@ -53,12 +58,18 @@ fn choose(choices: &mut DockerChoices, args: &Up) {
     }
 }
 
-async fn up(out: Output, args: &Up, lab: Lab, dir: LabDir, key: &Key, choices: &DockerChoices) -> Result<Exit, Error> {
-    let docker = Docker::connect(dir).await?;
-    let images = images(out, args, &docker, choices).await?;
+async fn up(
+    out: Output,
+    args: &Up,
+    lab: Lab,
+    docker: &Docker,
+    images: &Images,
+    key: &Key,
+    choices: &DockerChoices,
+) -> Result<Exit, Error> {
     let observed = docker.observe().await?;
     let layouts = docker::layouts(&lab, &observed, choices.pool()).map_err(crate::engine::docker::DockerError::from)?;
-    let desired = docker::desired(&lab, key, &layouts, &images);
+    let desired = docker::desired(&lab, key, &layouts, images);
     let steps = docker::steps(&desired, &observed);
     if !args.json {
         super::announce(out, &lab, &steps, args.dry_run);
