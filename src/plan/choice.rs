@@ -138,6 +138,6 @@ mod tests {
         let option = Some((Docker, "--pool"));
         assert_eq!(shown(Known { option, ..Known::default() }), "engine `docker`: `--pool` is for that one");
         let held = Some(Held { engine: Embedded, up: false });
-        assert_eq!(choose(&Known { option, held, ..Known::default() }).unwrap().unwrap().engine, Embedded);
+        assert_eq!(choose(&Known { held, option, ..Known::default() }).unwrap().unwrap().engine, Embedded);
     }
 }

@@ -102,7 +102,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let engine = choice.engine;
     warn_of_absent(shell.out, &lab, &dir, &record)?;
     if engine == EngineKind::Docker {
-        return docker::run(shell, args, lab, dir, record);
+        return docker::run(shell, args, lab, &dir, record);
     }
     let was_here = record.engine == engine;
     record.engine = engine;

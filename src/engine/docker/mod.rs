@@ -37,7 +37,7 @@ const OWNER: usize = 8;
 
 /// How long an Engine may take to say which version it is; by ssh somebody may have to type a password first.
 const ANSWER: Duration = Duration::from_secs(10);
-const ANSWER_BY_SSH: Duration = Duration::from_secs(60);
+const ANSWER_BY_SSH: Duration = Duration::from_mins(1);
 
 /// What can go wrong with an Engine.
 #[derive(Debug, thiserror::Error)]

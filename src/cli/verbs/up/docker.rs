@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Brings the lab up.
-pub fn run(shell: &Shell, args: &Up, lab: Lab, dir: LabDir, mut record: Record) -> Result<Exit, Error> {
+pub fn run(shell: &Shell, args: &Up, lab: Lab, dir: &LabDir, mut record: Record) -> Result<Exit, Error> {
     if args.listen.is_some() {
         shell.out.warn("`--listen` is for the embedded engine: students of this lab work in their containers");
     }
