@@ -1,6 +1,6 @@
 # The commands that people and CI share. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up up-docker images check test bench
+.PHONY: help up up-docker images check test bench fuzz
 
 LABCTL = target/release/labctl
 
@@ -30,3 +30,10 @@ test: ## every test (installs what they need from Debian's packages)
 
 bench: ## labctl beside Postfix and Dovecot, medians and ratios (root; ONLY="accept pop3 memory marking")
 	cargo bench --locked --bench labctl -- $(ONLY)
+
+fuzz: ## the line layers and sessions against random octets, SECONDS_EACH seconds each (60), from the transcripts' corpus
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	cd fuzz && cargo run --locked --release --example seeds
+	for target in $$(ls fuzz/targets | sed 's/\.rs$$//'); do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- -max_total_time=$${SECONDS_EACH:-60} -max_len=4096 -timeout=10 || exit 1; \
+	done

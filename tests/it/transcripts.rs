@@ -24,7 +24,7 @@ use std::{fs, path::Path};
 
 use labctl::lab::Protocol;
 
-use player::{Manner, play};
+use player::{Manner, by_kind, play};
 use script::Script;
 
 #[test]
@@ -78,18 +78,6 @@ fn check(protocol: Protocol, file: &Path) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// What was seen without its steps: replies in order, then evidence in order, then stored messages.
-fn by_kind(steps: &[Vec<String>]) -> String {
-    let mut text = String::new();
-    for kind in ["S: ", "E: ", "M: "] {
-        for line in steps.iter().flatten().filter(|line| line.starts_with(kind)) {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
 }
 
 fn first_difference(expected: &str, seen: &str) -> String {

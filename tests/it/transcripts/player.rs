@@ -94,6 +94,18 @@ pub fn play(protocol: Protocol, script: &Script, manner: Manner) -> Vec<Vec<Stri
     steps
 }
 
+/// What was seen without its steps: replies in order, then evidence in order, then stored messages.
+pub fn by_kind(steps: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for kind in ["S: ", "E: ", "M: "] {
+        for line in steps.iter().flatten().filter(|line| line.starts_with(kind)) {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
 fn session(protocol: Protocol, peer: Peer) -> (Session, Limits) {
     match protocol {
         Protocol::Smtp => {

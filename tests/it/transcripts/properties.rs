@@ -4,9 +4,8 @@ use labctl::{lab::Protocol, protocol::dialect};
 use proptest::prelude::*;
 
 use super::{
-    by_kind,
-    player::{Manner, play},
-    script::{Line, Script, Settings, Step},
+    player::{Manner, by_kind, play},
+    script::Script,
 };
 
 /// Pieces that an SMTP client might send, whole and broken.
@@ -96,25 +95,6 @@ fn input() -> impl Strategy<Value = (Protocol, Vec<u8>)> {
         .prop_flat_map(|protocol| octets(protocol).prop_map(move |octets| (protocol, octets)))
 }
 
-fn script(octets: &[u8], dialect: &str, strict: bool) -> Script {
-    let mut settings = Settings::default();
-    dialect.clone_into(&mut settings.config.dialect);
-    settings.config.limits.line = 60;
-    settings.config.limits.text_line = 50;
-    settings.config.limits.message = 100;
-    settings.config.limits.errors = 8;
-    settings.show_mail = true;
-    if strict {
-        settings.config.leniency = labctl::lab::Leniency::STRICT;
-    }
-    let account =
-        labctl::lab::server::Account { password: "secret".to_owned(), token: "token-ana".to_owned(), student: true };
-    settings.config.accounts.insert("ana".parse().expect("a login"), account);
-    let mail = [b".dot\r\n\r\n.text\r\n".to_vec(), b"Subject: x\r\n\r\n1\r\n2\r\n3\r\n4\r\n".to_vec()];
-    settings.mail = mail.map(|message| ("ana".parse().expect("a login"), message)).to_vec();
-    Script { settings, lines: vec![Line::Step(String::new(), Step::Send(octets.to_vec()))] }
-}
-
 proptest! {
     #[test]
     fn however_a_session_is_cut_the_same_comes_out(
@@ -123,7 +103,7 @@ proptest! {
         dialect in proptest::sample::select(dialect::names().collect::<Vec<_>>()),
         strict in any::<bool>(),
     ) {
-        let script = script(&octets, dialect, strict);
+        let script = Script::hostile(&octets, dialect, strict);
         let whole = by_kind(&play(protocol, &script, Manner::Pieces));
         prop_assert_eq!(by_kind(&play(protocol, &script, Manner::Cut(length))), whole.clone());
         // A reply line has at most 512 octets with its CRLF (RFC 5321 4.5.3.1.5, RFC 1939 3).

@@ -100,6 +100,25 @@ impl Script {
         Ok(())
     }
 
+    /// Octets from somebody who means no good, to a server whose limits are near.
+    pub fn hostile(octets: &[u8], dialect: &str, strict: bool) -> Self {
+        let mut settings = Settings::default();
+        dialect.clone_into(&mut settings.config.dialect);
+        settings.config.limits.line = 60;
+        settings.config.limits.text_line = 50;
+        settings.config.limits.message = 100;
+        settings.config.limits.errors = 8;
+        settings.show_mail = true;
+        if strict {
+            settings.config.leniency = Leniency::STRICT;
+        }
+        let account = Account { password: "secret".to_owned(), token: "token-ana".to_owned(), student: true };
+        settings.config.accounts.insert("ana".parse().expect("a login"), account);
+        let mail = [b".dot\r\n\r\n.text\r\n".to_vec(), b"Subject: x\r\n\r\n1\r\n2\r\n3\r\n4\r\n".to_vec()];
+        settings.mail = mail.map(|message| ("ana".parse().expect("a login"), message)).to_vec();
+        Self { settings, lines: vec![Line::Step(String::new(), Step::Send(octets.to_vec()))] }
+    }
+
     /// The file with what was seen: first at the greeting, then after each step.
     pub fn with_seen(&self, seen: &[Vec<String>]) -> String {
         let mut seen = seen.iter();
