@@ -5,10 +5,7 @@ use std::{net::IpAddr, path::PathBuf, str::FromStr};
 use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 
 use super::exit::EXIT_CODES;
-use crate::{
-    lab::EngineKind,
-    plan::docker::{Subnet, layout::pool},
-};
+use crate::lab::{EngineKind, Subnet, subnet::pool};
 
 /// A lab for e-mail protocols: mail servers for a class, and marks from what went over the wire.
 #[derive(Debug, Parser)]
@@ -160,7 +157,7 @@ pub struct Up {
     /// Where the lab runs [default: what the lab says, else where it is, else docker where an Engine answers, else embedded]
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<Engine>,
-    /// Docker: the addresses of which each group gets a small subnet [default: as before, else 10.77.0.0/16]
+    /// Docker: the addresses of which each group gets a small subnet [default: as before, else what the lab says, else 10.77.0.0/16]
     #[arg(long, value_name = "SUBNET", value_parser = pool)]
     pub pool: Option<Subnet>,
     /// Docker: the image that the clients' is built on [default: as before, else labctl-base]

@@ -1,20 +1,24 @@
 //! The lab as values: what the instructor wrote, checked. Reading a file into these is `crate::reading`; nothing here does I/O.
 
+pub mod containers;
 pub mod exercise;
 pub mod names;
 pub mod personal;
 pub mod server;
 pub mod service;
+pub mod subnet;
 pub mod template;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use containers::Containers;
 pub use exercise::{Check, Exercise, Script};
 pub use names::{Domain, ExerciseId, GroupName, LabName, Login, MailId};
 pub use personal::Key;
 pub use server::{Leniency, Limits, LoneNewline, Protocol, ServerConfig, Service};
+pub use subnet::Subnet;
 
 /// The most students one lab may have, over all groups.
 pub const MAX_STUDENTS: usize = 4_096;
@@ -68,6 +72,8 @@ pub struct Lab {
     pub groups: Vec<Group>,
     /// What all servers of the lab have in common.
     pub settings: Settings,
+    /// How it wants its containers, where it has any.
+    pub docker: Containers,
     /// Mail to inject, in the order written.
     pub mails: Vec<Mail>,
     /// Exercises in the order written.

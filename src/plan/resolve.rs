@@ -89,6 +89,7 @@ pub(crate) mod tests {
                 ports: BTreeMap::new(),
                 limits: Limits::default(),
             },
+            docker: crate::lab::Containers::default(),
             mails: Vec::new(),
             exercises: Vec::new(),
         }

@@ -27,6 +27,7 @@ pub const LAB: Section = Section {
         "catch_all",
         "ports",
         "limits",
+        "docker",
         "roster",
         "students",
         "groups",
@@ -81,6 +82,14 @@ pub const LIMITS: Section = Section {
     ],
 };
 
+/// Containers.
+pub const DOCKER: Section =
+    Section { name: "`[docker]`", keys: &["pool", "internet", "clients", "publish", "server", "client"] };
+
+/// What a container may use.
+pub const ALLOWANCE: Section =
+    Section { name: "`[docker.server]` or `[docker.client]`", keys: &["memory", "cpus", "processes", "files", "disk"] };
+
 /// Mail to inject.
 pub const MAIL: Section =
     Section { name: "`[[mail]]`", keys: &["id", "to", "from", "subject", "headers", "body", "text"] };
@@ -114,6 +123,7 @@ pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of"
 pub const SOLUTION: Section = Section { name: "`[[exercise.solution]]`", keys: &["smtp", "pop3"] };
 
 /// Every table.
-pub const SECTIONS: [&Section; 13] = [
-    &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &MAIL, &EXERCISE, &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &SOLUTION,
+pub const SECTIONS: [&Section; 15] = [
+    &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &DOCKER, &ALLOWANCE, &MAIL, &EXERCISE, &CHECK, &MESSAGE,
+    &TOUCHED, &MAILBOX, &SOLUTION,
 ];

@@ -7,12 +7,13 @@
 //! ```text
 //!  lab.toml ─ fields ─▶ people ◀─ roster ◀─ roster.csv
 //!                         ├─▶ groups ─▶ domain ─▶ Group
-//!                         ├─▶ settings
+//!                         ├─▶ settings, containers
 //!                         └─▶ placeholders ◀─ mail, exercise, check, steps
 //! ```
 
 mod check;
 mod columns;
+mod containers;
 mod decode;
 pub mod diagnostic;
 mod domain;
@@ -125,12 +126,14 @@ fn document(
     // A wrong name is noted; what depends on it is still read, under another one.
     let people = People::read(fields, name.as_ref().unwrap_or(&name_of(path)), roster, findings);
     let settings = settings::settings(fields, &people, findings);
+    let docker = containers::containers(fields, findings);
     let drafts = mail::drafts(fields, findings);
     let known = Known { people: &people, mails: mail::known(&drafts) };
     let mails = mail::mails(drafts, &known, findings);
     let exercises = exercise::exercises(fields, &known, findings);
     let title = exercise::text(fields, "title", findings);
-    Some(Lab { name: name?, title, source: path.to_owned(), engine, groups: people.groups, settings, mails, exercises })
+    let (source, groups) = (path.to_owned(), people.groups);
+    Some(Lab { name: name?, title, source, engine, groups, settings, docker, mails, exercises })
 }
 
 /// The folder's name of a `lab.toml`, else the file's own, made into a name.

@@ -262,11 +262,27 @@ fn numbers_hold_at_their_ends_and_not_beyond() {
         ("[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\nsession = ", 1, 100),
         ("[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\npoints = ", 0, 1_000),
         ("group_size = ", 1, 200),
+        ("[docker.client]\nmemory = ", 16 << 20, 1 << 40),
+        ("[docker.client]\nprocesses = ", 16, 32_768),
+        ("[docker.server]\nfiles = ", 64, 1_048_576),
+        ("[docker.server]\ndisk = ", 16 << 20, 1 << 44),
+        ("[docker.server]\ncpus = ", 1, 256),
     ];
     for (key, least, most) in table {
         let errors =
             |number: i64| read_text(&format!("domain = \"a.lab\"\nusers = [\"u\"]\n{key}{number}\n"), "").errors();
         assert_eq!([least - 1, least, most, most + 1].map(errors), [1, 0, 0, 1], "{key}");
+    }
+}
+
+#[test]
+fn processors_are_counted_in_thousandths() {
+    let lab = |cpus: &str| format!("domain = \"a.lab\"\nusers = [\"u\"]\n[docker.client]\ncpus = {cpus}\n");
+    let read = |cpus: &str| read_text(&lab(cpus), "").lab.map(|lab| lab.docker.client.millicpus);
+    let expected =
+        [("0.05", Some(50)), ("0.049", None), ("1.25", Some(1_250)), ("256.0", Some(256_000)), ("256.001", None)];
+    for (cpus, millicpus) in expected.into_iter().chain([("0.0625", None), ("1e1", None), ("-1", None)]) {
+        assert_eq!(read(cpus), millicpus, "{cpus}");
     }
 }
 

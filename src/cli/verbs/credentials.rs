@@ -1,6 +1,10 @@
 //! `labctl credentials`: where each student connects, and the passwords. For the instructor to give away.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+};
 
 use serde::Serialize;
 
@@ -13,7 +17,10 @@ use crate::{
         naming::{Opened, Shell},
     },
     engine::docker::DockerError,
-    lab::{EngineKind, ServerConfig, Service, server::Account},
+    lab::{
+        EngineKind, ServerConfig, Service,
+        server::{Account, Endpoint},
+    },
     plan::{
         self,
         docker::{self, Images},
@@ -40,6 +47,9 @@ pub struct Student {
     pub password: String,
     /// `host:port` by service.
     pub endpoints: BTreeMap<Service, String>,
+    /// The same from outside, where the lab publishes ports of the host.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub published: BTreeMap<Service, String>,
     /// The mailboxes the student may open: the own one first, then the group's.
     pub mailboxes: Vec<Mailbox>,
 }
@@ -74,6 +84,7 @@ pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
 /// The credentials that work: those of the process while the lab is up, whatever its file says meanwhile.
 fn current(shell: &Shell, opened: &Opened) -> Result<Vec<Student>, Error> {
     let wanted = servers(opened)?;
+    let publish = opened.lab.docker.publish;
     let status = match runtime()?.block_on(async { opened.engine().await?.status().await }) {
         Ok(status) => status,
         Err(problem) => {
@@ -82,7 +93,7 @@ fn current(shell: &Shell, opened: &Opened) -> Result<Vec<Student>, Error> {
         }
     };
     let Some(status) = status.filter(|status| !status.stopping) else {
-        return Ok(wanted.iter().flat_map(of_server).collect());
+        return Ok(wanted.iter().flat_map(|config| of_server(config, publish)).collect());
     };
     let running: BTreeMap<_, _> =
         status.servers.into_iter().map(|server| (server.config.group.clone(), server.config)).collect();
@@ -94,7 +105,7 @@ fn current(shell: &Shell, opened: &Opened) -> Result<Vec<Student>, Error> {
     }
     let stopped = wanted.iter().filter(|config| !running.contains_key(&config.group));
     let all: BTreeMap<_, _> = running.values().chain(stopped).map(|config| (&config.group, config)).collect();
-    Ok(all.into_values().flat_map(of_server).collect())
+    Ok(all.into_values().flat_map(|config| of_server(config, publish)).collect())
 }
 
 /// The servers of the lab as its file says, where it is or last was up.
@@ -111,14 +122,16 @@ fn servers(opened: &Opened) -> Result<Vec<ServerConfig>, Error> {
 /// The same where the Engine knows the addresses.
 async fn in_containers(opened: &Opened) -> Result<Vec<ServerConfig>, Error> {
     let observed = super::exec::docker(opened).await?.observe().await?;
-    let layouts = docker::layouts(&opened.lab, &observed, opened.record.docker.pool()).map_err(DockerError::from)?;
+    let layouts = docker::layouts(&opened.lab, &observed, opened.record.docker.pool(opened.lab.docker.pool))
+        .map_err(DockerError::from)?;
     let images = Images { server: String::new(), client: String::new() };
     let desired = docker::desired(&opened.lab, &opened.key, &layouts, &images);
     Ok(super::up::docker::servers(&desired).cloned().collect())
 }
 
-/// The credentials of every student of one server.
-pub fn of_server(config: &ServerConfig) -> Vec<Student> {
+/// The credentials of every student of one server; `publish` is the address of the host that leads to it, where it runs in
+/// a container.
+pub fn of_server(config: &ServerConfig, publish: Option<IpAddr>) -> Vec<Student> {
     let shared = config.accounts.iter().filter(|(_, account)| !account.student);
     let shared: Vec<_> = shared.collect();
     let students = config.accounts.iter().filter(|(_, account)| account.student);
@@ -126,13 +139,23 @@ pub fn of_server(config: &ServerConfig) -> Vec<Student> {
     let one = |(login, account): (&crate::lab::Login, &Account)| {
         // An endpoint that is nobody's own is everybody's.
         let own = config.endpoints.iter().filter(|endpoint| endpoint.student.as_ref().is_none_or(|own| own == login));
+        let mut endpoints = BTreeMap::new();
+        for endpoint in own.clone() {
+            // The first one of a service is in the student's own network.
+            endpoints.entry(endpoint.service).or_insert_with(|| endpoint.address.to_string());
+        }
+        let outside = own.filter(|endpoint| endpoint.student.is_some() && !config.clients.is_empty());
+        let at_host = |endpoint: &Endpoint| {
+            Some((endpoint.service, SocketAddr::from((publish?, endpoint.address.port())).to_string()))
+        };
         let others = shared.iter().map(|(name, account)| mailbox(name.as_str(), account));
         Student {
             group: config.group.to_string(),
             domain: config.domain.to_string(),
             login: login.to_string(),
             password: account.password.clone(),
-            endpoints: own.map(|endpoint| (endpoint.service, endpoint.address.to_string())).collect(),
+            endpoints,
+            published: outside.filter_map(at_host).collect(),
             mailboxes: std::iter::once(mailbox(login.as_str(), account)).chain(others).collect(),
         }
     };

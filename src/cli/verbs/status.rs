@@ -205,16 +205,17 @@ fn remembered(dir: &LabDir, record: &Record) -> Shown {
 /// How the students' containers are; a group whose server does not run is known by them alone.
 fn add_containers(groups: &mut Vec<Group>, observed: &Observed) {
     for (object, found) in &observed.objects {
-        let Role::Client(login) = &object.role else { continue };
+        let (Role::Client(login), Some(group)) = (&object.role, &object.group) else { continue };
         let state = match found.state {
+            _ if found.frozen => "frozen",
             State::Running => "running",
             State::Stopped => "stopped",
-            State::Paused => "frozen",
+            State::Paused => "held",
             State::Broken => "broken",
         };
-        let known = groups.iter().position(|group| group.name == object.group.as_str());
+        let known = groups.iter().position(|known| known.name == group.as_str());
         let index = known.unwrap_or_else(|| {
-            let (name, domain) = (object.group.to_string(), String::new());
+            let (name, domain) = (group.to_string(), String::new());
             groups.push(Group { name, domain, students: Vec::new(), shared: Vec::new() });
             groups.len() - 1
         });

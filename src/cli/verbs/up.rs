@@ -335,7 +335,7 @@ impl Work {
     /// The table of endpoints, and what to type next.
     fn show(&self, status: &Status, sent: usize) -> Result<(), Error> {
         let students: Vec<Student> =
-            status.servers.iter().flat_map(|server| credentials::of_server(&server.config)).collect();
+            status.servers.iter().flat_map(|server| credentials::of_server(&server.config, None)).collect();
         table(self.out, &students, sent)?;
         if let Some(student) = students.first() {
             self.out.note(next(student, self.lab.name.as_str()));

@@ -102,7 +102,7 @@ impl Docker {
         command: Vec<String>,
         terminal: Option<String>,
     ) -> Result<Running, DockerError> {
-        let container = self.running_client(group, login).await?;
+        let container = self.needed(group, login).await?;
         let what = || format!("run a program in client `{group}/{login}`");
         let tty = terminal.is_some();
         let env = terminal.map(|kind| vec![format!("TERM={kind}")]);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    lab::LabName,
+    lab::{GroupName, LabName},
     plan::docker::{Object, Parts, Role},
 };
 
@@ -21,29 +21,29 @@ pub(super) fn of(lab: &LabName, owner: &str, object: &Object, role: &str, parts:
     let mut labels = vec![
         (LAB, lab.to_string()),
         (OWNER, owner.to_owned()),
-        (GROUP, object.group.to_string()),
         (ROLE, role.to_owned()),
         (PARTS, parts),
         (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
     ];
+    labels.extend(object.group.as_ref().map(|group| (GROUP, group.to_string())));
     if let Role::Client(login) = &object.role {
         labels.push((STUDENT, login.to_string()));
     }
     labels.into_iter().map(|(label, value)| (label.to_owned(), value)).collect()
 }
 
-/// What the role of an object is called.
-pub(super) fn role(object: &Object) -> &'static str {
-    match object.role {
-        Role::Network => "network",
-        Role::Server => "server",
-        Role::Client(_) => "client",
-    }
-}
-
 /// A filter for the lab's objects.
 pub(super) fn filter(lab: &LabName, owner: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![format!("{LAB}={lab}"), format!("{OWNER}={owner}")])])
+}
+
+/// A filter for one object.
+pub(super) fn filter_of(lab: &LabName, owner: &str, object: &Object) -> HashMap<String, Vec<String>> {
+    let mut filter = filter(lab, owner);
+    let labels = of(lab, owner, object, object.role.name(), &Parts::new());
+    let named = [GROUP, ROLE, STUDENT].into_iter().filter_map(|label| Some(format!("{label}={}", labels.get(label)?)));
+    filter.entry("label".to_owned()).or_default().extend(named);
+    filter
 }
 
 /// Whether these are labels of this lab.
@@ -53,8 +53,13 @@ pub(super) fn are_of(labels: &HashMap<String, String>, lab: &LabName, owner: &st
 
 /// The object that labels speak of, and its parts; none where they are not labctl's.
 pub(super) fn read(labels: &HashMap<String, String>) -> Option<(Object, Parts)> {
-    let group = labels.get(GROUP)?.parse().ok()?;
+    let group: Option<GroupName> = match labels.get(GROUP) {
+        Some(group) => Some(group.parse().ok()?),
+        None => None,
+    };
     let role = match labels.get(ROLE)?.as_str() {
+        "backbone" => Role::Backbone,
+        "front" => Role::Front,
         "network" => Role::Network,
         "server" => Role::Server,
         "client" => Role::Client(labels.get(STUDENT)?.parse().ok()?),
@@ -72,10 +77,13 @@ mod tests {
     #[test]
     fn labels_read_back_as_they_were_written() {
         let lab: LabName = "p2".parse().unwrap();
-        for found in [Role::Network, Role::Server, Role::Client("ana".parse().unwrap())] {
-            let object = Object { group: "g01".parse().unwrap(), role: found };
+        let group: GroupName = "g01".parse().unwrap();
+        let of_group = [Role::Network, Role::Server, Role::Client("ana".parse().unwrap())];
+        let of_group = of_group.map(|role| Object::of(&group, role)).into_iter();
+        let of_lab = [Role::Backbone, Role::Front].map(|role| Object { group: None, role });
+        for object in of_group.chain(of_lab) {
             let parts = Parts::from([("image".to_owned(), "a\"b".to_owned())]);
-            let labels = of(&lab, "abc", &object, role(&object), &parts);
+            let labels = of(&lab, "abc", &object, object.role.name(), &parts);
             assert!(are_of(&labels, &lab, "abc"));
             assert!(!are_of(&labels, &lab, "abd"));
             assert_eq!(read(&labels), Some((object, parts)));

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, Ipam, IpamConfig,
-    Mount, MountType, NetworkCreateRequest, NetworkingConfig, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
-    VolumeCreateRequest,
+    Mount, MountType, NetworkConnectRequest, NetworkCreateRequest, NetworkingConfig, PortBinding, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 
 use super::{Docker, labels};
 use crate::{
-    lab::ServerConfig,
-    plan::docker::{CONFIGURATION, Object, Role, Spec, Subnet},
+    lab::{GroupName, ServerConfig, Subnet, containers::Allowance},
+    plan::docker::{CONFIGURATION, Object, Published, Reach, Role, Spec},
 };
 
 /// Where a server keeps its store, its socket and what it was told.
@@ -30,19 +30,14 @@ const CLIENT_USER: &str = "1000:1000";
 /// The longest host name that a kernel takes.
 const MAX_HOSTNAME: usize = 63;
 
-/// What a container may use.
-struct Limits {
-    memory: i64,
-    nano_cpus: i64,
-    processes: i64,
-    files: i64,
-}
+/// Folders of a client that programs write to beside the home; they are of its memory, and empty after a restart.
+const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 
-/// A server is one process; it holds a connection per session and little of each.
-const SERVER: Limits = Limits { memory: 256 << 20, nano_cpus: 1_000_000_000, processes: 64, files: 16_384 };
+/// How large each of them may become.
+const SCRATCH_OPTIONS: &str = "rw,nosuid,nodev,size=64m,mode=1777";
 
-/// A client has room for a compiler and a debugger, and not for a fork bomb.
-const CLIENT: Limits = Limits { memory: 512 << 20, nano_cpus: 1_000_000_000, processes: 128, files: 1_024 };
+/// The Engine counts processors in thousand millionths.
+const NANO_PER_MILLI: i64 = 1_000_000;
 
 /// What is particular to one client.
 pub(super) struct Client<'a> {
@@ -50,81 +45,105 @@ pub(super) struct Client<'a> {
     pub server: &'a str,
     pub hosts: &'a [String],
     pub variables: &'a BTreeMap<String, String>,
+    pub allowance: &'a Allowance,
+}
+
+/// What is particular to one server.
+pub(super) struct Server<'a> {
+    pub image: &'a str,
+    pub published: Option<&'a Published>,
+    pub allowance: &'a Allowance,
+    pub config: &'a ServerConfig,
 }
 
 /// What comes before the digest of a server's configuration in its name.
 pub(super) const TOLD: &str = ".server.";
 
+/// What comes before the name of a container that an instructor froze. Labels cannot be changed, and a pause is forgotten
+/// by a reboot; a name is not.
+pub(super) const FROZEN: &str = "frozen.";
+
 impl Docker {
     /// What a container is called: a server's name says at its end which configuration it was told.
     pub(super) fn container_name(&self, object: &Object, spec: &Spec) -> String {
-        let stem = format!("labctl.{}.{}.{}", self.owner, self.lab, object.group);
         match spec.parts().get(CONFIGURATION) {
-            Some(digest) => format!("{stem}{TOLD}{digest}"),
+            Some(digest) => format!("{}{TOLD}{digest}", self.stem(object)),
             None => self.name(object),
         }
     }
 
     /// What a network or a volume is called. Only people look at it.
     pub(super) fn name(&self, object: &Object) -> String {
-        let stem = format!("labctl.{}.{}.{}", self.owner, self.lab, object.group);
+        let stem = self.stem(object);
         match &object.role {
+            Role::Backbone | Role::Front => format!("{stem}.{}", object.role.name()),
             Role::Network => stem,
             Role::Server => format!("{stem}.server"),
             Role::Client(login) => format!("{stem}.client.{login}"),
         }
     }
 
+    /// A group may be called as a network of the whole lab is; two dots keep these apart.
+    fn stem(&self, object: &Object) -> String {
+        let group = object.group.as_ref().map_or("", GroupName::as_str);
+        format!("labctl.{}.{}.{group}", self.owner, self.lab)
+    }
+
     pub(super) fn labels_of(&self, object: &Object, spec: &Spec) -> HashMap<String, String> {
         let mut parts = spec.parts();
         parts.remove(CONFIGURATION);
-        labels::of(&self.lab, &self.owner, object, labels::role(object), &parts)
+        labels::of(&self.lab, &self.owner, object, object.role.name(), &parts)
     }
 
-    /// A network without a way out: internal, and its bridge has no address of the host's.
-    pub(super) fn network(&self, object: &Object, spec: &Spec, subnet: Subnet) -> NetworkCreateRequest {
+    /// A network. An isolated one is internal, and its bridge has no address of the host's. On the others the Engine
+    /// translates addresses, and keeps networks apart; on the front also its members.
+    pub(super) fn network(&self, object: &Object, spec: &Spec, subnet: Subnet, reach: Reach) -> NetworkCreateRequest {
         let addresses = IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() };
-        let inhibit = ("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned());
+        let option = match reach {
+            Reach::Isolated => Some(("inhibit_ipv4", "true")),
+            Reach::Internet => None,
+            Reach::Front => Some(("enable_icc", "false")),
+        };
+        let options = option.map(|(key, value)| (format!("com.docker.network.bridge.{key}"), value.to_owned()));
         NetworkCreateRequest {
             name: self.name(object),
             driver: Some("bridge".into()),
-            internal: Some(true),
+            internal: Some(reach == Reach::Isolated),
             ipam: Some(Ipam { config: Some(vec![addresses]), ..Default::default() }),
-            options: Some(HashMap::from([inhibit])),
+            options: Some(options.into_iter().collect()),
             labels: Some(self.labels_of(object, spec)),
             ..Default::default()
         }
     }
 
-    /// The volume that outlives a container: a server's store, a student's home.
-    pub(super) fn volume(&self, object: &Object) -> VolumeCreateRequest {
+    /// The volume that outlives a container: a server's store, a student's home; of `octets` where the Engine's disk has
+    /// quotas.
+    pub(super) fn volume(&self, object: &Object, octets: Option<u64>) -> VolumeCreateRequest {
         let role = match object.role {
             Role::Client(_) => "home",
-            Role::Network | Role::Server => "store",
+            Role::Backbone | Role::Front | Role::Network | Role::Server => "store",
         };
+        let driver_opts = octets.map(|octets| HashMap::from([("size".to_owned(), octets.to_string())]));
         let labels = labels::of(&self.lab, &self.owner, object, role, &crate::plan::docker::Parts::new());
-        VolumeCreateRequest { name: Some(self.name(object)), labels: Some(labels), ..Default::default() }
+        VolumeCreateRequest { name: Some(self.name(object)), labels: Some(labels), driver_opts, ..Default::default() }
     }
 
     /// A server: one static program, nothing of its own can be written but its volume.
-    pub(super) fn server(
-        &self,
-        object: &Object,
-        spec: &Spec,
-        image: &str,
-        config: &ServerConfig,
-    ) -> ContainerCreateBody {
+    pub(super) fn server(&self, object: &Object, spec: &Spec, server: &Server<'_>) -> ContainerCreateBody {
+        let Server { image, published, allowance, config } = server;
         let dir = ["serve", "--dir", SERVER_DIR, "--beyond-loopback", "--config"].map(str::to_owned);
         let command = dir.into_iter().chain([format!("{SERVER_DIR}/{SERVER_CONFIG}")]).collect();
         let host = HostConfig {
             readonly_rootfs: Some(true),
             // Ports below 1024 without being root.
             sysctls: Some(HashMap::from([("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())])),
-            ..self.host(object, &SERVER, SERVER_DIR)
+            port_bindings: published.map(bindings),
+            ..self.host(object, allowance, SERVER_DIR)
         };
         ContainerCreateBody {
-            image: Some(image.to_owned()),
+            image: Some((*image).to_owned()),
             cmd: Some(command),
+            exposed_ports: published.map(|published| published.ports.values().copied().map(container_port).collect()),
             user: Some(format!("{SERVER_USER}:{SERVER_USER}")),
             hostname: Some(hostname(config.group.as_str())),
             host_config: Some(host),
@@ -135,13 +154,16 @@ impl Docker {
 
     /// A student's container. Its first process waits and answers signals; work is done in shells beside it.
     pub(super) fn student(&self, object: &Object, spec: &Spec, client: &Client<'_>) -> ContainerCreateBody {
-        let Client { image, server, hosts, variables } = client;
+        let Client { image, server, hosts, variables, allowance } = client;
         let host = HostConfig {
             init: Some(true),
             extra_hosts: Some(hosts.iter().map(|host| format!("{host}:{server}")).collect()),
             // The Engine's own resolver would ask the host's; a group asks its server or nobody.
             dns: Some(vec![(*server).to_owned()]),
-            ..self.host(object, &CLIENT, HOME)
+            // What is written goes to the home, which is kept and may be limited, or to memory.
+            readonly_rootfs: Some(true),
+            tmpfs: Some(SCRATCH.map(|folder| (folder.to_owned(), SCRATCH_OPTIONS.to_owned())).into()),
+            ..self.host(object, allowance, HOME)
         };
         let login = variables.get("LABCTL_LOGIN").map(String::as_str).unwrap_or_default();
         let own = [("HOME", HOME), ("LOGNAME", login)].map(|(name, value)| format!("{name}={value}"));
@@ -151,7 +173,7 @@ impl Docker {
             cmd: Some(vec!["sleep".into(), "infinity".into()]),
             user: Some(CLIENT_USER.into()),
             working_dir: Some(HOME.into()),
-            hostname: Some(hostname(object.group.as_str())),
+            hostname: object.group.as_ref().map(|group| hostname(group.as_str())),
             env: Some(env),
             host_config: Some(host),
             labels: Some(self.labels_of(object, spec)),
@@ -160,22 +182,29 @@ impl Docker {
     }
 
     /// What all containers have in common: no privileges, limits, a volume, logs that end, and they survive a reboot.
-    fn host(&self, object: &Object, limits: &Limits, volume_at: &str) -> HostConfig {
+    fn host(&self, object: &Object, allowance: &Allowance, volume_at: &str) -> HostConfig {
         let volume = Mount {
             target: Some(volume_at.to_owned()),
             source: Some(self.name(object)),
             typ: Some(MountType::VOLUME),
             ..Default::default()
         };
-        let files =
-            ResourcesUlimits { name: Some("nofile".into()), soft: Some(limits.files), hard: Some(limits.files) };
+        let most =
+            |name: &str, most: i64| ResourcesUlimits { name: Some(name.into()), soft: Some(most), hard: Some(most) };
+        let octets = |octets: u64| i64::try_from(octets).unwrap_or(i64::MAX);
+        let memory = octets(allowance.memory);
         let logs = [("max-size", "1m"), ("max-file", "2")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         HostConfig {
-            memory: Some(limits.memory),
-            memory_swap: Some(limits.memory),
-            nano_cpus: Some(limits.nano_cpus),
-            pids_limit: Some(limits.processes),
-            ulimits: Some(vec![files]),
+            memory: Some(memory),
+            memory_swap: Some(memory),
+            nano_cpus: Some(i64::from(allowance.millicpus) * NANO_PER_MILLI),
+            pids_limit: Some(allowance.processes.into()),
+            // No core dump fills a home.
+            ulimits: Some(vec![
+                most("nofile", allowance.files.into()),
+                most("fsize", octets(allowance.disk)),
+                most("core", 0),
+            ]),
             cap_drop: Some(vec!["ALL".into()]),
             security_opt: Some(vec!["no-new-privileges".into()]),
             mounts: Some(vec![volume]),
@@ -199,6 +228,26 @@ pub(super) fn at(mut body: ContainerCreateBody, network: &str, address: std::net
         host.network_mode = Some(network.to_owned());
     }
     body
+}
+
+/// What puts a container on one more network.
+pub(super) fn joins(container: &str, address: std::net::Ipv4Addr) -> NetworkConnectRequest {
+    let ipam = EndpointIpamConfig { ipv4_address: Some(address.to_string()), ..Default::default() };
+    let endpoint = EndpointSettings { ipam_config: Some(ipam), ..Default::default() };
+    NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint) }
+}
+
+/// The host's ports that lead to the same ports of a server.
+fn bindings(published: &Published) -> HashMap<String, Option<Vec<PortBinding>>> {
+    let binding = |port: &u16| {
+        let binding = PortBinding { host_ip: Some(published.address.to_string()), host_port: Some(port.to_string()) };
+        (container_port(*port), Some(vec![binding]))
+    };
+    published.ports.values().map(binding).collect()
+}
+
+fn container_port(port: u16) -> String {
+    format!("{port}/tcp")
 }
 
 fn hostname(name: &str) -> String {

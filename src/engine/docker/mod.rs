@@ -13,6 +13,7 @@ mod perform;
 pub mod place;
 mod remove;
 mod settle;
+mod tend;
 mod transport;
 
 use std::{env, fs, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use bollard::errors::Error as Answer;
 
 pub use exec::{Dialer, Running};
 pub use perform::{Failure, Work};
+pub use tend::{Care, Tended};
 use tokio::time::timeout;
 
 use super::state::{LabDir, StateError};
@@ -94,6 +96,12 @@ pub enum DockerError {
         /// Which.
         object: String,
     },
+    /// An instructor froze it.
+    #[error("{object} is frozen")]
+    Frozen {
+        /// Which.
+        object: String,
+    },
     /// Something of the lab is still there.
     #[error("still there: {}", left.join(", "))]
     Left {
@@ -112,6 +120,7 @@ impl DockerError {
             Self::Image { hint, .. } => hint.clone(),
             Self::NoRoom(_) => Some("choose another pool, for example `--pool 10.99.0.0/16`".into()),
             Self::NotRunning { .. } => Some("run `labctl up`".into()),
+            Self::Frozen { .. } => Some("let it go on with `labctl thaw`".into()),
             Self::Left { .. } => Some("run `labctl down` again".into()),
             Self::Engine { .. } | Self::Client(_) | Self::State(_) | Self::Copy { .. } => None,
         }

@@ -1,26 +1,27 @@
 //! What an Engine has of a lab, looked at once: one listing of containers and one of networks.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     net::Ipv4Addr,
 };
 
 use bollard::{
-    models::{ContainerSummary, ContainerSummaryStateEnum, Network},
+    models::{ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, Network},
     query_parameters::{ListContainersOptions, ListNetworksOptions},
 };
 
 use super::{Docker, DockerError, failed, labels, make};
 use crate::{
-    lab::{GroupName, Login},
-    plan::docker::{CONFIGURATION, Found, Object, Observed, Role, State, Subnet, Taken},
+    lab::{GroupName, Login, Subnet},
+    plan::docker::{CONFIGURATION, Found, Object, Observed, Role, State, Taken},
 };
 
 impl Docker {
     /// The lab's objects, and whose addresses the others are.
     pub async fn observe(&self) -> Result<Observed, DockerError> {
-        let (networks, containers) = tokio::try_join!(self.networks(), self.containers())?;
+        let (networks, containers) =
+            tokio::try_join!(self.networks(), self.containers(labels::filter(&self.lab, &self.owner)))?;
         let ids: BTreeMap<String, String> =
             networks.iter().filter_map(|network| Some((network.name.clone()?, network.id.clone()?))).collect();
         let mut observed = Observed::default();
@@ -31,17 +32,12 @@ impl Docker {
             }
         }
         if self.place.is_local() {
-            observed.taken.extend(routes(&fs::read_to_string("/proc/net/route").unwrap_or_default(), &observed.taken));
+            let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+            observed.taken.extend(routes(&read("/proc/net/route"), &observed.taken));
+            observed.ports =
+                ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().flat_map(|table| listening(&read(table))).collect();
         }
-        for container in containers {
-            let Some((object, mut parts)) = container.labels.as_ref().and_then(labels::read) else { continue };
-            if let Some(told) = told(&container) {
-                parts.insert(CONFIGURATION.to_owned(), told);
-            }
-            let network = network_of(&container, &ids);
-            let (id, state) = (container.id.unwrap_or_default(), state(container.state));
-            observed.objects.insert(object, Found { id, parts, state, network });
-        }
+        observed.objects.extend(containers.into_iter().filter_map(|container| own_container(container, &ids)));
         Ok(observed)
     }
 
@@ -49,14 +45,16 @@ impl Docker {
     pub(super) async fn running_servers(&self) -> Result<BTreeMap<GroupName, String>, DockerError> {
         let running = self.observe().await?.objects.into_iter().filter(|(_, found)| found.state == State::Running);
         let servers = running.filter(|(object, _)| object.role == Role::Server);
-        Ok(servers.map(|(object, found)| (object.group, found.id)).collect())
+        Ok(servers.filter_map(|(object, found)| Some((object.group?, found.id))).collect())
     }
 
-    /// The container of a student, if it runs.
-    pub(super) async fn running_client(&self, group: &GroupName, login: &Login) -> Result<String, DockerError> {
-        let client = Object { group: group.clone(), role: Role::Client(login.clone()) };
-        let found = self.observe().await?.objects.remove(&client).filter(|found| found.state == State::Running);
-        found.map(|found| found.id).ok_or_else(|| DockerError::NotRunning { object: client.to_string() })
+    /// The container of a student, looked for alone: a shell should open at once also in a large class.
+    pub(super) async fn client_of(&self, group: &GroupName, login: &Login) -> Result<(Object, Found), DockerError> {
+        let client = Object::of(group, Role::Client(login.clone()));
+        let containers = self.containers(labels::filter_of(&self.lab, &self.owner, &client)).await?;
+        let found = containers.into_iter().filter_map(|container| own_container(container, &BTreeMap::new()));
+        let mut found = found.filter(|(object, _)| *object == client);
+        found.next().ok_or_else(|| DockerError::NotRunning { object: client.to_string() })
     }
 
     async fn networks(&self) -> Result<Vec<Network>, DockerError> {
@@ -64,8 +62,8 @@ impl Docker {
         listed.map_err(failed("list the networks"))
     }
 
-    async fn containers(&self) -> Result<Vec<ContainerSummary>, DockerError> {
-        let filters = Some(labels::filter(&self.lab, &self.owner));
+    async fn containers(&self, filters: HashMap<String, Vec<String>>) -> Result<Vec<ContainerSummary>, DockerError> {
+        let filters = Some(filters);
         let listed = self.api.list_containers(Some(ListContainersOptions { all: true, filters, ..Default::default() }));
         listed.await.map_err(failed("list the containers"))
     }
@@ -74,23 +72,51 @@ impl Docker {
         let labels = network.labels.as_ref().filter(|labels| labels::are_of(labels, &self.lab, &self.owner))?;
         let (object, parts) = labels::read(labels)?;
         let id = network.id.clone()?;
-        Some((object, Found { id, parts, state: State::Running, network: None }))
+        Some((object, Found { id, parts, state: State::Running, networks: BTreeSet::new(), frozen: false }))
     }
+}
+
+/// What a container is; none where its labels are not labctl's. `ids` has the networks' by name.
+fn own_container(container: ContainerSummary, ids: &BTreeMap<String, String>) -> Option<(Object, Found)> {
+    let (object, mut parts) = container.labels.as_ref().and_then(labels::read)?;
+    if let Some(told) = told(&container) {
+        parts.insert(CONFIGURATION.to_owned(), told);
+    }
+    let frozen = name(&container).is_some_and(|name| name.starts_with(make::FROZEN));
+    let networks = networks_of(&container, ids);
+    let (id, state) = (container.id.unwrap_or_default(), state(container.state));
+    Some((object, Found { id, parts, state, networks, frozen }))
 }
 
 /// Which configuration a server was last told. It changes while the server runs and labels cannot, so it stands at the end
 /// of the name, the only thing about a container that can be changed and that a listing shows.
 fn told(container: &ContainerSummary) -> Option<String> {
-    let name = container.names.as_ref()?.first()?;
-    name.rsplit_once(make::TOLD).map(|(_, digest)| digest.to_owned())
+    name(container)?.rsplit_once(make::TOLD).map(|(_, digest)| digest.to_owned())
 }
 
-/// The network that a container is on; one that never ran knows its network by name only.
-fn network_of(container: &ContainerSummary, ids: &BTreeMap<String, String>) -> Option<String> {
-    let networks: &HashMap<_, _> = container.network_settings.as_ref()?.networks.as_ref()?;
-    let (name, endpoint) = networks.iter().next()?;
-    let id = endpoint.network_id.clone().filter(|id| !id.is_empty());
-    id.or_else(|| ids.get(name).cloned()).or_else(|| ids.values().find(|id| *id == name).cloned())
+fn name(container: &ContainerSummary) -> Option<&str> {
+    Some(container.names.as_ref()?.first()?.trim_start_matches('/'))
+}
+
+/// The networks that a container is on; one that never ran knows them by name only. A name that nothing has any more
+/// stands for itself, so that the container is not taken for one that is on the right ones.
+fn networks_of(container: &ContainerSummary, ids: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    let id = |(name, endpoint): (&String, &EndpointSettings)| {
+        let id = endpoint.network_id.clone().filter(|id| !id.is_empty());
+        id.or_else(|| ids.get(name).cloned()).unwrap_or_else(|| name.clone())
+    };
+    networks.into_iter().flatten().map(id).collect()
+}
+
+/// Ports on which somebody listens (proc(5), `/proc/net/tcp`: state 0A), at whatever address.
+fn listening(table: &str) -> BTreeSet<u16> {
+    let port = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (_, port) = fields.get(1)?.rsplit_once(':')?;
+        u16::from_str_radix(port, 16).ok().filter(|_| fields.get(3) == Some(&"0A"))
+    };
+    table.lines().skip(1).filter_map(port).collect()
 }
 
 fn state(state: Option<ContainerSummaryStateEnum>) -> State {
@@ -136,5 +162,13 @@ mod tests {
         let read: Vec<String> =
             routes(table, &[]).iter().map(|taken| format!("{} {}", taken.subnet, taken.by)).collect();
         assert_eq!(read, ["10.77.0.0/16 the host's route by `tun0`"]);
+    }
+
+    #[test]
+    fn ports_that_somebody_listens_on_are_read_and_connections_are_none() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue\n\
+                     0: 0100007F:4E20 00000000:0000 0A 00000000:00000000\n\
+                     1: 0100007F:4E21 0100007F:4E20 01 00000000:00000000\n";
+        assert_eq!(listening(table), BTreeSet::from([20_000]));
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bollard::{
     body_full,
+    models::NetworkDisconnectRequest,
     query_parameters::{
         CreateContainerOptions, RemoveContainerOptions, RenameContainerOptions, StartContainerOptions,
         UploadToContainerOptions,
@@ -18,7 +19,7 @@ use tokio::{
 
 use super::{
     Dialer, Docker, DockerError, expected, failed,
-    make::{self, SERVER_CONFIG, SERVER_DIR, SERVER_USER},
+    make::{self, FROZEN, SERVER_CONFIG, SERVER_DIR, SERVER_USER},
     status,
 };
 use crate::{
@@ -59,6 +60,14 @@ pub struct Work {
     pub steps: Vec<Step>,
 }
 
+impl Work {
+    /// The ids of the networks that there were.
+    fn networks(&self) -> BTreeMap<Object, String> {
+        let networks = self.observed.objects.iter().filter(|(object, _)| object.role.is_network());
+        networks.map(|(object, found)| (object.clone(), found.id.clone())).collect()
+    }
+}
+
 /// What a server is told, as `serve --config` reads it.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -69,22 +78,33 @@ struct Told<'a> {
 impl Docker {
     /// Performs the steps; `done` is called after each. What failed comes back in the order of the plan.
     pub async fn perform(&self, work: &Arc<Work>, mut done: impl FnMut()) -> Vec<Failure> {
-        let mut groups: BTreeMap<&GroupName, Vec<usize>> = BTreeMap::new();
+        let mut groups: BTreeMap<Option<&GroupName>, Vec<usize>> = BTreeMap::new();
         for (index, step) in work.steps.iter().enumerate() {
-            groups.entry(&step.object.group).or_default().push(index);
+            groups.entry(step.object.group.as_ref()).or_default().push(index);
         }
         let slots = Arc::new(Semaphore::new(AT_ONCE));
         let (send, mut ended) = mpsc::channel(ENDED);
+        let mut networks = work.networks();
+        let mut failures = BTreeMap::new();
+        // Servers of all groups join what the whole lab has.
+        for index in groups.remove(&None).unwrap_or_default() {
+            let step = &work.steps[index];
+            match self.perform_step(work, step, &networks).await {
+                Ok(made) => networks.extend(made.map(|id| (step.object.clone(), id))),
+                Err(problem) => drop(failures.insert(index, Failure { step: step.clone(), problem })),
+            }
+            done();
+        }
         let mut under_way: JoinSet<()> = JoinSet::new();
         for steps in groups.into_values() {
             let (docker, work, slots, send) = (self.clone(), Arc::clone(work), Arc::clone(&slots), send.clone());
+            let networks = networks.clone();
             under_way.spawn(async move {
                 let _slot = slots.acquire().await;
-                docker.perform_group(&work, &steps, &send).await;
+                docker.perform_group(&work, &steps, networks, &send).await;
             });
         }
         drop(send);
-        let mut failures = BTreeMap::new();
         while let Some((index, problem)) = ended.recv().await {
             done();
             if let Some(problem) = problem {
@@ -95,18 +115,20 @@ impl Docker {
     }
 
     /// Without its network a group's containers cannot be: then the rest of its steps is left to the next `up`.
-    async fn perform_group(&self, work: &Work, steps: &[usize], ended: &mpsc::Sender<(usize, Option<DockerError>)>) {
-        let network = |object: &Object| Object { group: object.group.clone(), role: Role::Network };
-        let mut on = None;
+    async fn perform_group(
+        &self,
+        work: &Work,
+        steps: &[usize],
+        mut networks: BTreeMap<Object, String>,
+        ended: &mpsc::Sender<(usize, Option<DockerError>)>,
+    ) {
         for index in steps {
             let step = &work.steps[*index];
-            let kept = || work.observed.objects.get(&network(&step.object)).map(|found| found.id.clone());
-            let on_network = on.clone().or_else(kept).unwrap_or_default();
-            let performed = self.perform_step(work, step, &on_network).await;
+            let performed = self.perform_step(work, step, &networks).await;
             let lost = performed.is_err() && step.object.role == Role::Network;
             let problem = match performed {
                 Ok(made) => {
-                    on = made.or(on);
+                    networks.extend(made.map(|id| (step.object.clone(), id)));
                     None
                 }
                 Err(problem) => Some(problem),
@@ -117,59 +139,122 @@ impl Docker {
         }
     }
 
-    /// Performs a step; the network's id, where it made one.
-    async fn perform_step(&self, work: &Work, step: &Step, network: &str) -> Result<Option<String>, DockerError> {
+    /// Performs a step; the network's id, where it made one. `networks` has the ids of those there are.
+    async fn perform_step(
+        &self,
+        work: &Work,
+        step: &Step,
+        networks: &BTreeMap<Object, String>,
+    ) -> Result<Option<String>, DockerError> {
         let object = &step.object;
-        let id = work.observed.objects.get(object).map_or("", |found| found.id.as_str());
+        let found = work.observed.objects.get(object);
+        let id = found.map_or("", |found| found.id.as_str());
         match (step.action, work.desired.get(object)) {
             (Action::Remove, _) => self.remove(object, id).await.map(|()| None),
-            (Action::Create, Some(spec)) => self.create(object, spec, network).await,
+            (Action::Create, Some(Spec::Network { subnet, reach })) => {
+                let spec = &Spec::Network { subnet: *subnet, reach: *reach };
+                let created = self.api.create_network(self.network(object, spec, *subnet, *reach)).await;
+                created.map(|made| Some(made.id)).map_err(failed("create"))
+            }
+            (Action::Create, Some(spec)) => {
+                let frozen = found.is_some_and(|found| found.frozen);
+                self.create(object, spec, networks, frozen).await.map(|()| None)
+            }
             (Action::Start, Some(spec)) => self.start(object, spec, id).await.map(|()| None),
             (Action::Update, Some(spec)) => self.update(object, spec, id).await.map(|()| None),
             (Action::Resume, _) => {
                 let resumed = expected(self.api.unpause_container(id).await, &[304]);
                 resumed.map(|()| None).map_err(failed("resume"))
             }
+            (Action::Freeze, _) => self.hold(object, id).await.map(|()| None),
             // The plan makes, starts and tells only what is desired.
             (Action::Create | Action::Start | Action::Update, None) => Ok(None),
         }
     }
 
     pub(super) async fn remove(&self, object: &Object, id: &str) -> Result<(), DockerError> {
-        let removed = match object.role {
-            Role::Network => self.api.remove_network(id).await,
-            Role::Server | Role::Client(_) => {
-                let options = RemoveContainerOptions { force: true, ..Default::default() };
-                // A conflict is a removal that is under way already.
-                expected(self.api.remove_container(id, Some(options)).await, &[409])
+        let removed = if object.role.is_network() {
+            if object.group.is_none() {
+                self.clear(id).await?;
             }
+            self.api.remove_network(id).await
+        } else {
+            let options = RemoveContainerOptions { force: true, ..Default::default() };
+            // A conflict is a removal that is under way already.
+            expected(self.api.remove_container(id, Some(options)).await, &[409])
         };
         expected(removed, &[404]).map_err(failed("remove"))
     }
 
-    async fn create(&self, object: &Object, spec: &Spec, network: &str) -> Result<Option<String>, DockerError> {
-        let (body, address) = match spec {
-            Spec::Network { subnet } => {
-                let created = self.api.create_network(self.network(object, spec, *subnet)).await;
-                return created.map(|made| Some(made.id)).map_err(failed("create"));
+    /// Takes all servers off a network of the whole lab.
+    async fn clear(&self, network: &str) -> Result<(), DockerError> {
+        let found = match self.api.inspect_network(network, None).await {
+            Err(answer) if status(&answer) == Some(404) => return Ok(()),
+            found => found.map_err(failed("look who is on it"))?,
+        };
+        for container in found.containers.unwrap_or_default().into_keys() {
+            let request = NetworkDisconnectRequest { container, force: Some(true) };
+            let left = self.api.disconnect_network(network, request).await;
+            expected(left, &[404]).map_err(failed("take a server off it"))?;
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        object: &Object,
+        spec: &Spec,
+        networks: &BTreeMap<Object, String>,
+        frozen: bool,
+    ) -> Result<(), DockerError> {
+        let none = BTreeMap::new();
+        let (body, address, shared, allowance) = match spec {
+            Spec::Network { .. } => return Ok(()),
+            Spec::Server { image, address, shared, published, allowance, config } => {
+                let server = make::Server { image, published: published.as_ref(), allowance, config };
+                (self.server(object, spec, &server), *address, shared, allowance)
             }
-            Spec::Server { image, address, config } => (self.server(object, spec, image, config), *address),
-            Spec::Client { image, address, server, hosts, variables } => {
-                let client = make::Client { image, server: &server.to_string(), hosts, variables };
-                (self.student(object, spec, &client), *address)
+            Spec::Client { image, address, server, hosts, variables, allowance, on_demand: _ } => {
+                let client = make::Client { image, server: &server.to_string(), hosts, variables, allowance };
+                (self.student(object, spec, &client), *address, &none, allowance)
             }
         };
+        let id = |role: &Role| {
+            let group = object.group.clone().filter(|_| *role == Role::Network);
+            networks.get(&Object { group, role: role.clone() }).map(String::as_str).unwrap_or_default()
+        };
         let name = self.container_name(object, spec);
-        self.api.create_volume(self.volume(object)).await.map_err(failed("create the volume"))?;
+        let name = if frozen { format!("{FROZEN}{name}") } else { name };
+        self.make_volume(object, allowance.disk).await?;
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-        let created = self.api.create_container(Some(options), make::at(body, network, address)).await;
-        let id = match created {
+        let body = make::at(body, id(&Role::Network), address);
+        let container = match self.api.create_container(Some(options), body).await {
             Ok(created) => created.id,
             // Another `up` may have come first; what it made is looked at again by the next plan.
             Err(answer) if status(&answer) == Some(409) && self.is_own(&name).await => name,
             Err(answer) => return Err(failed("create")(answer)),
         };
-        self.start(object, spec, &id).await.map(|()| None)
+        // Engines before API 1.44 make a container on one network only.
+        for (role, address) in shared {
+            let request = make::joins(&container, *address);
+            let joined = self.api.connect_network(id(role), request).await;
+            // Another `up` has joined them already.
+            expected(joined, &[403]).map_err(failed(format!("join the {}", role.name())))?;
+        }
+        if frozen || spec.is_on_demand() { Ok(()) } else { self.start(object, spec, &container).await }
+    }
+
+    /// Makes the volume, of a size where the Engine's disk has quotas; where it has none, files have a limit and volumes
+    /// do not.
+    async fn make_volume(&self, object: &Object, octets: u64) -> Result<(), DockerError> {
+        let sized = self.api.create_volume(self.volume(object, Some(octets))).await;
+        let made = match sized {
+            Err(answer) if super::told(&answer).contains("quota") => {
+                self.api.create_volume(self.volume(object, None)).await
+            }
+            made => made,
+        };
+        made.map(drop).map_err(failed("create the volume"))
     }
 
     async fn is_own(&self, name: &str) -> bool {
@@ -194,7 +279,7 @@ impl Docker {
     async fn update(&self, object: &Object, spec: &Spec, id: &str) -> Result<(), DockerError> {
         let Spec::Server { config, .. } = spec else { return Ok(()) };
         self.upload(config, id).await?;
-        let dialer = Dialer::new(self.api.clone(), BTreeMap::from([(object.group.clone(), id.to_owned())]));
+        let dialer = Dialer::new(self.api.clone(), BTreeMap::from([(config.group.clone(), id.to_owned())]));
         Client::of_containers(Arc::new(dialer)).put_server(config).await?;
         self.call(object, spec, id).await
     }

@@ -4,7 +4,6 @@ use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
 use tokio::task::JoinSet;
 
 use super::{Docker, DockerError, expected, failed, labels};
-use crate::plan::docker::Role;
 
 /// Objects at once: removing a network mostly waits.
 const AT_ONCE: usize = 8;
@@ -18,7 +17,7 @@ impl Docker {
         for networks in [false, true] {
             let mut under_way: JoinSet<()> = JoinSet::new();
             for (object, found) in &observed.objects {
-                if (object.role == Role::Network) != networks {
+                if object.role.is_network() != networks {
                     continue;
                 }
                 if under_way.len() == AT_ONCE {

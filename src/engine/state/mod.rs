@@ -32,8 +32,8 @@ pub use labdir::{Kept, LabDir};
 use self::files::{failed, make_folder, open_lock};
 use super::docker::image::BASE;
 use crate::{
-    lab::{EngineKind, LabName},
-    plan::{Addressing, Numbers, docker::Subnet},
+    lab::{EngineKind, LabName, Subnet},
+    plan::{Addressing, Numbers},
 };
 
 /// The version of `lab.json` that this labctl writes and the only one it reads.
@@ -203,9 +203,9 @@ pub struct DockerChoices {
 }
 
 impl DockerChoices {
-    /// The pool, chosen or not.
-    pub fn pool(&self) -> Subnet {
-        self.pool.unwrap_or_else(Subnet::default_pool)
+    /// The pool: what was chosen, else what the lab says, else what labs use.
+    pub fn pool(&self, of_lab: Option<Subnet>) -> Subnet {
+        self.pool.or(of_lab).unwrap_or_else(Subnet::default_pool)
     }
 
     /// The base image, chosen or not.

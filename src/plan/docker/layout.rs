@@ -1,108 +1,30 @@
-//! Which addresses a group has: a subnet out of the pool, and in it the server and each client. What exists keeps what it
-//! has; what is new gets the lowest that is free, so the same world always gives the same addresses.
+//! Which addresses and ports a group has: a subnet out of the pool, and in it the server and each client; the server's
+//! addresses on the networks of the whole lab; the ports at which the host lets others in. What exists keeps what it has;
+//! what is new gets the lowest that is free, so the same world always gives the same addresses.
 
-use std::{collections::BTreeMap, fmt, net::Ipv4Addr, str::FromStr};
-
-use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    net::Ipv4Addr,
+};
 
 use super::{Object, Observed, Role};
-use crate::lab::{Group, Lab, Login};
+use crate::lab::{Group, Lab, Login, Service, Subnet, subnet::SMALLEST};
 
-/// The smallest subnet of a group: 16 addresses.
-const SMALLEST: u8 = 28;
+/// Addresses of a subnet that no container gets: its own, the gateway's (which Engines set aside, also where nobody has it)
+/// and that for broadcasts.
+const SET_ASIDE: usize = 3;
 
-/// The shortest prefix of a pool.
-const WIDEST: u8 = 8;
-
-/// Addresses of a subnet that no student gets: its own, the gateway's (which nobody has, but Engines set it aside), the
-/// server's and that for broadcasts.
-const SET_ASIDE: usize = 4;
-
-/// Students that may join a group before it needs a larger subnet.
+/// Hosts that may join a network before it needs a larger subnet.
 const SPARE: usize = 4;
+
+/// The ports of the host that are published: above what services use, below what systems hand out for connections.
+const FIRST_PORT: u16 = 20_000;
+const LAST_PORT: u16 = 32_767;
 
 /// Where the server stands in a subnet, and the first client.
 const SERVER: u32 = 2;
 const FIRST_CLIENT: u32 = 3;
-
-/// A range of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Subnet {
-    base: u32,
-    prefix: u8,
-}
-
-impl Subnet {
-    /// The range of `prefix` that holds `address`.
-    pub fn new(address: Ipv4Addr, prefix: u8) -> Self {
-        let prefix = prefix.min(32);
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-        Self { base: u32::from(address) & mask, prefix }
-    }
-
-    /// What labs use unless told otherwise.
-    pub fn default_pool() -> Self {
-        Self::new(Ipv4Addr::new(10, 77, 0, 0), 16)
-    }
-
-    fn last(self) -> u32 {
-        self.base + (u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0))
-    }
-
-    /// Whether the two have an address in common.
-    pub fn overlaps(self, other: Self) -> bool {
-        self.base <= other.last() && other.base <= self.last()
-    }
-
-    fn holds(self, address: Ipv4Addr) -> bool {
-        (self.base..=self.last()).contains(&u32::from(address))
-    }
-
-    /// The address number `offset`.
-    pub fn address(self, offset: u32) -> Ipv4Addr {
-        Ipv4Addr::from(self.base + offset)
-    }
-}
-
-impl fmt::Display for Subnet {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{}", Ipv4Addr::from(self.base), self.prefix)
-    }
-}
-
-impl From<Subnet> for String {
-    fn from(subnet: Subnet) -> Self {
-        subnet.to_string()
-    }
-}
-
-impl TryFrom<String> for Subnet {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl FromStr for Subnet {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (address, prefix) = text.split_once('/').ok_or("a subnet is written as `10.77.0.0/16`")?;
-        let address: Ipv4Addr = address.parse().map_err(|_| format!("`{address}` is no IPv4 address"))?;
-        let prefix = prefix.parse().ok().filter(|prefix| (0..=32).contains(prefix));
-        let prefix: u8 = prefix.ok_or("a prefix is a number from 0 to 32")?;
-        Ok(Self::new(address, prefix))
-    }
-}
-
-/// Reads a pool: a subnet with room for at least one group.
-pub fn pool(text: &str) -> Result<Subnet, String> {
-    let pool: Subnet = text.parse()?;
-    if !(WIDEST..=SMALLEST).contains(&pool.prefix) {
-        return Err(format!("a pool has a prefix from {WIDEST} to {SMALLEST}"));
-    }
-    Ok(pool)
-}
 
 /// Addresses that are somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +33,15 @@ pub struct Taken {
     pub subnet: Subnet,
     /// Whose: "network `bridge`", "the host's route by `eth0`".
     pub by: String,
+}
+
+/// The addresses of a lab.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layouts {
+    /// The networks that servers of all groups join.
+    pub shared: BTreeMap<Role, Subnet>,
+    /// What each group has, in the order of the groups.
+    pub groups: Vec<Layout>,
 }
 
 /// The addresses of a group.
@@ -122,18 +53,31 @@ pub struct Layout {
     pub server: Ipv4Addr,
     /// The clients'.
     pub clients: BTreeMap<Login, Ipv4Addr>,
+    /// The server's on networks of the whole lab.
+    pub shared: BTreeMap<Role, Ipv4Addr>,
+    /// The ports of the host at which the server is reached: of each student, and under none of the group.
+    pub ports: BTreeMap<(Option<Login>, Service), u16>,
 }
 
-/// The pool has no subnet left.
+/// There is no room for the lab.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the pool `{pool}` has no room for group `{group}`{}", blocked(by))]
-pub struct NoRoom {
-    /// The pool.
-    pub pool: Subnet,
-    /// The first group without room.
-    pub group: String,
-    /// Who else has addresses of the pool, in order.
-    pub by: Vec<Taken>,
+pub enum NoRoom {
+    /// The pool has no subnet left.
+    #[error("the pool `{pool}` has no room for {whose}{}", blocked(by))]
+    Addresses {
+        /// The pool.
+        pool: Subnet,
+        /// The first network without room.
+        whose: String,
+        /// Who else has addresses of the pool, in order.
+        by: Vec<Taken>,
+    },
+    /// The host has no ports left.
+    #[error("ports {FIRST_PORT} to {LAST_PORT} of the host are not enough for what group `{group}` publishes")]
+    Ports {
+        /// The first group without ports.
+        group: String,
+    },
 }
 
 fn blocked(by: &[Taken]) -> String {
@@ -141,43 +85,163 @@ fn blocked(by: &[Taken]) -> String {
     if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
 }
 
-/// The addresses of every group of the lab, in the order of the groups.
-pub fn layouts(lab: &Lab, observed: &Observed, pool: Subnet) -> Result<Vec<Layout>, NoRoom> {
+/// The addresses of a lab.
+pub fn layouts(lab: &Lab, observed: &Observed, pool: Subnet) -> Result<Layouts, NoRoom> {
     let mut taken: Vec<Subnet> = observed.taken.iter().map(|taken| taken.subnet).collect();
     taken.extend(observed.objects.values().filter_map(|found| found.parts.get("subnet")?.parse::<Subnet>().ok()));
-    let mut layouts = Vec::new();
-    for group in &lab.groups {
-        let subnet = kept(group, observed).or_else(|| free(pool, prefix_for(group), &taken));
-        let subnet = subnet.ok_or_else(|| NoRoom {
+    let mut subnet = |object: &Object, hosts: usize| {
+        let subnet = kept(object, hosts, observed).or_else(|| free(pool, prefix_for(hosts), &taken));
+        let subnet = subnet.ok_or_else(|| NoRoom::Addresses {
             pool,
-            group: group.name.to_string(),
+            whose: object.to_string(),
             by: observed.taken.iter().filter(|taken| taken.subnet.overlaps(pool)).cloned().collect(),
         })?;
         taken.push(subnet);
-        layouts.push(Layout { subnet, server: subnet.address(SERVER), clients: clients(group, subnet, observed) });
+        Ok(subnet)
+    };
+    let mut layouts = Layouts::default();
+    for role in lab_wide(lab) {
+        let subnet = subnet(&Object { group: None, role: role.clone() }, lab.groups.len())?;
+        layouts.shared.insert(role, subnet);
+    }
+    let shared: Vec<(&Role, Vec<Ipv4Addr>)> =
+        (layouts.shared.iter()).map(|(role, subnet)| (role, servers(lab, role, *subnet, observed))).collect();
+    let mut ports = Ports::of(lab, observed);
+    for (index, group) in lab.groups.iter().enumerate() {
+        let subnet = subnet(&Object::of(&group.name, Role::Network), group.students.len() + 1)?;
+        layouts.groups.push(Layout {
+            subnet,
+            server: subnet.address(SERVER),
+            clients: clients(group, subnet, observed),
+            shared: shared.iter().map(|(role, addresses)| ((*role).clone(), addresses[index])).collect(),
+            ports: ports.take(lab, group)?,
+        });
     }
     Ok(layouts)
 }
 
-/// The subnet that the group has, if the group still fits.
-fn kept(group: &Group, observed: &Observed) -> Option<Subnet> {
-    let network = Object { group: group.name.clone(), role: Role::Network };
-    let subnet: Subnet = observed.objects.get(&network)?.parts.get("subnet")?.parse().ok()?;
-    let room = usize::try_from(subnet.last() - subnet.base + 1).ok()?;
-    (room >= group.students.len() + SET_ASIDE).then_some(subnet)
+/// The networks that the lab wants for its servers.
+fn lab_wide(lab: &Lab) -> impl Iterator<Item = Role> {
+    let backbone = lab.settings.relay.then_some(Role::Backbone);
+    backbone.into_iter().chain(lab.docker.publish.map(|_| Role::Front))
 }
 
-fn prefix_for(group: &Group) -> u8 {
-    let addresses = (group.students.len() + SET_ASIDE + SPARE).next_power_of_two();
+/// The subnet that a network has, if it still has room for so many hosts.
+fn kept(network: &Object, hosts: usize, observed: &Observed) -> Option<Subnet> {
+    let subnet: Subnet = observed.objects.get(network)?.parts.get("subnet")?.parse().ok()?;
+    let room = usize::try_from(subnet.last() - subnet.first() + 1).ok()?;
+    (room >= hosts + SET_ASIDE).then_some(subnet)
+}
+
+/// The addresses of the servers on a network of the whole lab, in the order of the groups.
+fn servers(lab: &Lab, role: &Role, subnet: Subnet, observed: &Observed) -> Vec<Ipv4Addr> {
+    let has = |group: &Group| {
+        let server = Object::of(&group.name, Role::Server);
+        observed.objects.get(&server)?.parts.get(role.name())?.parse().ok()
+    };
+    addresses(lab.groups.iter().map(has), subnet, SERVER)
+}
+
+fn clients(group: &Group, subnet: Subnet, observed: &Observed) -> BTreeMap<Login, Ipv4Addr> {
+    let has = |login: &Login| {
+        let client = Object::of(&group.name, Role::Client(login.clone()));
+        observed.objects.get(&client)?.parts.get("address")?.parse().ok()
+    };
+    let logins = group.students.iter().map(|student| &student.login);
+    let addresses = addresses(logins.clone().map(has), subnet, FIRST_CLIENT);
+    logins.cloned().zip(addresses).collect()
+}
+
+/// An address for each: the one it has, if it is usable and nobody else's; else the lowest that is free, from number
+/// `first` on. The subnet was chosen for this many.
+fn addresses(have: impl Iterator<Item = Option<Ipv4Addr>>, subnet: Subnet, first: u32) -> Vec<Ipv4Addr> {
+    let usable = subnet.address(first)..Ipv4Addr::from(subnet.last());
+    let mut used: BTreeSet<Ipv4Addr> = BTreeSet::new();
+    let kept: Vec<Option<Ipv4Addr>> =
+        have.map(|address| address.filter(|address| usable.contains(address) && used.insert(*address))).collect();
+    let mut free = (first..).map(|offset| subnet.address(offset));
+    kept.into_iter()
+        .map(|kept| kept.unwrap_or_else(|| free.find(|address| !used.contains(address)).expect("there is room")))
+        .collect()
+}
+
+/// What is published: DNS is for the containers, where it is the resolver.
+fn services() -> impl Iterator<Item = Service> {
+    Service::served().filter(|service| *service != Service::Domain)
+}
+
+/// The ports of the host while they are given away.
+struct Ports {
+    kept: BTreeMap<(Object, String), u16>,
+    taken: BTreeSet<u16>,
+}
+
+impl Ports {
+    fn of(lab: &Lab, observed: &Observed) -> Self {
+        let mut kept = BTreeMap::new();
+        for group in &lab.groups {
+            let server = Object::of(&group.name, Role::Server);
+            let ports = observed.objects.get(&server).and_then(|found| found.parts.get(PORTS));
+            for (whose, port) in
+                ports.into_iter().flat_map(|ports| ports.split(',')).filter_map(|pair| pair.split_once('='))
+            {
+                kept.extend(port.parse().ok().map(|port: u16| ((server.clone(), whose.to_owned()), port)));
+            }
+        }
+        let taken = observed.ports.iter().chain(kept.values()).copied().collect();
+        Self { kept, taken }
+    }
+
+    /// What a group gets: none where nothing is published.
+    fn take(&mut self, lab: &Lab, group: &Group) -> Result<BTreeMap<(Option<Login>, Service), u16>, NoRoom> {
+        let mut ports = BTreeMap::new();
+        if lab.docker.publish.is_none() {
+            return Ok(ports);
+        }
+        let server = Object::of(&group.name, Role::Server);
+        let students = group.students.iter().map(|student| Some(student.login.clone()));
+        for whose in [None].into_iter().chain(students) {
+            for service in services() {
+                let name = port_name(whose.as_ref(), service);
+                let kept = self.kept.get(&(server.clone(), name)).copied();
+                let free = || (FIRST_PORT..=LAST_PORT).find(|port| !self.taken.contains(port));
+                let port = kept.or_else(free).ok_or_else(|| NoRoom::Ports { group: group.name.to_string() })?;
+                self.taken.insert(port);
+                ports.insert((whose.clone(), service), port);
+            }
+        }
+        Ok(ports)
+    }
+}
+
+/// The part of a server that says which ports of the host are whose.
+pub(super) const PORTS: &str = "ports";
+
+fn port_name(whose: Option<&Login>, service: Service) -> String {
+    whose.map_or_else(|| format!("*/{service}"), |login| format!("{login}/{service}"))
+}
+
+/// The ports as a part of a server: `*/smtp=20000,ana/smtp=20002`.
+pub(super) fn ports_part(ports: &BTreeMap<(Option<Login>, Service), u16>) -> String {
+    let mut text = String::new();
+    for ((whose, service), port) in ports {
+        let comma = if text.is_empty() { "" } else { "," };
+        let _ = write!(text, "{comma}{}={port}", port_name(whose.as_ref(), *service));
+    }
+    text
+}
+
+fn prefix_for(hosts: usize) -> u8 {
+    let addresses = (hosts + SET_ASIDE + SPARE).next_power_of_two();
     let bits = u8::try_from(addresses.trailing_zeros()).expect("a group is smaller than an IPv4 network");
     (32 - bits).min(SMALLEST)
 }
 
 fn free(pool: Subnet, prefix: u8, taken: &[Subnet]) -> Option<Subnet> {
-    let mut base = pool.base;
+    let mut base = pool.first();
     loop {
         let subnet = Subnet::new(Ipv4Addr::from(base), prefix);
-        if prefix < pool.prefix || subnet.last() > pool.last() {
+        if prefix < pool.prefix() || subnet.last() > pool.last() {
             return None;
         }
         match taken.iter().find(|taken| taken.overlaps(subnet)) {
@@ -190,36 +254,14 @@ fn free(pool: Subnet, prefix: u8, taken: &[Subnet]) -> Option<Subnet> {
 
 fn align(base: u32, prefix: u8) -> Option<u32> {
     let subnet = Subnet::new(Ipv4Addr::from(base), prefix);
-    if subnet.base == base { Some(base) } else { subnet.last().checked_add(1) }
-}
-
-fn clients(group: &Group, subnet: Subnet, observed: &Observed) -> BTreeMap<Login, Ipv4Addr> {
-    let has = |login: &Login| {
-        let client = Object { group: group.name.clone(), role: Role::Client(login.clone()) };
-        let address: Ipv4Addr = observed.objects.get(&client)?.parts.get("address")?.parse().ok()?;
-        let usable = subnet.address(FIRST_CLIENT)..Ipv4Addr::from(subnet.last());
-        (subnet.holds(address) && usable.contains(&address)).then_some(address)
-    };
-    let mut clients: BTreeMap<Login, Ipv4Addr> = BTreeMap::new();
-    for student in &group.students {
-        if let Some(address) = has(&student.login).filter(|address| !clients.values().any(|other| other == address)) {
-            clients.insert(student.login.clone(), address);
-        }
-    }
-    for student in &group.students {
-        if !clients.contains_key(&student.login) {
-            let mut offsets = (FIRST_CLIENT..).map(|offset| subnet.address(offset));
-            let address = offsets.find(|address| !clients.values().any(|other| other == address));
-            clients.insert(student.login.clone(), address.expect("the subnet was chosen for this many"));
-        }
-    }
-    clients
+    if subnet.first() == base { Some(base) } else { subnet.last().checked_add(1) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::resolve::tests::lab;
+    use crate::{lab::subnet::pool, plan::docker::Found};
 
     fn subnet(text: &str) -> Subnet {
         text.parse().expect("a subnet")
@@ -233,7 +275,7 @@ mod tests {
     fn groups_get_small_subnets_beside_what_others_have() {
         let lab = lab(&[("g01", &["ana", "ben"]), ("g02", &[]), ("g03", &["eva"])]);
         let observed = Observed { taken: vec![taken("10.77.0.16/29")], ..Observed::default() };
-        let layouts = layouts(&lab, &observed, Subnet::default_pool()).unwrap();
+        let layouts = layouts(&lab, &observed, Subnet::default_pool()).unwrap().groups;
         let subnets: Vec<String> = layouts.iter().map(|layout| layout.subnet.to_string()).collect();
         assert_eq!(subnets, ["10.77.0.0/28", "10.77.0.32/28", "10.77.0.48/28"]);
         assert_eq!(layouts[0].server, Ipv4Addr::new(10, 77, 0, 2));
@@ -245,7 +287,7 @@ mod tests {
         let lab = lab(&[("g01", &["ana"]), ("g02", &[])]);
         let observed = Observed { taken: vec![taken("10.77.0.0/28"), taken("192.168.0.0/16")], ..Observed::default() };
         let full = layouts(&lab, &observed, pool("10.77.0.0/27").unwrap()).unwrap_err();
-        let text = "the pool `10.77.0.0/27` has no room for group `g02`: network `other` has `10.77.0.0/28`";
+        let text = "the pool `10.77.0.0/27` has no room for network `g02`: network `other` has `10.77.0.0/28`";
         assert_eq!(full.to_string(), text);
     }
 
@@ -254,18 +296,48 @@ mod tests {
         for (students, prefix) in [(0, 28), (8, 28), (9, 27), (24, 27), (25, 26), (200, 24)] {
             let logins: Vec<String> = (0..students).map(|n| format!("s{n}")).collect();
             let lab = lab(&[("g01", &logins.iter().map(String::as_str).collect::<Vec<_>>())]);
-            let layout = layouts(&lab, &Observed::default(), Subnet::default_pool()).unwrap().remove(0);
-            assert_eq!(layout.subnet.prefix, prefix, "{students}");
+            let layout = layouts(&lab, &Observed::default(), Subnet::default_pool()).unwrap().groups.remove(0);
+            assert_eq!(layout.subnet.prefix(), prefix, "{students}");
             let last = Ipv4Addr::from(layout.subnet.last());
             assert!(layout.clients.values().all(|address| *address < last && *address > layout.server));
         }
     }
 
     #[test]
-    fn pools_have_limits() {
-        assert!(pool("10.0.0.0/8").is_ok() && pool("10.0.0.0/28").is_ok());
-        assert!(pool("0.0.0.0/7").is_err() && pool("10.0.0.0/29").is_err());
-        assert!("10.0.0.0/33".parse::<Subnet>().is_err() && "10.0.0.0".parse::<Subnet>().is_err());
-        assert!(subnet("0.0.0.0/0").overlaps(subnet("255.255.255.255/32")));
+    fn servers_of_a_lab_with_relay_share_a_backbone_and_keep_their_addresses() {
+        let mut lab = lab(&[("g01", &["ana"]), ("g02", &[])]);
+        lab.settings.relay = true;
+        let first = layouts(&lab, &Observed::default(), Subnet::default_pool()).unwrap();
+        assert_eq!(first.shared[&Role::Backbone], subnet("10.77.0.0/28"));
+        let on = |layouts: &Layouts, index: usize| layouts.groups[index].shared[&Role::Backbone].to_string();
+        assert_eq!([on(&first, 0), on(&first, 1)], ["10.77.0.2", "10.77.0.3"]);
+        let parts = BTreeMap::from([("backbone".to_owned(), "10.77.0.3".to_owned())]);
+        let found = Found { parts, ..Found::running("1") };
+        let server = Object::of(&"g02".parse().unwrap(), Role::Server);
+        let network =
+            Found { parts: BTreeMap::from([("subnet".to_owned(), "10.77.0.0/28".to_owned())]), ..Found::running("2") };
+        let backbone = Object { group: None, role: Role::Backbone };
+        let objects = BTreeMap::from([(server, found), (backbone, network)]);
+        lab.groups.remove(0);
+        let observed = Observed { objects, ..Observed::default() };
+        assert_eq!(on(&layouts(&lab, &observed, Subnet::default_pool()).unwrap(), 0), "10.77.0.3");
+    }
+
+    #[test]
+    fn published_ports_are_kept_and_new_ones_are_free() {
+        let mut lab = lab(&[("g01", &["ana"])]);
+        lab.docker.publish = Some([127, 0, 0, 1].into());
+        let mut observed = Observed { ports: BTreeSet::from([FIRST_PORT + 1]), ..Observed::default() };
+        let ports = |lab: &Lab, observed: &Observed| {
+            layouts(lab, observed, Subnet::default_pool()).map(|all| ports_part(&all.groups[0].ports))
+        };
+        assert_eq!(ports(&lab, &observed).unwrap(), "*/smtp=20000,*/pop3=20002,ana/smtp=20003,ana/pop3=20004");
+        let parts = BTreeMap::from([(PORTS.to_owned(), "ana/smtp=20001,ana/pop3=20007".to_owned())]);
+        observed
+            .objects
+            .insert(Object::of(&"g01".parse().unwrap(), Role::Server), Found { parts, ..Found::running("1") });
+        assert_eq!(ports(&lab, &observed).unwrap(), "*/smtp=20000,*/pop3=20002,ana/smtp=20001,ana/pop3=20007");
+        let all = Observed { ports: (FIRST_PORT..=LAST_PORT).collect(), ..Observed::default() };
+        assert!(ports(&lab, &all).unwrap_err().to_string().contains("group `g01`"));
     }
 }

@@ -8,9 +8,9 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Desired, Layout, Object, Role, Spec};
+use super::{Desired, Layout, Layouts, Object, Published, Reach, Role, Spec};
 use crate::{
-    lab::{Domain, Key, Lab, Login, ServerConfig, Service, server::Endpoint},
+    lab::{Domain, Key, Lab, Login, ServerConfig, Service, containers::Start, server::Endpoint},
     plan::{Addressing, Numbers},
 };
 
@@ -26,15 +26,20 @@ pub struct Images {
     pub client: String,
 }
 
-/// The objects of a lab; the layouts are in the order of its groups.
-pub fn desired(lab: &Lab, key: &Key, layouts: &[Layout], images: &Images) -> Desired {
+/// The objects of a lab.
+pub fn desired(lab: &Lab, key: &Key, layouts: &Layouts, images: &Images) -> Desired {
     let mut desired = Desired::new();
+    for (role, subnet) in &layouts.shared {
+        let reach = if *role == Role::Front { Reach::Front } else { Reach::Isolated };
+        desired.insert(Object { group: None, role: role.clone() }, Spec::Network { subnet: *subnet, reach });
+    }
+    let reach = if lab.docker.internet { Reach::Internet } else { Reach::Isolated };
     // Where the servers listen is replaced below, so nobody has a number.
     let servers = crate::plan::servers(lab, key, Addressing::Ephemeral, &Numbers::default());
-    for (config, layout) in servers.into_iter().zip(layouts) {
+    for (config, layout) in servers.into_iter().zip(&layouts.groups) {
         let config = placed(lab, config, layout);
-        let object = |role| Object { group: config.group.clone(), role };
-        desired.insert(object(Role::Network), Spec::Network { subnet: layout.subnet });
+        let object = |role| Object::of(&config.group, role);
+        desired.insert(object(Role::Network), Spec::Network { subnet: layout.subnet, reach });
         let hosts = hosts(&config);
         for (login, address) in &layout.clients {
             let client = Spec::Client {
@@ -43,16 +48,28 @@ pub fn desired(lab: &Lab, key: &Key, layouts: &[Layout], images: &Images) -> Des
                 server: layout.server,
                 hosts: hosts.clone(),
                 variables: variables(&config, login),
+                allowance: lab.docker.client,
+                on_demand: lab.docker.clients == Start::OnDemand,
             };
             desired.insert(object(Role::Client(login.clone())), client);
         }
-        let (image, address) = (images.server.clone(), layout.server);
-        desired.insert(object(Role::Server), Spec::Server { image, address, config: Box::new(config.clone()) });
+        let published = lab.docker.publish.map(|address| Published { address, ports: layout.ports.clone() });
+        let server = Spec::Server {
+            image: images.server.clone(),
+            address: layout.server,
+            shared: layout.shared.clone(),
+            published,
+            allowance: lab.docker.server,
+            config: Box::new(config.clone()),
+        };
+        desired.insert(object(Role::Server), server);
     }
     desired
 }
 
-/// The configuration with the addresses of its network: one endpoint per service, and each student known by the client's.
+/// The configuration with the addresses of its networks: one endpoint per service in the group, where each student is known
+/// by the client's address; on the backbone SMTP for other servers; on the front an endpoint per student, because behind
+/// the host's port everybody comes from the same address.
 fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig {
     let endpoint = |service: Service| {
         let chosen = lab.settings.ports.get(&service).copied().filter(|port| *port != service.embedded_port());
@@ -60,12 +77,25 @@ fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig 
         Endpoint { service, address, student: None }
     };
     config.endpoints = Service::served().map(endpoint).collect();
+    if let Some(address) = layout.shared.get(&Role::Backbone) {
+        let address = SocketAddr::from((*address, Service::Smtp.standard_port()));
+        config.endpoints.push(Endpoint { service: Service::Smtp, address, student: None });
+    }
+    if let Some(address) = layout.shared.get(&Role::Front) {
+        let endpoint = |((student, service), port): (&(Option<Login>, Service), &u16)| Endpoint {
+            service: *service,
+            address: SocketAddr::from((*address, *port)),
+            student: student.clone(),
+        };
+        config.endpoints.extend(layout.ports.iter().map(endpoint));
+    }
     config.clients = layout.clients.iter().map(|(login, address)| (IpAddr::V4(*address), login.clone())).collect();
     config
 }
 
 fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
-    let ports = config.endpoints.iter().map(|endpoint| {
+    // Those of the group's own network come first.
+    let ports = config.endpoints.iter().take(Service::served().count()).map(|endpoint| {
         let name = format!("LABCTL_{}", endpoint.service.as_str().to_uppercase());
         (name, endpoint.address.port().to_string())
     });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    lab::Lab,
+    lab::{Lab, containers::Start},
     plan::resolve::tests::{key, lab},
 };
 
@@ -18,19 +18,24 @@ fn plan(lab: &Lab, observed: &Observed) -> (Desired, Vec<Step>) {
 
 /// The world. The Engine refuses what Engines refuse: a second object, a network in use, a container without its network.
 fn world(step: &Step, desired: &Desired, mut observed: Observed) -> Observed {
-    let network = Object { group: step.object.group.clone(), role: Role::Network };
     let objects = &mut observed.objects;
     match step.action {
         Action::Remove => {
             let gone = objects.remove(&step.object).expect("only what is there is removed");
-            let uses = |found: &Found| found.network.as_deref() == Some(gone.id.as_str());
-            assert!(!objects.values().any(uses), "{step}: in use");
+            for found in objects.values_mut() {
+                let used = found.networks.remove(&gone.id);
+                assert!(!used || step.object.group.is_none(), "{step}: in use");
+            }
         }
         Action::Create => {
             let number = objects.values().map(|found| found.id.parse().unwrap_or(0)).max().unwrap_or(0) + 1;
-            let on = (step.object.role != Role::Network).then(|| objects[&network].id.clone());
-            let parts = desired[&step.object].parts();
-            let found = Found { id: number.to_string(), parts, state: State::Running, network: on };
+            let spec = &desired[&step.object];
+            let own = Object { group: step.object.group.clone(), role: Role::Network };
+            let shared = spec.shared().map(|role| Object { group: None, role: role.clone() });
+            let on: Vec<Object> = [own].into_iter().filter(|_| !step.object.role.is_network()).chain(shared).collect();
+            let networks = on.iter().map(|network| objects[network].id.clone()).collect();
+            let state = if spec.is_on_demand() { State::Stopped } else { State::Running };
+            let found = Found { parts: spec.parts(), state, networks, ..Found::running(&number.to_string()) };
             assert!(objects.insert(step.object.clone(), found).is_none(), "{step}: there is one");
         }
         Action::Start => {
@@ -38,6 +43,7 @@ fn world(step: &Step, desired: &Desired, mut observed: Observed) -> Observed {
             (found.state, found.parts) = (State::Running, desired[&step.object].parts());
         }
         Action::Resume => objects.get_mut(&step.object).expect("only what is there resumes").state = State::Running,
+        Action::Freeze => objects.get_mut(&step.object).expect("only what is there is frozen").state = State::Paused,
         Action::Update => {
             let found = objects.get_mut(&step.object).expect("only what is there is told");
             assert_eq!((found.state, &step.object.role), (State::Running, &Role::Server), "{step}");
@@ -57,12 +63,19 @@ fn labs() -> Vec<Lab> {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let mut relay = lab(&[("g01", &["ana", "ben"])]);
     relay.settings.relay = true;
+    let mut published = lab(&[("g01", &["ana", "ben"]), ("g02", &["eva"])]);
+    published.docker.publish = Some([127, 0, 0, 1].into());
+    let mut on_demand = lab(&[("g01", &["ana", "ben"])]);
+    on_demand.docker.clients = Start::OnDemand;
+    on_demand.docker.internet = true;
     vec![
         lab(&[("g01", &["ana", "ben"])]),
         lab(&[("g01", &["ana", "ben"]), ("g02", &["eva"])]),
         lab(&[("g02", &["eva", "leo"]), ("g03", &[])]),
         lab(&[("g01", &many)]),
         relay,
+        published,
+        on_demand,
     ]
 }
 
@@ -78,14 +91,22 @@ fn worlds() -> Vec<Observed> {
             worlds.push(without);
             for state in [State::Stopped, State::Paused, State::Broken] {
                 let mut damaged = up.clone();
-                if object.role != Role::Network {
+                if !object.role.is_network() {
                     damaged.objects.get_mut(object).expect("of the same world").state = state;
                     worlds.push(damaged);
                 }
             }
             let mut cut = up.clone();
-            cut.objects.get_mut(object).expect("of the same world").network = None;
+            cut.objects.get_mut(object).expect("of the same world").networks.clear();
             worlds.push(cut);
+            for state in [State::Running, State::Stopped, State::Paused] {
+                let mut frozen = up.clone();
+                let found = frozen.objects.get_mut(object).expect("of the same world");
+                if matches!(object.role, Role::Client(_)) {
+                    (found.frozen, found.state) = (true, state);
+                    worlds.push(frozen);
+                }
+            }
         }
         worlds.push(up);
     }
@@ -123,11 +144,13 @@ fn every_group_can_be_performed_beside_the_others() {
     for before in worlds() {
         let to = &labs()[1];
         let (desired, steps) = plan(to, &before);
-        let mut by_group: BTreeMap<&GroupName, Vec<Step>> = BTreeMap::new();
+        let mut by_group: BTreeMap<&Option<GroupName>, Vec<Step>> = BTreeMap::new();
         for step in &steps {
             by_group.entry(&step.object.group).or_default().push(step.clone());
         }
-        let reversed: Vec<Step> = by_group.into_values().rev().flatten().collect();
+        // Those of the whole lab come first, in whatever order groups come.
+        let whole_lab = by_group.remove(&None).unwrap_or_default();
+        let reversed: Vec<Step> = whole_lab.into_iter().chain(by_group.into_values().rev().flatten()).collect();
         let after = perform(&reversed, &desired, before.clone());
         assert_eq!(plan(to, &after).1, []);
     }
@@ -137,7 +160,6 @@ fn every_group_can_be_performed_beside_the_others() {
 fn a_plan_reads_like_a_to_do_list() {
     let before = &labs()[0];
     let (desired, first) = plan(before, &Observed::default());
-    let read = |steps: &[Step]| steps.iter().map(Step::to_string).collect::<Vec<_>>();
     assert_eq!(
         read(&first),
         [
@@ -148,7 +170,7 @@ fn a_plan_reads_like_a_to_do_list() {
         ]
     );
     let mut up = perform(&first, &desired, Observed::default());
-    let ben = Object { group: "g01".parse().unwrap(), role: Role::Client("ben".parse().unwrap()) };
+    let ben = client("ben");
     up.objects.get_mut(&ben).expect("created").state = State::Stopped;
     let (_, steps) = plan(&lab(&[("g01", &["ben"]), ("g02", &[])]), &up);
     assert_eq!(
@@ -169,7 +191,84 @@ fn who_stays_keeps_the_address() {
     let (desired, steps) = plan(&before, &Observed::default());
     let up = perform(&steps, &desired, Observed::default());
     let (after, steps) = plan(&lab(&[("g01", &["abe", "ben", "eva"])]), &up);
-    let client = |login: &str| Object { group: "g01".parse().unwrap(), role: Role::Client(login.parse().unwrap()) };
     assert_eq!(after[&client("ben")], desired[&client("ben")]);
     assert!(!steps.iter().any(|step| step.object == client("ben") || step.object == client("eva")));
+}
+
+fn client(login: &str) -> Object {
+    Object::of(&"g01".parse().unwrap(), Role::Client(login.parse().unwrap()))
+}
+
+fn up(lab: &Lab) -> Observed {
+    let (desired, steps) = plan(lab, &Observed::default());
+    perform(&steps, &desired, Observed::default())
+}
+
+fn read(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(Step::to_string).collect()
+}
+
+#[test]
+fn a_changed_limit_makes_only_what_it_limits_again_and_says_why() {
+    let mut lab = lab(&[("g01", &["ana", "ben"])]);
+    let up = up(&lab);
+    lab.docker.client.memory = 1 << 30;
+    let why = "its memory was `512 MiB` and is `1 GiB`";
+    let expected =
+        ["remove client `g01/ana`", "remove client `g01/ben`", "create client `g01/ana`", "create client `g01/ben`"];
+    assert_eq!(read(&plan(&lab, &up).1), expected.map(|step| format!("{step}: {why}")));
+    lab.docker.client.memory = 512 << 20;
+    lab.docker.server.millicpus = 500;
+    let why = "its cpus was `1` and is `0.5`";
+    let expected = ["remove server `g01`", "create server `g01`"];
+    assert_eq!(read(&plan(&lab, &up).1), expected.map(|step| format!("{step}: {why}")));
+}
+
+#[test]
+fn what_is_frozen_stays_frozen_and_as_it_is() {
+    let mut lab = lab(&[("g01", &["ana", "ben"])]);
+    let mut up = up(&lab);
+    let ana = up.objects.get_mut(&client("ana")).expect("created");
+    (ana.frozen, ana.state) = (true, State::Paused);
+    lab.docker.client.processes = 64;
+    let (_, steps) = plan(&lab, &up);
+    assert!(!steps.is_empty() && steps.iter().all(|step| step.object == client("ben")), "{steps:?}");
+    // A reboot lets it go on.
+    up.objects.get_mut(&client("ana")).expect("created").state = State::Running;
+    assert_eq!(
+        read(&plan(&lab, &up).1).last().map(String::as_str),
+        Some("create client `g01/ben`: its processes was `128` and is `64`")
+    );
+    assert!(read(&plan(&lab, &up).1).contains(&"freeze client `g01/ana`: it was frozen".to_owned()));
+    assert_eq!(up.frozen().map(ToString::to_string).collect::<Vec<_>>(), ["ana"]);
+}
+
+#[test]
+fn a_client_on_demand_waits_and_is_left_running_once_it_was_needed() {
+    let mut lab = lab(&[("g01", &["ana"])]);
+    let mut up = up(&lab);
+    lab.docker.clients = Start::OnDemand;
+    assert_eq!(read(&plan(&lab, &up).1), Vec::<String>::new());
+    up.objects.get_mut(&client("ana")).expect("created").state = State::Stopped;
+    assert_eq!(read(&plan(&lab, &up).1), Vec::<String>::new());
+    lab.docker.clients = Start::Always;
+    assert_eq!(read(&plan(&lab, &up).1), ["start client `g01/ana`: it does not run"]);
+}
+
+#[test]
+fn a_backbone_comes_before_the_servers_that_join_it_and_goes_without_them() {
+    let mut lab = lab(&[("g01", &[])]);
+    let before = up(&lab);
+    lab.settings.relay = true;
+    let (desired, steps) = plan(&lab, &before);
+    let why = "its network is another one";
+    let expected = [
+        "create the servers' backbone: there is none".to_owned(),
+        format!("remove server `g01`: {why}"),
+        format!("create server `g01`: {why}"),
+    ];
+    assert_eq!(read(&steps), expected);
+    let after = perform(&steps, &desired, before);
+    lab.settings.relay = false;
+    assert_eq!(read(&plan(&lab, &after).1)[0], "remove the servers' backbone: the lab has no relay");
 }

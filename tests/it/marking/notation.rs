@@ -233,6 +233,7 @@ fn empty() -> Lab {
             ports: BTreeMap::new(),
             limits: Limits::default(),
         },
+        docker: labctl::lab::Containers::default(),
         mails: Vec::new(),
         exercises: Vec::new(),
     }

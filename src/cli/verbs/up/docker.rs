@@ -68,11 +68,17 @@ async fn up(
     choices: &DockerChoices,
 ) -> Result<Exit, Error> {
     let observed = docker.observe().await?;
-    let layouts = docker::layouts(&lab, &observed, choices.pool()).map_err(crate::engine::docker::DockerError::from)?;
+    let layouts = docker::layouts(&lab, &observed, choices.pool(lab.docker.pool))
+        .map_err(crate::engine::docker::DockerError::from)?;
     let desired = docker::desired(&lab, key, &layouts, images);
     let steps = docker::steps(&desired, &observed);
     if !args.json {
         super::announce(out, &lab, &steps, args.dry_run);
+    }
+    let frozen: Vec<String> = observed.frozen().map(|login| format!("`{login}`")).collect();
+    if !frozen.is_empty() {
+        let (lab, frozen) = (&lab.name, frozen.join(", "));
+        out.note(format_args!("frozen, and stays as it is until `labctl thaw --lab {lab}`: {frozen}"));
     }
     let work = Arc::new(Work { desired, observed, steps });
     if args.dry_run {
@@ -94,7 +100,8 @@ async fn up(
         sent -= undelivered.len();
     }
     if !args.json {
-        let students: Vec<_> = servers(&work.desired).flat_map(credentials::of_server).collect();
+        let students: Vec<_> =
+            servers(&work.desired).flat_map(|config| credentials::of_server(config, lab.docker.publish)).collect();
         super::table(out, &students, sent)?;
         if let Some(student) = students.first() {
             out.note(next(student, lab.name.as_str()));
@@ -156,9 +163,10 @@ fn finish(
         out.hint(format_args!("{} failed; the next `labctl up` goes on from here", count(failures.len(), "step")));
     }
     if args.json {
-        let failed = failures
-            .iter()
-            .map(|failure| super::Failed { group: failure.step.object.group.to_string(), error: failure.to_string() });
+        let failed = failures.iter().map(|failure| super::Failed {
+            group: failure.step.object.group.as_ref().map(ToString::to_string).unwrap_or_default(),
+            error: failure.to_string(),
+        });
         let steps = work.steps.iter().map(ToString::to_string).collect();
         let (lab, failed) = (lab.name.to_string(), failed.collect());
         out.json(&super::Done { version: 1, lab, steps, failed, sent, undelivered })?;
