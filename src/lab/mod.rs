@@ -143,6 +143,10 @@ pub struct User {
 pub struct Settings {
     /// Whether mail for foreign domains is accepted.
     pub relay: bool,
+    /// Whether AUTH, and IMAP's AUTHENTICATE, is offered before TLS is on (RFC 4954 4, RFC 5034 4).
+    pub auth_before_tls: bool,
+    /// Whether VRFY and EXPN tell which mailboxes there are (RFC 5321 7.3).
+    pub vrfy: bool,
     /// The dialect's name, one of `crate::protocol::dialect::NAMES`.
     pub dialect: String,
     /// What the servers put up with.

@@ -150,6 +150,10 @@ pub struct ServerConfig {
     pub lone_newline: LoneNewline,
     /// Whether mail for foreign domains is accepted.
     pub relay: bool,
+    /// Whether AUTH, and IMAP's AUTHENTICATE, is offered before TLS is on (RFC 4954 4, RFC 5034 4).
+    pub auth_before_tls: bool,
+    /// Whether VRFY and EXPN tell which mailboxes there are (RFC 5321 7.3).
+    pub vrfy: bool,
     /// The mailbox for unknown local recipients.
     pub catch_all: Option<Login>,
     /// Its limits.

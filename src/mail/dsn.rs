@@ -65,6 +65,13 @@ pub struct Original {
 }
 
 impl Notices {
+    /// Itself, if anything was asked for.
+    pub fn unless_default(self) -> Option<Box<Self>> {
+        let asked = self.ret.is_some() || self.envid.is_some();
+        let asked = asked || self.recipients.iter().any(|notice| *notice != Notice::default());
+        asked.then(|| Box::new(self))
+    }
+
     /// What was asked for the recipient at this place of [`super::Envelope::recipients`].
     pub fn of(&self, recipient: usize) -> Notice {
         self.recipients.get(recipient).cloned().unwrap_or_default()

@@ -19,6 +19,8 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
         leniency,
         lone_newline,
         relay,
+        auth_before_tls,
+        vrfy,
         catch_all,
         limits,
         accounts,
@@ -38,6 +40,8 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     differs("host", host, &new.host);
     differs("dialect", dialect, &new.dialect);
     differs("relay", relay, &new.relay);
+    differs("auth_before_tls", auth_before_tls, &new.auth_before_tls);
+    differs("vrfy", vrfy, &new.vrfy);
     let name = |catch_all: &Option<Login>| catch_all.as_ref().map_or_else(|| "none".to_owned(), Login::to_string);
     differs("catch_all", &name(catch_all), &name(&new.catch_all));
     differs("lone newline", &format!("{lone_newline:?}"), &format!("{:?}", new.lone_newline));
@@ -111,6 +115,9 @@ fn mailboxes(old: &BTreeMap<Login, Account>, new: &BTreeMap<Login, Account>, cha
             None => changes.push(format!("mailbox `{name}` is new")),
             Some(before) if before.password != account.password => {
                 changes.push(format!("mailbox `{name}` has another password"));
+            }
+            Some(before) if before.token != account.token => {
+                changes.push(format!("mailbox `{name}` has another token"))
             }
             Some(before) if before != account => changes.push(format!("mailbox `{name}` has another owner")),
             Some(_) => {}

@@ -26,6 +26,8 @@ fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: 
         leniency: settings.leniency,
         lone_newline: settings.lone_newline,
         relay: settings.relay,
+        auth_before_tls: settings.auth_before_tls,
+        vrfy: settings.vrfy,
         catch_all: settings.catch_all.clone(),
         limits: settings.limits.clone(),
         accounts: accounts(lab, group, key),
@@ -82,6 +84,8 @@ pub(crate) mod tests {
             groups: groups.iter().map(group).collect(),
             settings: Settings {
                 relay: false,
+                auth_before_tls: false,
+                vrfy: false,
                 dialect: "labctl".into(),
                 leniency: Leniency::LENIENT,
                 lone_newline: LoneNewline::Refuse,

@@ -21,6 +21,8 @@ pub(crate) fn peer(dialect: &str) -> Peer {
         leniency: Leniency::LENIENT,
         lone_newline: LoneNewline::Refuse,
         relay: false,
+        auth_before_tls: false,
+        vrfy: false,
         catch_all: None,
         limits: Limits::default(),
         accounts: BTreeMap::from([

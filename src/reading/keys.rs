@@ -16,6 +16,8 @@ pub const LAB: Section = Section {
         "domain",
         "users",
         "relay",
+        "auth_before_tls",
+        "vrfy",
         "name",
         "title",
         "engine",

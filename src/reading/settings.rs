@@ -51,6 +51,8 @@ pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) 
     let dialect = dialect(lab, findings);
     Settings {
         relay: lab.boolean("relay", false, findings),
+        auth_before_tls: lab.boolean("auth_before_tls", false, findings),
+        vrfy: lab.boolean("vrfy", false, findings),
         leniency: leniency(lab, findings),
         lone_newline: lone_newline(lab, findings),
         catch_all: catch_all(lab, &dialect, people, findings),

@@ -367,6 +367,8 @@ mod tests {
             leniency: Leniency::LENIENT,
             lone_newline: LoneNewline::Refuse,
             relay: false,
+            auth_before_tls: false,
+            vrfy: false,
             catch_all: None,
             limits: Limits::default(),
             accounts: BTreeMap::new(),

@@ -10,7 +10,7 @@
 //! R: octets as they are: \r \n \0 \xff \\ and {x*500} for 500 times x
 //! S: a line that the server sends
 //! E: a piece of evidence: `VERB code state>state`, or another event with what matters of it
-//! M: a line of the message that was stored, with `lab: mail=shown`
+//! M: a line of the message that was stored, with `lab: mail=shown`; before it in brackets what else the envelope has
 //! T: +5m
 //! X: secured | close | shutdown | store fails | store works
 //! ```

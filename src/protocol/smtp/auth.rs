@@ -7,7 +7,7 @@ use crate::{
     protocol::sasl::{Exchange, Mechanism, Step, learnt},
 };
 
-use super::{Now, Output, Session, Stage, reply::Words};
+use super::{Now, Output, Session, Stage, offer::mechanisms, reply::Words};
 
 impl Session {
     pub(super) fn auth(&mut self, argument: &str, now: Now, out: &mut Output) {
@@ -15,8 +15,10 @@ impl Session {
         let (name, initial) = argument.split_once(blank).unwrap_or((argument, ""));
         let initial = Some(initial.trim_matches(blank)).filter(|initial| !initial.is_empty());
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
-        let refusal = if self.mechanisms.is_empty() {
+        let refusal = if !self.offer.auth {
             Some("missing.auth")
+        } else if !self.offers_auth() {
+            Some("sequence.auth_tls")
         } else if self.login.is_some() {
             Some("sequence.auth_twice")
         } else if !extended {
@@ -26,9 +28,10 @@ impl Session {
         } else {
             None
         };
-        let offered = self.mechanisms.iter().copied().find(|mechanism| Mechanism::named(name) == Some(*mechanism));
-        let Some(mechanism) = offered.filter(|_| refusal.is_none()) else {
-            let names: Vec<&str> = self.mechanisms.iter().map(|mechanism| mechanism.as_str()).collect();
+        let offered = mechanisms(&self.peer);
+        let mechanism = Mechanism::named(name).filter(|mechanism| refusal.is_none() && offered.contains(mechanism));
+        let Some(mechanism) = mechanism else {
+            let names: Vec<&str> = offered.iter().map(|mechanism| mechanism.as_str()).collect();
             let words = Words { verb: "AUTH", text: &names.join(" "), ..Words::default() };
             return self.say(refusal.unwrap_or("missing.mechanism"), &words, now, out);
         };

@@ -40,6 +40,10 @@ pub enum Verb {
     Quit,
     /// RFC 4954 4.
     Auth,
+    /// RFC 821 3.8: refused, because it gives mail to whoever asks.
+    Turn,
+    /// What Sendmail made up.
+    Sendmail,
     /// A command of SMTP that this server does not have.
     Missing,
     /// The name of an extension, typed as if it were a command.
@@ -68,13 +72,13 @@ const TABLE: &[(&str, Verb)] = &[
     ("BURL", Verb::Missing),
     ("ETRN", Verb::Missing),
     ("ATRN", Verb::Missing),
-    ("TURN", Verb::Missing),
+    ("TURN", Verb::Turn),
     ("SEND", Verb::Missing),
     ("SOML", Verb::Missing),
     ("SAML", Verb::Missing),
-    ("VERB", Verb::Missing),
-    ("ONEX", Verb::Missing),
-    ("XUSR", Verb::Missing),
+    ("VERB", Verb::Sendmail),
+    ("ONEX", Verb::Sendmail),
+    ("XUSR", Verb::Sendmail),
     ("SIZE", Verb::Extension),
     ("DSN", Verb::Extension),
     ("PIPELINING", Verb::Extension),
@@ -168,6 +172,8 @@ impl Verb {
                 | Self::Noop
                 | Self::Quit
                 | Self::Auth
+                | Self::Turn
+                | Self::Sendmail
                 | Self::Missing
                 | Self::Extension
                 | Self::Pop3

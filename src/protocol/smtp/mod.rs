@@ -14,6 +14,8 @@
 
 mod auth;
 mod command;
+mod inquiry;
+mod offer;
 mod parameter;
 mod path;
 mod reply;
@@ -30,32 +32,51 @@ use crate::{
 
 use self::{
     command::{Command, Verb},
+    offer::Offer,
     path::Host,
     reply::Words,
     transaction::{Asked, Transaction},
 };
 use super::{
     Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line,
-    sasl::{Exchange, Mechanism, RESPONSE, mask},
+    sasl::{Exchange, RESPONSE, mask},
     shortened,
 };
-
-/// What SIZE, BODY and SMTPUTF8 add to the longest MAIL command, in octets (RFC 1870 3, RFC 6152 2, RFC 6531 3.1).
-pub const MAIL_LINE_MORE: usize = 26 + 17 + 10;
-
-/// What the parameter AUTH adds to that where AUTH is offered, in octets (RFC 4954 3).
-pub const MAIL_AUTH_MORE: usize = 500;
 
 /// How the octets of an SMTP connection are framed: with lines as long as the longest that may come. The session itself
 /// refuses those that are too long where they come.
 pub fn framing(peer: &Peer) -> line::Limits {
-    let offers_auth = !reply::mechanisms(&peer.dialect).is_empty();
-    let longest = peer.config.limits.line + mail_line_more(offers_auth);
-    line::Limits::of(&peer.config, if offers_auth { longest.max(RESPONSE) } else { longest })
+    let offer = Offer::of(peer);
+    let verbs = [Verb::Mail, Verb::Rcpt, Verb::Auth].map(|verb| longest(verb, offer, peer.config.limits.line));
+    line::Limits::of(&peer.config, verbs.into_iter().max().unwrap_or(peer.config.limits.line))
 }
 
-const fn mail_line_more(offers_auth: bool) -> usize {
-    MAIL_LINE_MORE + if offers_auth { MAIL_AUTH_MORE } else { 0 }
+/// The longest command of this verb, in octets with CRLF: extensions add to the lab's limit what they say.
+fn longest(verb: Verb, offer: Offer, line: usize) -> usize {
+    let when = |offered: bool, more: usize| if offered { more } else { 0 };
+    match verb {
+        Verb::Mail => {
+            let auth = when(offer.auth, parameter::MAIL_AUTH_MORE);
+            line + parameter::MAIL_MORE + auth + when(offer.dsn, parameter::MAIL_DSN_MORE)
+        }
+        Verb::Rcpt => line + when(offer.dsn, parameter::RCPT_DSN_MORE),
+        Verb::Auth => line.max(when(offer.auth, RESPONSE)),
+        Verb::Helo
+        | Verb::Ehlo
+        | Verb::Data
+        | Verb::Rset
+        | Verb::Vrfy
+        | Verb::Expn
+        | Verb::Help
+        | Verb::Noop
+        | Verb::Quit
+        | Verb::Turn
+        | Verb::Sendmail
+        | Verb::Missing
+        | Verb::Extension
+        | Verb::Pop3
+        | Verb::Unknown => line,
+    }
 }
 
 /// One SMTP connection.
@@ -68,8 +89,7 @@ pub struct Session {
     stage: Stage,
     /// The command that waits for the store.
     waiting: Option<Seen>,
-    /// The mechanisms of AUTH, as the dialect's EHLO lists them; none where there is no AUTH.
-    mechanisms: Vec<Mechanism>,
+    offer: Offer,
     /// AUTH exchanges begun.
     exchanges: u64,
     /// TLS is on.
@@ -119,7 +139,7 @@ impl Session {
     /// A session that has not greeted yet.
     pub fn new(peer: Peer) -> Self {
         Self {
-            mechanisms: reply::mechanisms(&peer.dialect),
+            offer: Offer::of(&peer),
             exchanges: 0,
             who: peer.who.clone(),
             peer,
@@ -217,12 +237,7 @@ impl Session {
     /// The longest line that may come now, in octets.
     fn longest(&self, verb: Verb) -> usize {
         let line = self.peer.config.limits.line;
-        match (&self.stage, verb) {
-            (Stage::Auth(_), _) => line.max(RESPONSE),
-            (_, Verb::Auth) if !self.mechanisms.is_empty() => line.max(RESPONSE),
-            (_, Verb::Mail) => line + mail_line_more(!self.mechanisms.is_empty()),
-            _ => line,
-        }
+        if matches!(self.stage, Stage::Auth(_)) { line.max(RESPONSE) } else { longest(verb, self.offer, line) }
     }
 
     fn line_too_long(&mut self, now: Now, out: &mut Output) {
@@ -249,6 +264,10 @@ impl Session {
                 out,
             );
         }
+        if command.verb == Verb::Mail && self.login.is_none() && offer::is_submission(&self.peer) {
+            let key = if self.offers_auth() { "sequence.login" } else { "sequence.login_tls" };
+            return self.say(key, &words, now, out);
+        }
         match command.verb {
             Verb::Helo => self.hello(false, &words, now, out),
             Verb::Ehlo => self.hello(true, &words, now, out),
@@ -256,10 +275,10 @@ impl Session {
             Verb::Rcpt => self.rcpt(command.argument, std::str::from_utf8(octets).is_ok(), now, out),
             Verb::Auth => self.auth(command.argument, now, out),
             Verb::Noop => self.say("noop", &words, now, out),
-            Verb::Help => self.say("help", &words, now, out),
-            Verb::Vrfy | Verb::Expn if command.argument.is_empty() => self.say("argument.missing", &words, now, out),
-            Verb::Vrfy => self.say("vrfy", &words, now, out),
-            Verb::Expn => self.say("expn", &words, now, out),
+            Verb::Help => self.help(&words, now, out),
+            Verb::Vrfy | Verb::Expn => self.verify(command.verb == Verb::Expn, &words, now, out),
+            Verb::Turn => self.say("missing.turn", &words, now, out),
+            Verb::Sendmail => self.of_sendmail(command, &words, now, out),
             Verb::Data | Verb::Rset | Verb::Quit if !command.argument.is_empty() => {
                 self.say("argument.superfluous", &words, now, out);
             }
@@ -283,7 +302,12 @@ impl Session {
             return self.say("argument.hello", words, now, out);
         }
         self.stage = Stage::Idle;
-        self.say(if extended { "ehlo" } else { "helo" }, &Words { hello: argument, ..*words }, now, out);
+        let words = Words { hello: argument, ..*words };
+        if extended {
+            self.write_ehlo(&words, now, out)
+        } else {
+            self.say("helo", &words, now, out)
+        }
         self.hello = Some(Hello { extended, argument: argument.to_owned() });
     }
 

@@ -21,7 +21,7 @@ use super::path::Host;
 pub const REPEATED: usize = 256;
 
 /// Whose words are used where a dialect has none.
-static LABCTL: LazyLock<Arc<Dialect>> = LazyLock::new(|| dialect::named("labctl").expect("a bundled dialect"));
+pub static LABCTL: LazyLock<Arc<Dialect>> = LazyLock::new(|| dialect::named("labctl").expect("a bundled dialect"));
 
 /// The date of RFC 5322 3.3.
 const DATE: &str = "%a, %-d %b %Y %H:%M:%S %z";
@@ -66,8 +66,7 @@ fn own_template<'a>(dialect: &'a Dialect, key: &str) -> Option<&'a [String]> {
 
 /// Whether the dialect's EHLO lists this extension.
 pub fn offers(dialect: &Dialect, extension: &str) -> bool {
-    let name = |line: &String| line.get(4..).and_then(|line| line.split(' ').next()) == Some(extension);
-    template(dialect, "ehlo").iter().any(name)
+    template(dialect, "ehlo").iter().skip(1).any(|line| keyword(line) == extension)
 }
 
 /// The mechanisms that the dialect's EHLO lists and labctl has, in the dialect's order.
@@ -85,6 +84,34 @@ pub fn write(peer: &Peer, key: &str, words: &Words<'_>, now: Now, out: &mut Vec<
         expand(line, out, &mut |name, out| value(peer, name, words, now, out));
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Writes the lines of `key` as one list: the first, of the others those whose keyword `stands`, and `more` behind them.
+pub fn write_list(
+    peer: &Peer,
+    key: &str,
+    words: &Words<'_>,
+    now: Now,
+    stands: &dyn Fn(&str) -> bool,
+    more: Option<&str>,
+    out: &mut Vec<u8>,
+) {
+    let lines = template(&peer.dialect, key).iter().enumerate();
+    let kept = lines.filter(|(at, line)| *at == 0 || stands(keyword(line))).map(|(_, line)| line.as_str());
+    let texts: Vec<(&str, &str)> = kept.filter_map(|line| Some((line.get(..3)?, line.get(4..)?))).collect();
+    let code = texts.first().map_or("250", |(code, _)| code);
+    let texts: Vec<&str> = texts.iter().map(|(_, text)| *text).chain(more).collect();
+    for (at, text) in texts.iter().enumerate() {
+        let last = at + 1 == texts.len();
+        put(out, format_args!("{code}{}", if last { ' ' } else { '-' }));
+        expand(text, out, &mut |name, out| value(peer, name, words, now, out));
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The first word behind the reply code.
+fn keyword(line: &str) -> &str {
+    line.get(4..).and_then(|text| text.split(' ').next()).unwrap_or_default()
 }
 
 /// Writes the reply code of a borrowed line that has an enhanced status code (RFC 2034 4), which this dialect does not speak,
@@ -263,6 +290,7 @@ mod tests {
         let sources = [
             include_str!("auth.rs"),
             include_str!("command.rs"),
+            include_str!("inquiry.rs"),
             include_str!("mod.rs"),
             include_str!("parameter.rs"),
             include_str!("path.rs"),

@@ -40,10 +40,14 @@ pub fn route(peer: &Peer, recipient: &Mailbox<'_>) -> Route {
 
 /// The student whose mailbox this sender's address is.
 pub fn student<'a>(peer: &'a Peer, sender: &Mailbox<'_>) -> Option<&'a Login> {
+    owner(peer, sender).filter(|login| peer.config.accounts[*login].student)
+}
+
+/// The mailbox that this address is the name of, if it is one of ours.
+pub fn owner<'a>(peer: &'a Peer, address: &Mailbox<'_>) -> Option<&'a Login> {
     let config = &*peer.config;
-    let local = is_local(config, peer.local.map(|local| local.ip()), sender.domain.as_ref());
-    let login = account(config, &sender.local).filter(|_| local)?;
-    config.accounts[login].student.then_some(login)
+    let local = is_local(config, peer.local.map(|local| local.ip()), address.domain.as_ref());
+    account(config, &address.local).filter(|_| local)
 }
 
 /// The mailbox of this name, in any case.

@@ -3,14 +3,17 @@
 use crate::{
     evidence::{By, Who},
     lab::Login,
-    mail::{Body, Envelope},
+    mail::{
+        Body, Envelope,
+        dsn::{Notice, Notices},
+    },
     protocol::line::{Data, DataFault},
 };
 
 use super::{
     Action, Now, Outcome, Output, Session, Stage,
     command::Verb,
-    parameter,
+    offer, parameter,
     path::{Fault, Path},
     reply::{self, Words},
     route::{self, Route},
@@ -24,8 +27,12 @@ pub struct Transaction {
     pub from: String,
     /// Octets that MAIL announced; 0 where it did not.
     pub size: u64,
+    /// What the message may hold.
+    pub body: Body,
     /// Whether addresses may be UTF-8.
     pub utf8: bool,
+    /// What MAIL and RCPT want to be told.
+    pub notices: Notices,
     /// Forward-paths as given, without brackets.
     pub recipients: Vec<String>,
     /// The mailboxes they stand for, each once.
@@ -42,6 +49,7 @@ pub struct Asked {
     /// Without brackets.
     address: String,
     mailbox: Login,
+    notice: Notice,
 }
 
 impl Session {
@@ -49,7 +57,7 @@ impl Session {
         let Some(path) = self.path(Verb::Mail, argument, now, out) else { return };
         let said =
             Words { verb: "MAIL", clause: "MAIL FROM", path: path.written, address: path.address, ..Words::default() };
-        let parameters = match parameter::mail(path.parameters, !self.mechanisms.is_empty()) {
+        let parameters = match parameter::mail(path.parameters, self.parameters()) {
             Ok(parameters) => parameters,
             Err((key, argument)) => return self.say(key, &Words { argument, ..said }, now, out),
         };
@@ -60,6 +68,13 @@ impl Session {
         if parameters.size > self.peer.config.limits.message {
             return self.say("message.announced", &said, now, out);
         }
+        if offer::is_submission(&self.peer)
+            && let Some(login) = &self.login
+            && let Some(sender) = &path.mailbox
+            && route::owner(&self.peer, sender) != Some(login)
+        {
+            return self.say("sender.foreign", &Words { text: login.as_str(), ..said }, now, out);
+        }
         if self.who == Who::Unknown
             && let Some(login) = path.mailbox.as_ref().and_then(|sender| route::student(&self.peer, sender))
         {
@@ -69,7 +84,9 @@ impl Session {
         self.stage = Stage::Open(Transaction {
             from: path.address.to_owned(),
             size: parameters.size,
+            body: parameters.body,
             utf8: parameters.utf8,
+            notices: Notices { ret: parameters.ret, envid: parameters.envid, recipients: Vec::new() },
             recipients: Vec::new(),
             mailboxes: Vec::new(),
             refused: false,
@@ -115,10 +132,13 @@ impl Session {
             refuse("path.null", out);
             return None;
         };
-        if let Err((key, argument)) = parameter::rcpt(path.parameters) {
-            self.say(key, &Words { argument, ..said }, now, out);
-            return None;
-        }
+        let notice = match parameter::rcpt(path.parameters, self.parameters(), transaction.utf8 && utf8) {
+            Ok(notice) => notice,
+            Err((key, argument)) => {
+                self.say(key, &Words { argument, ..said }, now, out);
+                return None;
+            }
+        };
         if !(address.is_ascii() || transaction.utf8 && utf8) {
             refuse("path.utf8", out);
             return None;
@@ -134,11 +154,12 @@ impl Session {
             }
             Route::Mailbox(mailbox) if transaction.mailboxes.contains(&mailbox) => {
                 transaction.recipients.push(address.to_owned());
+                transaction.notices.recipients.push(notice);
                 refuse("rcpt", out);
                 None
             }
             Route::Mailbox(mailbox) => {
-                Some(Asked { written: written.to_owned(), address: address.to_owned(), mailbox })
+                Some(Asked { written: written.to_owned(), address: address.to_owned(), mailbox, notice })
             }
         }
     }
@@ -152,7 +173,7 @@ impl Session {
         now: Now,
         out: &mut Output,
     ) {
-        let Asked { written, address, mailbox } = asked;
+        let Asked { written, address, mailbox, notice } = asked;
         let key = match outcome {
             Outcome::Room(true) => "rcpt",
             Outcome::Room(false) => "rcpt.full",
@@ -168,6 +189,7 @@ impl Session {
         self.say(key, &said, now, out);
         if key == "rcpt" {
             transaction.recipients.push(address);
+            transaction.notices.recipients.push(notice);
             transaction.mailboxes.push(mailbox);
         } else {
             transaction.refused = true;
@@ -210,7 +232,7 @@ impl Session {
     }
 
     fn envelope(&self, transaction: Transaction, content: Vec<u8>, id: &str, now: Now) -> Envelope {
-        let Transaction { from, recipients, mailboxes, utf8, .. } = transaction;
+        let Transaction { from, recipients, mailboxes, body, utf8, notices, .. } = transaction;
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
         let only_for = match recipients.as_slice() {
             [only] => format!(" for <{only}>"),
@@ -232,7 +254,7 @@ impl Session {
             ..Words::default()
         };
         let trace = trace::fields(&self.peer, &words, &content, now);
-        Envelope { from, recipients, notices: None, body: Body::SevenBit, utf8, mailboxes, trace, content }
+        Envelope { from, recipients, notices: notices.unless_default(), body, utf8, mailboxes, trace, content }
     }
 
     /// The message is committed, or is not.

@@ -226,6 +226,8 @@ fn empty() -> Lab {
         groups: vec![group],
         settings: Settings {
             relay: false,
+            auth_before_tls: false,
+            vrfy: false,
             dialect: "labctl".into(),
             leniency: Leniency::LENIENT,
             lone_newline: LoneNewline::Refuse,

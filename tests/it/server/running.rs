@@ -40,6 +40,8 @@ pub fn config() -> ServerConfig {
         leniency: Leniency::LENIENT,
         lone_newline: LoneNewline::Refuse,
         relay: false,
+        auth_before_tls: false,
+        vrfy: false,
         catch_all: None,
         limits: Limits::default(),
         accounts: BTreeMap::from([

@@ -200,6 +200,7 @@ impl Player {
             self.seen.extend(event.iter().map(describe));
             if self.show_mail && outcome == Outcome::Stored {
                 let message = self.store.messages.last().expect("just stored");
+                self.seen.extend(self.store.extras.iter().map(|line| format!("M: ({line})")));
                 self.seen.extend(lines(message).map(|line| format!("M: {line}")));
             }
             input = Input::Done(outcome);

@@ -163,6 +163,8 @@ impl Default for Settings {
                 leniency: Leniency::LENIENT,
                 lone_newline: LoneNewline::Refuse,
                 relay: false,
+                auth_before_tls: false,
+                vrfy: false,
                 catch_all: None,
                 limits: Limits::default(),
                 accounts: BTreeMap::from([
@@ -212,6 +214,8 @@ impl Settings {
             "domain" => config.domain = value.parse().map_err(|problem| format!("{problem}"))?,
             "strict" if number::<String>(value)? == "true" => config.leniency = Leniency::STRICT,
             "relay" => config.relay = number(value)?,
+            "auth_before_tls" => config.auth_before_tls = number(value)?,
+            "vrfy" => config.vrfy = number(value)?,
             "catch_all" => config.catch_all = Some(login(value)?),
             "lone_newline" => config.lone_newline = lone_newline(value)?,
             "users" => {

@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use labctl::{
     evidence::{Delivered, EventKind, MessageId, Uid},
     lab::Login,
-    mail::{Entry, Envelope, sha256},
+    mail::{
+        Body, Entry, Envelope,
+        dsn::{Notice, Notices, Notify, Original, xtext},
+        sha256,
+    },
     protocol::{Action, Outcome},
 };
 
@@ -13,6 +17,8 @@ use labctl::{
 pub struct Store {
     /// The messages as a reader gets them, by their number.
     pub messages: Vec<Vec<u8>>,
+    /// What the envelope of the last one had besides addresses.
+    pub extras: Vec<String>,
     mailboxes: BTreeMap<Login, Vec<Entry>>,
     pub locked: BTreeSet<Login>,
     pub works: bool,
@@ -22,7 +28,14 @@ pub struct Store {
 impl Store {
     /// A store whose mailboxes hold at most `limit` octets.
     pub fn new(limit: u64) -> Self {
-        Self { messages: Vec::new(), mailboxes: BTreeMap::new(), locked: BTreeSet::new(), works: true, limit }
+        Self {
+            messages: Vec::new(),
+            extras: Vec::new(),
+            mailboxes: BTreeMap::new(),
+            locked: BTreeSet::new(),
+            works: true,
+            limit,
+        }
     }
 
     /// Puts a message into mailboxes.
@@ -72,11 +85,37 @@ impl Store {
     }
 
     fn deliver(&mut self, envelope: Envelope) -> EventKind {
-        let Envelope { from, recipients, mailboxes, trace, content, .. } = envelope;
+        let Envelope { from, recipients, notices, body, utf8, mailboxes, trace, content } = envelope;
+        self.extras = extras(notices.as_deref(), body, utf8);
         let octets = content.len() as u64;
         let hash = sha256(&content);
         let delivered = self.add(&mailboxes, [trace, content].concat());
         let message = MessageId(self.messages.len() as u64);
         EventKind::Accepted { message, from, recipients, delivered, octets, sha256: hash, injected: None }
     }
+}
+
+/// What an envelope has besides addresses, as the parameters of MAIL and RCPT would say it.
+fn extras(notices: Option<&Notices>, body: Body, utf8: bool) -> Vec<String> {
+    let mut mail = String::new();
+    if body == Body::EightBit {
+        mail.push_str(" BODY=8BITMIME");
+    }
+    if utf8 {
+        mail.push_str(" SMTPUTF8");
+    }
+    let Some(notices) = notices else { return if mail.is_empty() { Vec::new() } else { vec![format!("MAIL{mail}")] } };
+    if let Some(ret) = notices.ret {
+        mail.push_str(&format!(" RET={}", ret.as_str()));
+    }
+    if let Some(envid) = &notices.envid {
+        mail.push_str(&format!(" ENVID={}", xtext(envid)));
+    }
+    let rcpt = |notice: &Notice| {
+        let original =
+            notice.original.as_ref().map(|Original { kind, address }| format!(" ORCPT={kind};{}", xtext(address)));
+        let notify = if notice.notify == Notify::Unsaid { String::new() } else { format!(" NOTIFY={}", notice.notify) };
+        format!("RCPT{notify}{}", original.unwrap_or_default())
+    };
+    std::iter::once(format!("MAIL{mail}")).chain(notices.recipients.iter().map(rcpt)).collect()
 }
