@@ -44,7 +44,7 @@ impl Machine for pop3::Session {
     }
 
     fn framing(peer: &Peer) -> line::Limits {
-        line::Limits::of(&peer.config, peer.config.limits.line)
+        pop3::framing(peer)
     }
 
     fn idle(limits: &Limits) -> Duration {

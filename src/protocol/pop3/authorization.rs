@@ -10,24 +10,24 @@ use super::{
 use crate::{
     evidence::{EventKind, State},
     lab::Login,
-    protocol::{
-        Action, Outcome, Output,
-        sasl::{self, Claim},
-    },
+    protocol::{Now, Outcome, Output, sasl::Claim},
 };
 
 impl Session {
     /// Carries out a command before the login. A claim stands until PASS is tried, whatever comes between: RFC 1939 7 wants
     /// PASS right after USER, and nothing is gained by making people type the name again.
-    pub(super) fn authorization(&mut self, claim: Option<Claim>, command: Command<'_>, out: &mut Output) -> Stage {
+    pub(super) fn authorization(
+        &mut self,
+        claim: Option<Claim>,
+        command: Command<'_>,
+        now: Now,
+        out: &mut Output,
+    ) -> Stage {
         match command.verb {
             Verb::User => self.user_command(command, out),
             Verb::Pass => self.pass(claim, command, out),
             Verb::Apop => self.apop(claim, command, out),
-            Verb::Auth => {
-                self.refuse(Reply::Auth, &[], out);
-                Stage::Authorization { claim }
-            }
+            Verb::Auth => self.auth(claim, command, now, out),
             Verb::Capa => {
                 self.capabilities(out);
                 Stage::Authorization { claim }
@@ -44,7 +44,8 @@ impl Session {
     }
 
     pub(super) fn capabilities(&self, out: &mut Output) {
-        self.say(Reply::Capa, &[], out);
+        let stands = |line: &str| self.offers_auth() || !line.starts_with("SASL ");
+        Reply::Capa.write_list(&self.peer, &stands, &mut out.reply);
         out.reply.extend_from_slice(b".\r\n");
     }
 
@@ -83,13 +84,7 @@ impl Session {
             out.events.push(EventKind::LoginFailed { mailbox: claim.shown.clone(), mechanism });
             return Stage::Authorization { claim: None };
         };
-        // Who has the password is that student, even if the mailbox turns out to be locked.
-        if let Some(who) = sasl::learnt(&self.peer.who, &mailbox, &self.peer.config) {
-            self.peer.who = who.clone();
-            out.who = Some(who);
-        }
-        out.action = Some(Action::Open { mailbox: mailbox.clone() });
-        Stage::Opening { opening: Opening { mailbox, mechanism: command.verb }, heard: command.heard.clone() }
+        self.open(mailbox, command.verb.rule().name, command.heard, out)
     }
 
     /// Goes on after [`Action::Open`].
@@ -101,7 +96,7 @@ impl Session {
                 let maildrop = Maildrop::new(mailbox.clone(), entries);
                 self.say_totals(Reply::Welcome, &maildrop, out);
                 out.events.push(heard.answered(&out.reply, State::Authorization, State::Transaction));
-                out.events.push(EventKind::LoggedIn { mailbox, mechanism: mechanism.rule().name.to_owned() });
+                out.events.push(EventKind::LoggedIn { mailbox, mechanism: mechanism.to_owned() });
                 return Stage::Transaction(maildrop);
             }
             Outcome::Locked => Reply::Locked,

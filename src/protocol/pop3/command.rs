@@ -1,5 +1,5 @@
 //! POP3 command lines: the verbs, when each may come, what it takes, and how much of its line may be recorded. Nothing here
-//! carries a command out. RFC 1939 3, 5 to 7; RFC 2449 5 (CAPA); RFC 5034 (AUTH, known only to be refused).
+//! carries a command out. RFC 1939 3, 5 to 7; RFC 2449 5 (CAPA); RFC 5034 (AUTH).
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ impl Verb {
             Self::User => ("USER", Authorization, (1, 1), "USER name", 2),
             Self::Pass => ("PASS", Authorization, (1, usize::MAX), "PASS password", 1),
             Self::Apop => ("APOP", Authorization, (2, 2), "APOP name digest", 2),
-            Self::Auth => ("AUTH", Authorization, (0, usize::MAX), "AUTH mechanism", 1),
+            Self::Auth => ("AUTH", Authorization, (0, usize::MAX), "AUTH or AUTH mechanism", 1),
             Self::Capa => ("CAPA", Anywhere, (0, 0), "CAPA", usize::MAX),
             Self::Stat => ("STAT", Transaction, (0, 0), "STAT", usize::MAX),
             Self::List => ("LIST", Transaction, (0, 1), "LIST or LIST number", usize::MAX),
@@ -214,6 +214,11 @@ impl Heard {
             Suspicion::Everything => (SECRET.to_owned(), SECRET.to_owned()),
         };
         Self { verb: verb.into(), line, octets }
+    }
+
+    /// What to keep of a response inside an AUTH exchange, which had so many octets.
+    pub fn response(line: &[u8], octets: u64) -> Self {
+        Self { verb: "<response>".into(), line: mask::response(line).to_owned(), octets }
     }
 
     /// The same for the beginning of a line over the limit, which had so many octets.

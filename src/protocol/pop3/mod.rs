@@ -1,17 +1,20 @@
-//! POP3 as a machine without I/O: RFC 1939, CAPA of RFC 2449, the response codes of RFC 3206. Here is the session: which
-//! state it is in, whether a command may come there, what is recorded. What the commands do is in `authorization` and
+//! POP3 as a machine without I/O: RFC 1939, CAPA of RFC 2449, AUTH of RFC 5034, the response codes of RFC 3206. Here is the session: which
+//! state it is in, whether a command may come there, what is recorded. What the commands do is in `authorization`, `auth` and
 //! `transaction`, what a line is in `command`, the open mailbox in `maildrop`, who may open it in `login`, the words in `reply`.
 //!
 //! ```text
 //!  Fresh ─greeting─▶ Authorization ─PASS, APOP─▶ Opening ─opened─▶ Transaction ─QUIT─▶ Updating ─▶ Closed
 //!                     │       ▲                    │               │       ▲                          ▲
-//!                     │       └── locked, failed ──┘           RETR, TOP   │                          │
+//!                     │ ▲     └── locked, failed ──┘           RETR, TOP   │                          │
+//!                AUTH ▼ │ failed                                   │       │                          │
+//!                  Authenticating ─proved─▶ Opening                │       │                          │
 //!                     │                                            ▼       │                          │
 //!                     │                                            Fetching                           │
 //!                     └── QUIT ───────────────────────────────────────────────────────────────────────┤
 //!                               anywhere: idle, shutdown, too many errors; nothing is deleted then ───┘
 //! ```
 
+mod auth;
 mod authorization;
 mod command;
 mod content;
@@ -27,7 +30,10 @@ use self::{
     maildrop::{Maildrop, Number},
     reply::Reply,
 };
-use super::{Input, Next, Now, Outcome, Output, Peer, Refusal, line, sasl::Claim};
+use super::{
+    Input, Next, Now, Outcome, Output, Peer, Refusal, line,
+    sasl::{self, Claim, Exchange},
+};
 use crate::{
     evidence::{EventKind, State, kept_reply},
     lab::{Login, Protocol},
@@ -35,7 +41,8 @@ use crate::{
 
 /// How the octets of a POP3 connection are framed.
 pub fn framing(peer: &Peer) -> line::Limits {
-    line::Limits::of(&peer.config, peer.config.limits.line)
+    let line = peer.config.limits.line;
+    line::Limits::of(&peer.config, if auth::mechanisms(peer).is_empty() { line } else { line.max(sasl::RESPONSE) })
 }
 
 /// One POP3 connection.
@@ -45,6 +52,10 @@ pub struct Session {
     /// APOP's timestamp, where the greeting had one.
     timestamp: Option<String>,
     errors: usize,
+    /// The dialect lists mechanisms of AUTH.
+    knows_auth: bool,
+    /// AUTH exchanges begun.
+    exchanges: u64,
     /// A login was tried: until one succeeds, a line that is no command may be its password.
     login_tried: bool,
     /// TLS is on.
@@ -59,6 +70,8 @@ enum Stage {
     Fresh,
     /// The login is not complete; after USER with the name it gave.
     Authorization { claim: Option<Claim> },
+    /// Inside an AUTH exchange.
+    Authenticating(Exchange),
     /// The login is right and the store opens the mailbox.
     Opening { opening: Opening, heard: Heard },
     /// The mailbox is open.
@@ -75,7 +88,7 @@ enum Stage {
 #[derive(Debug)]
 struct Opening {
     mailbox: Login,
-    mechanism: Verb,
+    mechanism: &'static str,
 }
 
 /// A command that may come here, on its way to be carried out.
@@ -97,7 +110,9 @@ struct Wanted {
 impl Stage {
     const fn state(&self) -> State {
         match self {
-            Self::Fresh | Self::Authorization { .. } | Self::Opening { .. } => State::Authorization,
+            Self::Fresh | Self::Authorization { .. } | Self::Authenticating(_) | Self::Opening { .. } => {
+                State::Authorization
+            }
             Self::Transaction(_) | Self::Fetching { .. } => State::Transaction,
             Self::Updating { .. } => State::Update,
             Self::Closed => State::Closed,
@@ -109,7 +124,12 @@ impl Stage {
         match self {
             Self::Authorization { .. } => Some(Place::Authorization),
             Self::Transaction(_) => Some(Place::Transaction),
-            Self::Fresh | Self::Opening { .. } | Self::Fetching { .. } | Self::Updating { .. } | Self::Closed => None,
+            Self::Fresh
+            | Self::Authenticating(_)
+            | Self::Opening { .. }
+            | Self::Fetching { .. }
+            | Self::Updating { .. }
+            | Self::Closed => None,
         }
     }
 
@@ -117,9 +137,12 @@ impl Stage {
     fn user(&self) -> &str {
         match self {
             Self::Transaction(maildrop) | Self::Fetching { maildrop, .. } => maildrop.mailbox.as_str(),
-            Self::Fresh | Self::Authorization { .. } | Self::Opening { .. } | Self::Updating { .. } | Self::Closed => {
-                ""
-            }
+            Self::Fresh
+            | Self::Authorization { .. }
+            | Self::Authenticating(_)
+            | Self::Opening { .. }
+            | Self::Updating { .. }
+            | Self::Closed => "",
         }
     }
 
@@ -127,7 +150,9 @@ impl Stage {
         match self {
             Self::Authorization { claim: Some(_) } => Suspicion::Everything,
             Self::Authorization { claim: None } if login_tried => Suspicion::Everything,
-            Self::Fresh | Self::Authorization { claim: None } | Self::Opening { .. } => Suspicion::Arguments,
+            Self::Fresh | Self::Authorization { claim: None } | Self::Authenticating(_) | Self::Opening { .. } => {
+                Suspicion::Arguments
+            }
             Self::Transaction(_) | Self::Fetching { .. } | Self::Updating { .. } | Self::Closed => Suspicion::None,
         }
     }
@@ -135,8 +160,17 @@ impl Stage {
 
 impl Session {
     /// A session that has not greeted yet.
-    pub const fn new(peer: Peer) -> Self {
-        Self { peer, timestamp: None, errors: 0, login_tried: false, secure: false, stage: Stage::Fresh }
+    pub fn new(peer: Peer) -> Self {
+        Self {
+            knows_auth: !auth::mechanisms(&peer).is_empty(),
+            peer,
+            timestamp: None,
+            errors: 0,
+            exchanges: 0,
+            login_tried: false,
+            secure: false,
+            stage: Stage::Fresh,
+        }
     }
 
     /// Takes what came and appends what follows to `out`, which the caller has cleared.
@@ -145,7 +179,7 @@ impl Session {
             Input::Connected => self.greet(now, out),
             Input::Refused(Refusal::StudentSessions) => self.turn_away(Reply::StudentSessions, out),
             Input::Refused(Refusal::ServerSessions) => self.turn_away(Reply::ServerSessions, out),
-            Input::Line { octets, crlf } => self.line(octets, crlf, out),
+            Input::Line { octets, crlf } => self.line(octets, crlf, now, out),
             Input::LineTooLong { head, octets } => self.line_too_long(head, octets, out),
             Input::Done(outcome) => self.done(outcome, out),
             Input::Secured { .. } => self.secured(),
@@ -194,13 +228,20 @@ impl Session {
         });
     }
 
-    fn line(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
+    fn line(&mut self, octets: &[u8], crlf: bool, now: Now, out: &mut Output) {
+        if matches!(self.stage, Stage::Authenticating(_)) {
+            return self.response_line(octets, crlf, out);
+        }
+        let length = octets.len() + if crlf { 2 } else { 1 };
+        if length > self.peer.config.limits.line {
+            return self.line_too_long(&octets[..octets.len().min(line::HEAD)], length as u64, out);
+        }
         let Some(place) = self.stage.place() else { return };
         let before = self.stage.state();
         let line = Line::of(octets, crlf);
         let heard = self.heard(&line);
         match line.may_come(place, self.peer.config.leniency) {
-            Ok(verb) => self.obey(Command { verb, line, heard: &heard }, out),
+            Ok(verb) => self.obey(Command { verb, line, heard: &heard }, now, out),
             Err(reply) => {
                 let user = self.stage.user().to_owned();
                 let usage = line.verb.map_or("", |verb| verb.rule().usage);
@@ -212,7 +253,27 @@ impl Session {
         }
     }
 
+    /// A line inside an AUTH exchange.
+    fn response_line(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
+        let heard = Heard::response(octets, octets.len() as u64 + if crlf { 2 } else { 1 });
+        let Stage::Authenticating(exchange) = mem::replace(&mut self.stage, Stage::Closed) else { return };
+        self.stage = if crlf || self.peer.config.leniency.line_feed {
+            self.response(exchange, octets, &heard, out)
+        } else {
+            self.refuse(Reply::LineFeed, &[], out);
+            Stage::Authorization { claim: None }
+        };
+        if out.action.is_none() {
+            self.answered(heard, State::Authorization, out);
+        }
+    }
+
     fn line_too_long(&mut self, head: &[u8], octets: u64, out: &mut Output) {
+        if matches!(self.stage, Stage::Authenticating(_)) {
+            self.stage = Stage::Authorization { claim: None };
+            self.refuse(Reply::AuthTooLong, &[], out);
+            return self.answered(Heard::response(head, octets), State::Authorization, out);
+        }
         if self.stage.place().is_none() {
             return;
         }
@@ -229,11 +290,12 @@ impl Session {
         heard
     }
 
-    fn obey(&mut self, command: Command<'_>, out: &mut Output) {
+    fn obey(&mut self, command: Command<'_>, now: Now, out: &mut Output) {
         self.stage = match mem::replace(&mut self.stage, Stage::Closed) {
-            Stage::Authorization { claim } => self.authorization(claim, command, out),
+            Stage::Authorization { claim } => self.authorization(claim, command, now, out),
             Stage::Transaction(maildrop) => self.transaction(maildrop, command, out),
             stage @ (Stage::Fresh
+            | Stage::Authenticating(_)
             | Stage::Opening { .. }
             | Stage::Fetching { .. }
             | Stage::Updating { .. }
@@ -246,7 +308,11 @@ impl Session {
             Stage::Opening { opening, heard } => self.opened(opening, heard, outcome, out),
             Stage::Fetching { maildrop, wanted, heard } => self.fetched(maildrop, wanted, heard, outcome, out),
             Stage::Updating { farewell, heard } => self.updated(farewell, heard, &outcome, out),
-            stage @ (Stage::Fresh | Stage::Authorization { .. } | Stage::Transaction(_) | Stage::Closed) => stage,
+            stage @ (Stage::Fresh
+            | Stage::Authorization { .. }
+            | Stage::Authenticating(_)
+            | Stage::Transaction(_)
+            | Stage::Closed) => stage,
         };
     }
 

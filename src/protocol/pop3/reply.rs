@@ -3,7 +3,9 @@
 //!
 //! Placeholders of every template: `{host}`, `{hostname}` (its first label), `{Host}` (that with a capital), `{domain}`.
 //! Others by reply: `{timestamp}` and `{id}` (greeting), `{user}`, `{number}`, `{count}` with its plural `{s}`, `{octets}`,
-//! `{uid}`, `{verb}`, `{usage}`, `{limit}`, `{deleted}`.
+//! `{uid}`, `{verb}`, `{usage}`, `{limit}`, `{deleted}`, `{text}` (the server's own words: a hint, a list).
+
+use std::sync::{Arc, LazyLock};
 
 use crate::protocol::{
     Peer,
@@ -53,6 +55,18 @@ replies! {
     ApopNone = "apop_none",
     /// AUTH (RFC 5034), which this server does not have.
     Auth = "auth",
+    /// The first line of what AUTH alone lists.
+    AuthList = "auth_list",
+    /// AUTH in the clear, where the lab does not offer it.
+    AuthTls = "auth_tls",
+    /// AUTH with a mechanism that is not offered.
+    AuthMechanism = "auth_mechanism",
+    /// The client gave up an exchange.
+    AuthCancelled = "auth_cancelled",
+    /// A response that cannot be read.
+    AuthFault = "auth_fault",
+    /// A response over the limit.
+    AuthTooLong = "auth_too_long",
     /// CAPA's lines but for the final one.
     Capa = "capa",
     /// STAT.
@@ -118,32 +132,43 @@ replies! {
 impl Reply {
     /// Appends this reply, each of its lines with CRLF.
     pub fn write(self, peer: &Peer, values: &[(&str, &str)], out: &mut Vec<u8>) {
+        self.write_lines(peer, values, &|_| true, out);
+    }
+
+    /// The same of a list: its first line, and those of the others that `stand`.
+    pub fn write_list(self, peer: &Peer, stands: &dyn Fn(&str) -> bool, out: &mut Vec<u8>) {
+        self.write_lines(peer, &[], stands, out);
+    }
+
+    fn write_lines(self, peer: &Peer, values: &[(&str, &str)], stands: &dyn Fn(&str) -> bool, out: &mut Vec<u8>) {
         let host = peer.config.host.as_str();
         let hostname = host.split('.').next().unwrap_or(host);
         let capital = capitalised(hostname);
         let everywhere =
             [("host", host), ("hostname", hostname), ("Host", &capital), ("domain", peer.config.domain.as_str())];
         let values: Vec<_> = values.iter().copied().chain(everywhere).collect();
-        for line in self.template(&peer.dialect, &labctl()) {
-            out.extend_from_slice(fill(line, &values).as_bytes());
-            out.extend_from_slice(b"\r\n");
+        for (at, line) in self.template(&peer.dialect).iter().enumerate() {
+            if at == 0 || stands(line) {
+                out.extend_from_slice(fill(line, &values).as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
         }
     }
 
     /// Whether the server's words for this reply have the placeholder `name`.
     pub fn mentions(self, peer: &Peer, name: &str) -> bool {
-        self.template(&peer.dialect, &labctl()).iter().any(|line| line.contains(&format!("{{{name}}}")))
+        self.template(&peer.dialect).iter().any(|line| line.contains(&format!("{{{name}}}")))
     }
 
-    fn template<'a>(self, dialect: &'a Dialect, own: &'a Dialect) -> &'a [String] {
-        let own = || own.pop3.lines(self.key());
+    /// The lines of this reply as the dialect has them, or else labctl.
+    pub fn template(self, dialect: &Dialect) -> &[String] {
+        let own = || LABCTL.pop3.lines(self.key());
         dialect.pop3.lines(self.key()).or_else(own).expect("labctl's own dialect has every reply; a test holds it")
     }
 }
 
-fn labctl() -> std::sync::Arc<Dialect> {
-    dialect::named("labctl").expect("labctl's own dialect is built in")
-}
+/// Whose words are used where a dialect has none.
+static LABCTL: LazyLock<Arc<Dialect>> = LazyLock::new(|| dialect::named("labctl").expect("a bundled dialect"));
 
 /// `s` where a count wants the plural.
 pub const fn plural(count: usize) -> &'static str {
@@ -168,14 +193,15 @@ mod tests {
     #[test]
     fn labctl_has_every_reply_and_no_other() {
         let used: BTreeSet<_> = Reply::ALL.iter().map(|reply| reply.key()).collect();
-        assert_eq!(labctl().pop3.keys().collect::<BTreeSet<_>>(), used);
+        assert_eq!(LABCTL.pop3.keys().collect::<BTreeSet<_>>(), used);
         assert_eq!(used.len(), Reply::ALL.len());
     }
 
     #[test]
     fn every_template_is_a_status_a_short_line_and_nothing_unknown() {
         let long = "n".repeat(SHOWN);
-        let names = "timestamp id user number count s octets uid verb usage limit deleted host hostname Host domain";
+        let names =
+            "timestamp id user number count s octets uid verb usage limit deleted text host hostname Host domain";
         let values: Vec<_> = names.split(' ').map(|name| (name, long.as_str())).collect();
         for name in dialect::names() {
             let dialect = dialect::named(name).unwrap();
