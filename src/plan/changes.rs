@@ -117,7 +117,7 @@ fn mailboxes(old: &BTreeMap<Login, Account>, new: &BTreeMap<Login, Account>, cha
                 changes.push(format!("mailbox `{name}` has another password"));
             }
             Some(before) if before.token != account.token => {
-                changes.push(format!("mailbox `{name}` has another token"))
+                changes.push(format!("mailbox `{name}` has another token"));
             }
             Some(before) if before != account => changes.push(format!("mailbox `{name}` has another owner")),
             Some(_) => {}

@@ -61,6 +61,8 @@ pub struct Mailbox {
     pub user: String,
     /// Its password.
     pub password: String,
+    /// What XOAUTH2 and OAUTHBEARER take instead.
+    pub token: String,
 }
 
 /// Prints them.
@@ -135,7 +137,10 @@ pub fn of_server(config: &ServerConfig, publish: Option<IpAddr>) -> Vec<Student>
     let shared = config.accounts.iter().filter(|(_, account)| !account.student);
     let shared: Vec<_> = shared.collect();
     let students = config.accounts.iter().filter(|(_, account)| account.student);
-    let mailbox = |name: &str, account: &Account| Mailbox { user: name.to_owned(), password: account.password.clone() };
+    let mailbox = |name: &str, account: &Account| {
+        let (password, token) = (account.password.clone(), account.token.clone());
+        Mailbox { user: name.to_owned(), password, token }
+    };
     let one = |(login, account): (&crate::lab::Login, &Account)| {
         // An endpoint that is nobody's own is everybody's.
         let own = config.endpoints.iter().filter(|endpoint| endpoint.student.as_ref().is_none_or(|own| own == login));
@@ -220,6 +225,7 @@ fn card(student: &Student) -> String {
     card.push('\n');
     for mailbox in &student.mailboxes {
         let _ = writeln!(card, "  mailbox {:<20} password {}", mailbox.user, mailbox.password);
+        let _ = writeln!(card, "  {:<28} token    {}", "", mailbox.token);
     }
     card
 }

@@ -304,9 +304,9 @@ impl Session {
         self.stage = Stage::Idle;
         let words = Words { hello: argument, ..*words };
         if extended {
-            self.write_ehlo(&words, now, out)
+            self.write_ehlo(&words, now, out);
         } else {
-            self.say("helo", &words, now, out)
+            self.say("helo", &words, now, out);
         }
         self.hello = Some(Hello { extended, argument: argument.to_owned() });
     }

@@ -80,7 +80,15 @@ fn credentials_have_the_promised_shape() {
         })
     };
     let wanted = json!({ "version": 1, "students": [student("user1", 1), student("user2", 2)] });
-    assert_eq!(test.json(&["credentials", "--json"]), wanted);
+    let mut shown = test.json(&["credentials", "--json"]);
+    let mut tokens = Vec::new();
+    for student in shown["students"].as_array_mut().expect("students") {
+        let mailbox = student["mailboxes"][0].as_object_mut().expect("a mailbox");
+        let token = mailbox.remove("token").expect("a token");
+        tokens.push(token.as_str().expect("text").to_owned());
+    }
+    assert_eq!(shown, wanted);
+    assert!(tokens.iter().all(|token| token.len() == 32) && tokens[0] != tokens[1], "{tokens:?}");
     let csv = test.done(&["credentials", "--csv"]);
     assert!(
         csv.starts_with("group,domain,login,password,smtp,pop3,shared_mailboxes\nclass,lib.lab,user1,user1pass,"),
@@ -88,6 +96,7 @@ fn credentials_have_the_promised_shape() {
     );
     let cards = test.done(&["credentials", "--cards"]);
     assert!(cards.contains("send mail   telnet 127.77.1.1 $SMTP\n"), "{cards}");
+    assert!(cards.contains(&format!("token    {}\n", tokens[0])), "{cards}");
 }
 
 #[test]

@@ -106,10 +106,10 @@ fn extras(notices: Option<&Notices>, body: Body, utf8: bool) -> Vec<String> {
     }
     let Some(notices) = notices else { return if mail.is_empty() { Vec::new() } else { vec![format!("MAIL{mail}")] } };
     if let Some(ret) = notices.ret {
-        mail.push_str(&format!(" RET={}", ret.as_str()));
+        mail.extend([" RET=", ret.as_str()]);
     }
     if let Some(envid) = &notices.envid {
-        mail.push_str(&format!(" ENVID={}", xtext(envid)));
+        mail.extend([" ENVID=", &xtext(envid)]);
     }
     let rcpt = |notice: &Notice| {
         let original =
