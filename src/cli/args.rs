@@ -387,6 +387,9 @@ pub struct Down {
     /// Delete mail, evidence and key as well
     #[arg(long)]
     pub purge: bool,
+    /// Of the docker engine: remove the lab of this name that another state directory or machine left behind, not yours
+    #[arg(long, value_name = "OWNER")]
+    pub owner: Option<String>,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

@@ -1,6 +1,6 @@
 //! What can go wrong with a command: one enum, which knows its exit code and the way out. Printing is `super::output`.
 
-use std::{io, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeSet, io, net::IpAddr, path::PathBuf};
 
 use super::exit::Exit;
 use crate::{
@@ -72,6 +72,22 @@ pub enum Error {
         known: Vec<(LabName, bool)>,
         /// The one that may have been meant.
         near: Option<String>,
+    },
+    /// The lab is somebody else's.
+    #[error("no lab `{name}` is yours; the Engine has one of {}", names(owners.iter()))]
+    NotYours {
+        /// The lab.
+        name: LabName,
+        /// Whose labs of this name there are.
+        owners: BTreeSet<String>,
+    },
+    /// Nobody is called so who has such a lab.
+    #[error("the Engine has no lab `{lab}` of `{owner}`")]
+    UnknownOwner {
+        /// The lab.
+        lab: String,
+        /// The owner.
+        owner: String,
     },
     /// The lab has errors, which were shown.
     #[error("{} in lab `{}`", count(*errors, "error"), path.display())]
@@ -204,6 +220,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(problem) if problem.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Engine(EngineError::Docker(DockerError::Left { .. })) => Exit::Partly,
             Self::Output(_)
             | Self::State(_)
             | Self::Engine(_)
@@ -224,6 +241,8 @@ impl Error {
             Self::WrongLab { .. } => Exit::WrongLab,
             Self::WhichLab { .. }
             | Self::UnknownLab { .. }
+            | Self::NotYours { .. }
+            | Self::UnknownOwner { .. }
             | Self::NoLabFile(_)
             | Self::NeverUp { .. }
             | Self::NotUp { .. }
@@ -256,6 +275,16 @@ impl Error {
             Self::UnknownLab { near, .. } | Self::Nobody { near, .. } => {
                 near.as_ref().map(|near| format!("did you mean `{near}`?"))
             }
+            Self::NotYours { name, owners } => {
+                let owner = owners.first().filter(|_| owners.len() == 1).map_or("OWNER", String::as_str);
+                let way = format!("if nobody needs it: `labctl down {name} --owner {owner}`");
+                Some(format!("another state directory or machine brought it up; {way}"))
+            }
+            Self::UnknownOwner { .. } => Some(
+                "name the lab and its owner; `docker ps --all --filter label=labctl.lab` with `--format '{{.Labels}}'` \
+                 shows both"
+                    .into(),
+            ),
             Self::OtherLab { name, .. } => Some(format!(
                 "give this lab another `name`, or delete the other one's mail and evidence with `labctl down {name} --purge`"
             )),

@@ -1,6 +1,9 @@
 //! The only place that prints: data to standard output, the rest to standard error. Colour, boxes and progress bars are for
 //! terminals; into a pipe or a file go plain lines.
 
+pub mod growing;
+pub mod stages;
+
 use std::{
     fmt::Display,
     io::{self, BufRead as _, IsTerminal as _, Write as _},
@@ -8,7 +11,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde::Serialize;
@@ -92,19 +95,6 @@ impl Output {
         self.data(&text)
     }
 
-    /// Prints data as a table on a terminal, as lines with tabs elsewhere.
-    pub fn table(self, head: &[&str], rows: &[Vec<String>]) -> Result<(), Error> {
-        if !self.is_terminal() {
-            let line = |cells: &mut dyn Iterator<Item = &str>| cells.collect::<Vec<_>>().join("\t") + "\n";
-            let mut text = line(&mut head.iter().copied());
-            for row in rows {
-                text.push_str(&line(&mut row.iter().map(String::as_str)));
-            }
-            return self.data(&text);
-        }
-        self.data(&boxed(head, rows, self.width().unwrap_or(usize::MAX)))
-    }
-
     /// Empties the terminal before a table is shown again; elsewhere nothing.
     pub fn clear(self) -> Result<(), Error> {
         if self.is_terminal() { self.data("\x1b[H\x1b[2J\x1b[3J") } else { Ok(()) }
@@ -160,23 +150,6 @@ impl Output {
         let answer = answer.trim().to_lowercase();
         Ok(["y", "yes", "s", "si", "sí"].contains(&answer.as_str()))
     }
-}
-
-/// A table in boxes; where that is too wide, as columns without boxes, whose rows are copied more easily when they wrap.
-fn boxed(head: &[&str], rows: &[Vec<String>], width: usize) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(head.iter().copied());
-    table.add_rows(rows.iter().map(|row| row.iter().map(String::as_str)));
-    if table.lines().all(|line| line.chars().count() <= width) {
-        return format!("{table}\n");
-    }
-    table.load_style(presets::NOTHING);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 1));
-    }
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// The standard streams, for a verb that only passes on what others say.
@@ -235,14 +208,6 @@ fn language_of_environment() -> Language {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_table_that_is_too_wide_loses_its_boxes_and_no_more() {
-        let rows = [vec!["g01".to_owned(), "127.77.1.1:10000".to_owned()]];
-        let boxes = boxed(&["GROUP", "SMTP"], &rows, 28);
-        assert!(boxes.starts_with('┌') && boxes.lines().all(|line| line.chars().count() == 28), "{boxes}");
-        assert_eq!(boxed(&["GROUP", "SMTP"], &rows, 27), "GROUP SMTP\ng01   127.77.1.1:10000\n");
-    }
 
     #[test]
     fn the_progress_template_is_one() {

@@ -3,6 +3,7 @@
 //!
 //! The clients' image here is busybox alone, so that no package is fetched; the one that students get is `images/client`.
 
+mod convergence;
 mod world;
 
 use world::{World, docker};
@@ -46,7 +47,6 @@ fn a_lab_lives_in_containers() {
     the_container_is_no_way_out(&world);
     what_is_removed_comes_back(&world);
     a_student_who_leaves_takes_nothing_of_the_others(&world);
-    an_up_that_is_killed_is_finished_by_the_next(&world);
     goes_without_a_trace(&world);
     what_is_not_remembered_is_found_by_its_labels(&world);
 }
@@ -139,17 +139,6 @@ fn a_student_who_leaves_takes_nothing_of_the_others(world: &World) {
     assert_eq!(world.up(&[])["steps"], serde_json::json!([]));
     let known = world.json(&["status", "--json"]);
     assert_eq!(known["labs"][0]["groups"][1]["students"].as_array().map(Vec::len), Some(1), "the server was told");
-}
-
-fn an_up_that_is_killed_is_finished_by_the_next(world: &World) {
-    for containers in [1, 3] {
-        world.done(&["down"]);
-        world.up_killed_at(containers);
-        world.up(&[]);
-        assert_eq!(world.up(&[])["steps"], serde_json::json!([]), "killed at {containers}");
-        assert_eq!(world.containers().len(), 5);
-    }
-    assert_eq!(world.done(&["exec", "ben", "--", "cat", "work.c"]), "mine\n");
 }
 
 fn what_is_not_remembered_is_found_by_its_labels(world: &World) {

@@ -7,27 +7,31 @@ use crate::{
         exit::Exit,
         naming::Shell,
     },
-    engine::{LabDir, docker::Docker, embedded::Embedded},
+    engine::{
+        LabDir,
+        docker::{Docker, Remains, Removal},
+        embedded::Embedded,
+    },
     lab::{EngineKind, LabName},
 };
 
 /// Stops the lab; with `--purge` deletes its data, after asking.
 pub fn run(shell: &Shell, args: &Down) -> Result<Exit, Error> {
+    if let Some(owner) = &args.owner {
+        return of_owner(shell, args, owner);
+    }
     let (dir, record) = match shell.known(args.lab.as_deref()) {
         Ok(known) => known,
-        Err(problem) => return forgotten(shell, args).unwrap_or(Err(problem)),
+        Err(problem) => return forgotten(shell, args, problem),
     };
     let name = dir.name();
-    if args.purge && !args.yes {
-        let question = format!("delete all mail and evidence of lab `{name}` for good?");
-        if !shell.out.ask(&question)? {
-            shell.out.note("nothing was done");
-            return Ok(Exit::Failed);
-        }
+    if !asked(shell, args, name)? {
+        return Ok(Exit::Failed);
     }
     let _lock = dir.lock(|| shell.out.note(format_args!("waiting for another labctl that changes lab `{name}`")))?;
     if record.engine == EngineKind::Docker {
-        return super::runtime()?.block_on(docker(shell, args, &dir));
+        return super::runtime()?
+            .block_on(async { docker_down(shell, args, &dir, Docker::connect(dir.clone()).await?).await });
     }
     // It may have been changed while we waited.
     let Some(mut record) = dir.record()? else {
@@ -49,40 +53,112 @@ pub fn run(shell: &Shell, args: &Down) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
+/// Whether what cannot be had back may go.
+fn asked(shell: &Shell, args: &Down, name: &LabName) -> Result<bool, Error> {
+    if !args.purge || args.yes || shell.out.ask(&format!("delete all mail and evidence of lab `{name}` for good?"))? {
+        return Ok(true);
+    }
+    shell.out.note("nothing was done");
+    Ok(false)
+}
+
 /// A lab that labctl does not remember may still have containers: their labels are enough.
-fn forgotten(shell: &Shell, args: &Down) -> Option<Result<Exit, Error>> {
-    let name: LabName = args.lab.as_deref()?.parse().ok()?;
+fn forgotten(shell: &Shell, args: &Down, unknown: Error) -> Result<Exit, Error> {
+    let Some(name) = args.lab.as_deref().and_then(|name| name.parse::<LabName>().ok()) else { return Err(unknown) };
     let dir = shell.state.lab(&name);
-    let runtime = super::runtime().ok()?;
-    let there = async { Docker::connect(dir.clone()).await.ok()?.has_any(args.purge).await.ok() };
-    let asked = args.yes || !args.purge;
-    (runtime.block_on(there)? && asked).then(|| runtime.block_on(docker(shell, args, &dir)))
+    super::runtime()?.block_on(async {
+        // Where no Engine answers there is nothing to find.
+        let Ok(docker) = Docker::connect(dir.clone()).await else { return Err(unknown) };
+        if !docker.remains(args.purge).await?.is_empty() {
+            if !asked(shell, args, &name)? {
+                return Ok(Exit::Failed);
+            }
+            return docker_down(shell, args, &dir, docker).await;
+        }
+        let owners = docker.other_owners().await?;
+        if owners.is_empty() { Err(unknown) } else { Err(Error::NotYours { name, owners }) }
+    })
+}
+
+/// Removes a lab that is somebody else's, named as such and after asking.
+fn of_owner(shell: &Shell, args: &Down, owner: &str) -> Result<Exit, Error> {
+    let named = args.lab.as_deref().unwrap_or_default();
+    let unknown = || Error::UnknownOwner { lab: named.to_owned(), owner: owner.to_owned() };
+    let name: LabName = named.parse().map_err(|_| unknown())?;
+    let dir = shell.state.lab(&name);
+    super::runtime()?.block_on(async {
+        let docker = Docker::connect(dir.clone()).await?;
+        if !docker.other_owners().await?.contains(owner) {
+            return Err(unknown());
+        }
+        let docker = docker.of_owner(owner.to_owned());
+        let remains = docker.remains(args.purge).await?;
+        let what = what(&remains);
+        if !args.yes
+            && !shell.out.ask(&format!("remove {what} of lab `{name}`, which is `{owner}`'s and not yours?"))?
+        {
+            shell.out.note("nothing was done");
+            return Ok(Exit::Failed);
+        }
+        remove(shell, &docker, remains, false).await?;
+        shell.out.note(format_args!("lab `{name}` of `{owner}` is down: {what} removed, nothing is left"));
+        Ok(Exit::Done)
+    })
 }
 
 /// Stops a lab in containers. Its mail and evidence stay in volumes, and a copy of them here.
-async fn docker(shell: &Shell, args: &Down, dir: &LabDir) -> Result<Exit, Error> {
-    let docker = Docker::connect(dir.clone()).await?;
-    let record = dir.record()?;
-    if !args.purge
-        && record.is_some()
-        && let Err(problem) = docker.settle().await
-    {
-        shell.out.warn(format_args!("{problem}; the volumes have what the copies here lack"));
-    }
-    let removed = docker.down(args.purge).await?;
+async fn docker_down(shell: &Shell, args: &Down, dir: &LabDir, docker: Docker) -> Result<Exit, Error> {
     let name = dir.name();
+    let record = dir.record()?;
+    let remains = docker.remains(args.purge).await?;
+    let what = what(&remains);
+    remove(shell, &docker, remains, !args.purge && record.is_some()).await?;
     if args.purge {
         dir.delete()?;
-        shell.out.note(format_args!("lab `{name}` is down, and its mail and evidence are deleted; nothing is left"));
+        shell.out.note(format_args!(
+            "lab `{name}` is down: {what} removed, nothing is left; its mail and evidence are deleted"
+        ));
         return Ok(Exit::Done);
     }
     if let Some(mut record) = record {
         record.up = false;
         dir.write_record(&record)?;
     }
-    let what = count(removed, "object");
     shell.out.note(format_args!(
         "lab `{name}` is down: {what} removed, none is left; mail, evidence and homes are kept in volumes"
     ));
     Ok(Exit::Done)
+}
+
+/// `3 containers and 1 network`.
+fn what(remains: &Remains) -> String {
+    let kinds = [(remains.containers(), "container"), (remains.networks(), "network"), (remains.volumes(), "volume")];
+    let named: Vec<String> = kinds.into_iter().filter(|(n, _)| *n > 0).map(|(n, kind)| count(n, kind)).collect();
+    match named.split_last() {
+        None => "nothing".into(),
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+    }
+}
+
+/// Removes it, and shows how far it is.
+async fn remove(shell: &Shell, docker: &Docker, remains: Remains, copy: bool) -> Result<(), Error> {
+    let stages =
+        [("containers", remains.containers()), ("networks", remains.networks()), ("volumes", remains.volumes())];
+    let mut stages = shell.out.stages(&stages);
+    let removed = docker.down(remains, copy, |removal| match removal {
+        Removal::Object(object) => {
+            stages.step(usize::from(object.role.is_network()), format_args!("removed {object}"));
+        }
+        Removal::Volume(volume) => stages.step(2, format_args!("removed volume `{volume}`")),
+        Removal::NotCopied(problem) => stages.apart(|| {
+            shell.out.warn(format_args!("{problem}; the volumes have what the copies here lack"));
+        }),
+        Removal::Failed(failure) => stages.apart(|| {
+            shell.out.problem(failure, failure.problem.hint().as_deref());
+        }),
+    });
+    let removed = removed.await;
+    stages.finish();
+    Ok(removed?)
 }

@@ -25,7 +25,7 @@ use crate::{
         exit::Exit,
         labfile,
         naming::{Shell, same_lab},
-        output::Output,
+        output::{Output, growing::Growing},
     },
     control::Status,
     engine::{
@@ -61,6 +61,8 @@ struct Done {
     lab: String,
     steps: Vec<String>,
     failed: Vec<Failed>,
+    /// Whether somebody stopped it before all steps were tried.
+    stopped: bool,
     sent: usize,
     undelivered: Vec<String>,
 }
@@ -102,7 +104,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let engine = choice.engine;
     warn_of_absent(shell.out, &lab, &dir, &record)?;
     if engine == EngineKind::Docker {
-        return docker::run(shell, args, lab, &dir, record);
+        return docker::run(shell, args, &lab, &dir, record);
     }
     let was_here = record.engine == engine;
     record.engine = engine;
@@ -309,23 +311,10 @@ impl Work {
         Ok(())
     }
 
-    /// What failed, last, where it is read; what failed for the same reason in one line.
+    /// What failed, and how much is not as it should be.
     fn explain(&self, failures: &[Failure]) {
-        let mut alike: Vec<(&Failure, Vec<String>)> = Vec::new();
-        for failure in failures {
-            match alike.iter_mut().find(|(first, _)| first.is_like(failure)) {
-                Some((_, others)) => others.push(format!("`{}`", failure.group)),
-                None => alike.push((failure, Vec::new())),
-            }
-        }
-        for (first, others) in alike {
-            let same = match others.len() {
-                0 => String::new(),
-                number @ 1..=SHOWN_ALIKE => format!("; the same for {number} more: {}", others.join(", ")),
-                number => format!("; the same for {number} more: {}, …", others[..SHOWN_ALIKE].join(", ")),
-            };
-            self.out.problem(format_args!("{first}{same}"), first.hint().as_deref());
-        }
+        let name = |failure: &Failure| format!("`{}`", failure.group);
+        explain(self.out, failures, Failure::is_like, name, Failure::hint);
         if !failures.is_empty() {
             let (all, failed) = (self.desired.servers.len(), failures.len());
             self.out.note(format_args!("{failed} of {} not running as the lab says", count(all, "server")));
@@ -336,7 +325,10 @@ impl Work {
     fn show(&self, status: &Status, sent: usize) -> Result<(), Error> {
         let students: Vec<Student> =
             status.servers.iter().flat_map(|server| credentials::of_server(&server.config, None)).collect();
-        table(self.out, &students, sent)?;
+        if sent > 0 {
+            self.out.note(format_args!("sent {}", count(sent, "mail")));
+        }
+        print_table(self.out, &students)?;
         if let Some(student) = students.first() {
             self.out.note(next(student, self.lab.name.as_str()));
         }
@@ -361,7 +353,15 @@ impl Work {
                 failures.iter().map(|failure| Failed { group: failure.group.to_string(), error: failure.to_string() });
             let steps = steps.iter().map(ToString::to_string).collect();
             let lab = self.lab.name.to_string();
-            self.out.json(&Done { version: 1, lab, steps, failed: failed.collect(), sent, undelivered })?;
+            self.out.json(&Done {
+                version: 1,
+                lab,
+                steps,
+                failed: failed.collect(),
+                stopped: false,
+                sent,
+                undelivered,
+            })?;
         }
         Ok(exit)
     }
@@ -384,10 +384,7 @@ fn announce(out: Output, lab: &Lab, steps: &[impl Display], dry_run: bool) {
 }
 
 /// Where the students' servers are.
-fn table(out: Output, students: &[Student], sent: usize) -> Result<(), Error> {
-    if sent > 0 {
-        out.note(format_args!("sent {}", count(sent, "mail")));
-    }
+fn table(out: Output, students: &[Student]) -> Growing {
     let endpoint = |student: &Student, service| student.endpoints.get(&service).cloned().unwrap_or_default();
     let rows = students.iter().map(|student| {
         vec![
@@ -398,13 +395,50 @@ fn table(out: Output, students: &[Student], sent: usize) -> Result<(), Error> {
             endpoint(student, Service::Pop3),
         ]
     });
-    let most = if out.is_terminal() { SHOWN } else { usize::MAX };
-    let rows: Vec<_> = rows.take(most).collect();
-    out.table(&["GROUP", "DOMAIN", "STUDENT", "SMTP", "POP3"], &rows)?;
-    if students.len() > rows.len() {
-        out.note(format_args!("… and {}", count(students.len() - rows.len(), "more student")));
+    let rows: Vec<_> = rows.collect();
+    out.growing(&["GROUP", "DOMAIN", "STUDENT", "SMTP", "POP3"], &rows)
+}
+
+/// Rows of it that are printed: a terminal has no room for a whole class.
+fn most_rows(out: Output) -> usize {
+    if out.is_terminal() { SHOWN } else { usize::MAX }
+}
+
+/// Prints it.
+fn print_table(out: Output, students: &[Student]) -> Result<(), Error> {
+    let shown = students.len().min(most_rows(out));
+    let table = table(out, &students[..shown]);
+    let rows = (0..shown).map(|row| table.row(row));
+    out.data(&std::iter::once(table.head()).chain(rows).chain([table.foot()]).collect::<String>())?;
+    if students.len() > shown {
+        out.note(format_args!("… and {}", count(students.len() - shown, "more student")));
     }
     Ok(())
+}
+
+/// What failed, last, where it is read; what failed for the same reason shares a line, in which the others are named.
+fn explain<Failed: Display>(
+    out: Output,
+    failures: &[Failed],
+    alike: impl Fn(&Failed, &Failed) -> bool,
+    name: impl Fn(&Failed) -> String,
+    hint: impl Fn(&Failed) -> Option<String>,
+) {
+    let mut lines: Vec<(&Failed, Vec<String>)> = Vec::new();
+    for failure in failures {
+        match lines.iter_mut().find(|(first, _)| alike(first, failure)) {
+            Some((_, others)) => others.push(name(failure)),
+            None => lines.push((failure, Vec::new())),
+        }
+    }
+    for (first, others) in lines {
+        let same = match others.len() {
+            0 => String::new(),
+            number @ 1..=SHOWN_ALIKE => format!("; the same for {number} more: {}", others.join(", ")),
+            number => format!("; the same for {number} more: {}, …", others[..SHOWN_ALIKE].join(", ")),
+        };
+        out.problem(format_args!("{first}{same}"), hint(first).as_deref());
+    }
 }
 
 /// What an instructor types next.

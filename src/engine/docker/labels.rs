@@ -46,6 +46,16 @@ pub(super) fn filter_of(lab: &LabName, owner: &str, object: &Object) -> HashMap<
     filter
 }
 
+/// A filter for the objects of all labs of this name, whoever's they are.
+pub(super) fn filter_of_all(lab: &LabName) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{LAB}={lab}")])])
+}
+
+/// Whose object it is.
+pub(super) fn owner(labels: &HashMap<String, String>) -> Option<String> {
+    labels.get(OWNER).cloned()
+}
+
 /// Whether these are labels of this lab.
 pub(super) fn are_of(labels: &HashMap<String, String>, lab: &LabName, owner: &str) -> bool {
     labels.get(LAB).is_some_and(|found| found == lab.as_str()) && labels.get(OWNER).is_some_and(|found| found == owner)

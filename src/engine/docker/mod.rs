@@ -21,14 +21,15 @@ use std::{env, fs, sync::Arc, time::Duration};
 use bollard::errors::Error as Answer;
 
 pub use exec::{Dialer, Running};
-pub use perform::{Failure, Work};
+pub use perform::{Failure, Outcome, Progress, Work};
+pub use remove::{Remains, Removal};
 pub use tend::{Care, Tended};
 use tokio::time::timeout;
 
 use super::state::{LabDir, StateError};
 use crate::{
     control::ClientError,
-    lab::LabName,
+    lab::{LabName, Subnet},
     plan::docker::{NoRoom, digest},
 };
 
@@ -76,6 +77,18 @@ pub enum DockerError {
     /// The pool has no addresses left.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
+    /// Somebody else was faster.
+    #[error("somebody else took the subnet `{subnet}` meanwhile")]
+    Overlap {
+        /// Which.
+        subnet: Subnet,
+    },
+    /// It was made, and the Engine says that it is not as it should be.
+    #[error("it was made and is not as it should be: {why}")]
+    Unstable {
+        /// Why another plan would touch it.
+        why: String,
+    },
     /// A server could not be asked.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -102,6 +115,15 @@ pub enum DockerError {
         /// Which.
         object: String,
     },
+    /// Containers that are not the lab's are on one of its networks.
+    #[error("{} on it", in_use(users))]
+    InUse {
+        /// Their names.
+        users: Vec<String>,
+    },
+    /// A container stays though the Engine says that it goes.
+    #[error("the Engine says that it is being removed, and it is still there")]
+    Going,
     /// Something of the lab is still there.
     #[error("still there: {}", left.join(", "))]
     Left {
@@ -122,7 +144,10 @@ impl DockerError {
             Self::NotRunning { .. } => Some("run `labctl up`".into()),
             Self::Frozen { .. } => Some("let it go on with `labctl thaw`".into()),
             Self::Left { .. } => Some("run `labctl down` again".into()),
-            Self::Engine { .. } | Self::Client(_) | Self::State(_) | Self::Copy { .. } => None,
+            Self::InUse { .. } => Some("take it off with `docker network disconnect`, then run the same again".into()),
+            Self::Going => Some("restart the Engine, then run the same again".into()),
+            Self::Overlap { .. } => Some("run `labctl up` again".into()),
+            Self::Unstable { .. } | Self::Engine { .. } | Self::Client(_) | Self::State(_) | Self::Copy { .. } => None,
         }
     }
 }
@@ -145,6 +170,12 @@ fn told(answer: &Answer) -> String {
         Answer::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         other => other.to_string(),
     }
+}
+
+fn in_use(users: &[String]) -> String {
+    let names: Vec<String> = users.iter().map(|name| format!("`{name}`")).collect();
+    let is = if names.len() == 1 { "container" } else { "containers" };
+    format!("{is} {} of somebody else {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
 fn failed(what: impl Into<String>) -> impl FnOnce(Answer) -> DockerError {
@@ -189,6 +220,12 @@ impl Docker {
     /// Where the Engine is.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// The lab of the same name that is somebody else's: another state directory's, or another machine's.
+    #[must_use]
+    pub fn of_owner(self, owner: String) -> Self {
+        Self { owner, ..self }
     }
 
     /// The lab's objects with their servers' control sockets in reach.

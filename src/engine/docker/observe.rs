@@ -1,7 +1,7 @@
 //! What an Engine has of a lab, looked at once: one listing of containers and one of networks.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry},
     fs,
     net::Ipv4Addr,
 };
@@ -25,9 +25,10 @@ impl Docker {
         let ids: BTreeMap<String, String> =
             networks.iter().filter_map(|network| Some((network.name.clone()?, network.id.clone()?))).collect();
         let mut observed = Observed::default();
+        let mut all: Vec<(Object, Found)> = Vec::new();
         for network in &networks {
             match self.own_network(network) {
-                Some((object, found)) => drop(observed.objects.insert(object, found)),
+                Some(own) => all.push(own),
                 None => observed.taken.extend(taken(network)),
             }
         }
@@ -37,7 +38,8 @@ impl Docker {
             observed.ports =
                 ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().flat_map(|table| listening(&read(table))).collect();
         }
-        observed.objects.extend(containers.into_iter().filter_map(|container| own_container(container, &ids)));
+        all.extend(containers.into_iter().filter_map(|container| own_container(container, &ids)));
+        (observed.objects, observed.doubles) = told_apart(all);
         Ok(observed)
     }
 
@@ -86,6 +88,26 @@ fn own_container(container: ContainerSummary, ids: &BTreeMap<String, String>) ->
     let networks = networks_of(&container, ids);
     let (id, state) = (container.id.unwrap_or_default(), state(container.state));
     Some((object, Found { id, parts, state, networks, frozen }))
+}
+
+/// Of several that say that they are the same object, the one that counts is what runs, or what most containers are on.
+fn told_apart(mut all: Vec<(Object, Found)>) -> (BTreeMap<Object, Found>, BTreeMap<Object, Vec<Found>>) {
+    let mut on: BTreeMap<String, usize> = BTreeMap::new();
+    for network in all.iter().flat_map(|(_, found)| &found.networks) {
+        *on.entry(network.clone()).or_default() += 1;
+    }
+    let counts = |found: &Found| (found.state == State::Running, on.get(&found.id).copied().unwrap_or(0));
+    all.sort_by(|(a, first), (b, second)| {
+        a.cmp(b).then_with(|| counts(second).cmp(&counts(first))).then_with(|| first.id.cmp(&second.id))
+    });
+    let (mut objects, mut doubles) = (BTreeMap::new(), BTreeMap::<Object, Vec<Found>>::new());
+    for (object, found) in all {
+        match objects.entry(object) {
+            Entry::Vacant(first) => drop(first.insert(found)),
+            Entry::Occupied(first) => doubles.entry(first.key().clone()).or_default().push(found),
+        }
+    }
+    (objects, doubles)
 }
 
 /// Which configuration a server was last told. It changes while the server runs and labels cannot, so it stands at the end
@@ -153,6 +175,27 @@ fn routes(table: &str, known: &[Taken]) -> Vec<Taken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_the_one_that_is_in_use_counts() {
+        let object = |role| Object::of(&"g01".parse().unwrap(), role);
+        let found = |id: &str, state, network: Option<&str>| {
+            let networks = network.into_iter().map(str::to_owned).collect();
+            Found { state, networks, ..Found::running(id) }
+        };
+        let client = || object(Role::Client("ana".parse().unwrap()));
+        let all = vec![
+            (object(Role::Network), found("n1", State::Running, None)),
+            (object(Role::Network), found("n2", State::Running, None)),
+            (client(), found("c1", State::Stopped, None)),
+            (client(), found("c2", State::Running, Some("n2"))),
+        ];
+        let (objects, doubles) = told_apart(all);
+        let ids = |found: &[Found]| found.iter().map(|found| found.id.clone()).collect::<Vec<_>>();
+        assert_eq!((objects[&object(Role::Network)].id.as_str(), objects[&client()].id.as_str()), ("n2", "c2"));
+        assert_eq!(ids(&doubles[&object(Role::Network)]), ["n1"]);
+        assert_eq!(ids(&doubles[&client()]), ["c1"]);
+    }
 
     #[test]
     fn routes_of_the_host_are_read_and_the_default_one_is_none() {

@@ -1,14 +1,20 @@
 //! Performing a plan: groups beside each other, a bounded number of them, and in each its steps in their order. What fails
 //! is named and the others go on.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bollard::{
     body_full,
-    models::NetworkDisconnectRequest,
     query_parameters::{
-        CreateContainerOptions, RemoveContainerOptions, RenameContainerOptions, StartContainerOptions,
-        UploadToContainerOptions,
+        CreateContainerOptions, RenameContainerOptions, StartContainerOptions, UploadToContainerOptions,
     },
 };
 use serde::Serialize;
@@ -20,7 +26,7 @@ use tokio::{
 use super::{
     Dialer, Docker, DockerError, expected, failed,
     make::{self, FROZEN, SERVER_CONFIG, SERVER_DIR, SERVER_USER},
-    status,
+    status, told as told_of,
 };
 use crate::{
     control::Client,
@@ -37,15 +43,15 @@ const ENDED: usize = 64;
 /// A step that could not be performed.
 #[derive(Debug)]
 pub struct Failure {
-    /// Which.
-    pub step: Step,
+    /// What it was done to.
+    pub object: Object,
     /// Why not.
     pub problem: DockerError,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.step.object, self.problem)
+        write!(out, "{}: {}", self.object, self.problem)
     }
 }
 
@@ -68,6 +74,34 @@ impl Work {
     }
 }
 
+/// What is told while a plan is performed.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// A step ended, well or not.
+    Step(&'a Step, Option<&'a DockerError>),
+    /// Nothing more will be done for this group.
+    Group(&'a GroupName),
+    /// What is under way is brought to its end, and nothing more is begun.
+    Stopping,
+}
+
+/// How performing a plan ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What failed, in the order of the plan.
+    pub failures: Vec<Failure>,
+    /// Steps that were not begun: it was told to stop, or their network failed.
+    pub left: usize,
+    /// Whether it was told to stop.
+    pub stopped: bool,
+}
+
+/// From a group's steps to who tells.
+enum News {
+    Step(usize, Option<DockerError>),
+    Group(Option<GroupName>),
+}
+
 /// What a server is told, as `serve --config` reads it.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -76,55 +110,86 @@ struct Told<'a> {
 }
 
 impl Docker {
-    /// Performs the steps; `done` is called after each. What failed comes back in the order of the plan.
-    pub async fn perform(&self, work: &Arc<Work>, mut done: impl FnMut()) -> Vec<Failure> {
-        let mut groups: BTreeMap<Option<&GroupName>, Vec<usize>> = BTreeMap::new();
+    /// Performs the steps until they are done, or until `stop` is: then what is under way is brought to its end.
+    pub async fn perform(
+        &self,
+        work: &Arc<Work>,
+        stop: impl Future<Output = ()>,
+        mut tell: impl FnMut(Progress<'_>),
+    ) -> Outcome {
+        let mut groups: BTreeMap<Option<GroupName>, Vec<usize>> = BTreeMap::new();
         for (index, step) in work.steps.iter().enumerate() {
-            groups.entry(step.object.group.as_ref()).or_default().push(index);
+            groups.entry(step.object.group.clone()).or_default().push(index);
         }
-        let slots = Arc::new(Semaphore::new(AT_ONCE));
-        let (send, mut ended) = mpsc::channel(ENDED);
-        let mut networks = work.networks();
-        let mut failures = BTreeMap::new();
         // Servers of all groups join what the whole lab has.
-        for index in groups.remove(&None).unwrap_or_default() {
-            let step = &work.steps[index];
-            match self.perform_step(work, step, &networks).await {
-                Ok(made) => networks.extend(made.map(|id| (step.object.clone(), id))),
-                Err(problem) => drop(failures.insert(index, Failure { step: step.clone(), problem })),
-            }
-            done();
-        }
+        let whole_lab = groups.remove(&None).unwrap_or_default();
+        let (slots, stopping) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(AtomicBool::new(false)));
+        let (send, mut news) = mpsc::channel(ENDED);
+        // Aborted where the caller gives up, so that nothing goes on behind its back.
         let mut under_way: JoinSet<()> = JoinSet::new();
-        for steps in groups.into_values() {
-            let (docker, work, slots, send) = (self.clone(), Arc::clone(work), Arc::clone(&slots), send.clone());
-            let networks = networks.clone();
-            under_way.spawn(async move {
-                let _slot = slots.acquire().await;
-                docker.perform_group(&work, &steps, networks, &send).await;
-            });
-        }
-        drop(send);
-        while let Some((index, problem)) = ended.recv().await {
-            done();
-            if let Some(problem) = problem {
-                failures.insert(index, Failure { step: work.steps[index].clone(), problem });
+        let (docker, work_of_all, stop_all) = (self.clone(), Arc::clone(work), Arc::clone(&stopping));
+        under_way.spawn(async move {
+            let (work, stopping) = (work_of_all, stop_all);
+            let mut networks = work.networks();
+            docker.perform_group(&work, &whole_lab, &mut networks, &stopping, &send).await;
+            let mut under_way: JoinSet<()> = JoinSet::new();
+            for (group, steps) in groups {
+                let (docker, work, mut networks) = (docker.clone(), Arc::clone(&work), networks.clone());
+                let (slots, stopping, send) = (Arc::clone(&slots), Arc::clone(&stopping), send.clone());
+                under_way.spawn(async move {
+                    let _slot = slots.acquire().await;
+                    docker.perform_group(&work, &steps, &mut networks, &stopping, &send).await;
+                    // Who does not listen any more needs no news.
+                    let _ = send.send(News::Group(group)).await;
+                });
+            }
+            under_way.join_all().await;
+        });
+        let (mut failures, mut begun) = (BTreeMap::new(), 0);
+        let mut stop = pin!(stop);
+        loop {
+            let stopped = stopping.load(Ordering::Relaxed);
+            let next = tokio::select! {
+                () = &mut stop, if !stopped => {
+                    stopping.store(true, Ordering::Relaxed);
+                    tell(Progress::Stopping);
+                    continue;
+                }
+                next = news.recv() => next,
+            };
+            match next {
+                None => {
+                    let failures = failures.into_values().collect();
+                    return Outcome { failures, left: work.steps.len() - begun, stopped };
+                }
+                Some(News::Group(group)) => drop(group.map(|group| tell(Progress::Group(&group)))),
+                Some(News::Step(index, problem)) => {
+                    begun += 1;
+                    let step = &work.steps[index];
+                    tell(Progress::Step(step, problem.as_ref()));
+                    let failure = |problem| Failure { object: step.object.clone(), problem };
+                    failures.extend(problem.map(|problem| (index, failure(problem))));
+                }
             }
         }
-        failures.into_values().collect()
     }
 
-    /// Without its network a group's containers cannot be: then the rest of its steps is left to the next `up`.
+    /// Performs steps in turn; `networks` has the ids of those there are, and gets those that are made. Without its network a
+    /// group's containers cannot be: then the rest of its steps is left to the next `up`.
     async fn perform_group(
         &self,
         work: &Work,
         steps: &[usize],
-        mut networks: BTreeMap<Object, String>,
-        ended: &mpsc::Sender<(usize, Option<DockerError>)>,
+        networks: &mut BTreeMap<Object, String>,
+        stopping: &AtomicBool,
+        news: &mpsc::Sender<News>,
     ) {
         for index in steps {
+            if stopping.load(Ordering::Relaxed) {
+                return;
+            }
             let step = &work.steps[*index];
-            let performed = self.perform_step(work, step, &networks).await;
+            let performed = self.perform_step(work, step, networks).await;
             let lost = performed.is_err() && step.object.role == Role::Network;
             let problem = match performed {
                 Ok(made) => {
@@ -133,7 +198,7 @@ impl Docker {
                 }
                 Err(problem) => Some(problem),
             };
-            if ended.send((*index, problem)).await.is_err() || lost {
+            if news.send(News::Step(*index, problem)).await.is_err() || lost {
                 return;
             }
         }
@@ -151,10 +216,22 @@ impl Docker {
         let id = found.map_or("", |found| found.id.as_str());
         match (step.action, work.desired.get(object)) {
             (Action::Remove, _) => self.remove(object, id).await.map(|()| None),
+            (Action::RemoveDoubles, _) => {
+                for double in work.observed.doubles.get(object).into_iter().flatten() {
+                    self.remove(object, &double.id).await?;
+                }
+                Ok(None)
+            }
             (Action::Create, Some(Spec::Network { subnet, reach })) => {
                 let spec = &Spec::Network { subnet: *subnet, reach: *reach };
                 let created = self.api.create_network(self.network(object, spec, *subnet, *reach)).await;
-                created.map(|made| Some(made.id)).map_err(failed("create"))
+                created.map(|made| Some(made.id)).map_err(|answer| match status(&answer) {
+                    // Somebody else's network came between observing and this.
+                    Some(403 | 500) if told_of(&answer).contains("overlaps") => {
+                        DockerError::Overlap { subnet: *subnet }
+                    }
+                    _ => failed("create")(answer),
+                })
             }
             (Action::Create, Some(spec)) => {
                 let frozen = found.is_some_and(|found| found.frozen);
@@ -170,34 +247,6 @@ impl Docker {
             // The plan makes, starts and tells only what is desired.
             (Action::Create | Action::Start | Action::Update, None) => Ok(None),
         }
-    }
-
-    pub(super) async fn remove(&self, object: &Object, id: &str) -> Result<(), DockerError> {
-        let removed = if object.role.is_network() {
-            if object.group.is_none() {
-                self.clear(id).await?;
-            }
-            self.api.remove_network(id).await
-        } else {
-            let options = RemoveContainerOptions { force: true, ..Default::default() };
-            // A conflict is a removal that is under way already.
-            expected(self.api.remove_container(id, Some(options)).await, &[409])
-        };
-        expected(removed, &[404]).map_err(failed("remove"))
-    }
-
-    /// Takes all servers off a network of the whole lab.
-    async fn clear(&self, network: &str) -> Result<(), DockerError> {
-        let found = match self.api.inspect_network(network, None).await {
-            Err(answer) if status(&answer) == Some(404) => return Ok(()),
-            found => found.map_err(failed("look who is on it"))?,
-        };
-        for container in found.containers.unwrap_or_default().into_keys() {
-            let request = NetworkDisconnectRequest { container, force: Some(true) };
-            let left = self.api.disconnect_network(network, request).await;
-            expected(left, &[404]).map_err(failed("take a server off it"))?;
-        }
-        Ok(())
     }
 
     async fn create(
@@ -241,7 +290,14 @@ impl Docker {
             // Another `up` has joined them already.
             expected(joined, &[403]).map_err(failed(format!("join the {}", role.name())))?;
         }
-        if frozen || spec.is_on_demand() { Ok(()) } else { self.start(object, spec, &container).await }
+        if frozen || spec.is_on_demand() {
+            return Ok(());
+        }
+        // It is called as it should be from its beginning.
+        if let Spec::Server { config, .. } = spec {
+            self.upload(config, &container).await?;
+        }
+        self.begin(&container).await
     }
 
     /// Makes the volume, of a size where the Engine's disk has quotas; where it has none, files have a limit and volumes
@@ -270,6 +326,10 @@ impl Docker {
             self.upload(config, id).await?;
             self.call(object, spec, id).await?;
         }
+        self.begin(id).await
+    }
+
+    async fn begin(&self, id: &str) -> Result<(), DockerError> {
         let started = self.api.start_container(id, None::<StartContainerOptions>).await;
         expected(started, &[304]).map_err(failed("start"))
     }

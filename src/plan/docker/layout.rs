@@ -88,7 +88,8 @@ fn blocked(by: &[Taken]) -> String {
 /// The addresses of a lab.
 pub fn layouts(lab: &Lab, observed: &Observed, pool: Subnet) -> Result<Layouts, NoRoom> {
     let mut taken: Vec<Subnet> = observed.taken.iter().map(|taken| taken.subnet).collect();
-    taken.extend(observed.objects.values().filter_map(|found| found.parts.get("subnet")?.parse::<Subnet>().ok()));
+    let own = observed.objects.values().chain(observed.doubles.values().flatten());
+    taken.extend(own.filter_map(|found| found.parts.get("subnet")?.parse::<Subnet>().ok()));
     let mut subnet = |object: &Object, hosts: usize| {
         let subnet = kept(object, hosts, observed).or_else(|| free(pool, prefix_for(hosts), &taken));
         let subnet = subnet.ok_or_else(|| NoRoom::Addresses {

@@ -263,6 +263,8 @@ impl Found {
 pub struct Observed {
     /// The lab's objects.
     pub objects: BTreeMap<Object, Found>,
+    /// Seconds of them: an Engine ends what it was asked to make, also when who asked was killed and another asked again.
+    pub doubles: BTreeMap<Object, Vec<Found>>,
     /// Addresses that others have.
     pub taken: Vec<Taken>,
     /// Ports of the host that are in use.
@@ -284,6 +286,8 @@ impl Observed {
 pub enum Action {
     /// Take it away; volumes stay.
     Remove,
+    /// Take away what there is of it beside the one that counts.
+    RemoveDoubles,
     /// Make it and start it.
     Create,
     /// Start it: it is there and stopped.
@@ -307,17 +311,25 @@ pub struct Step {
     pub why: String,
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Step {
+    /// What is done, without the reason.
+    pub fn what(&self) -> String {
         let action = match self.action {
             Action::Remove => "remove",
+            Action::RemoveDoubles => "remove the double of",
             Action::Create => "create",
             Action::Start => "start",
             Action::Update => "update",
             Action::Resume => "resume",
             Action::Freeze => "freeze",
         };
-        write!(out, "{action} {}: {}", self.object, self.why)
+        format!("{action} {}", self.object)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.what(), self.why)
     }
 }
 
@@ -325,7 +337,8 @@ impl fmt::Display for Step {
 /// group by group. Taking a network of the whole lab away takes the servers off it.
 pub fn steps(desired: &Desired, observed: &Observed) -> Vec<Step> {
     let objects: BTreeSet<&Object> = desired.keys().chain(observed.objects.keys()).collect();
-    let groups: BTreeSet<&Option<GroupName>> = objects.iter().map(|object| &object.group).collect();
+    let groups = objects.iter().copied().chain(observed.doubles.keys()).map(|object| &object.group);
+    let groups: BTreeSet<&Option<GroupName>> = groups.collect();
     let plan = Plan { desired, observed };
     groups.into_iter().flat_map(|group| plan.of_group(group.as_ref(), &objects)).collect()
 }
@@ -352,12 +365,20 @@ impl Plan<'_> {
     fn of_group(&self, group: Option<&GroupName>, objects: &BTreeSet<&Object>) -> Vec<Step> {
         let mine = objects.iter().filter(|object| object.group.as_ref() == group);
         let (networks, containers): (Vec<&Object>, Vec<&Object>) = mine.partition(|object| object.role.is_network());
-        let (mut goes, mut comes) = (Vec::new(), Vec::new());
+        let doubles = self.observed.doubles.keys().filter(|object| object.group.as_ref() == group);
+        let (double_networks, doubles): (Vec<&Object>, Vec<&Object>) =
+            doubles.partition(|object| object.role.is_network());
+        let removal = |object: &&Object| Step {
+            action: Action::RemoveDoubles,
+            object: (*object).clone(),
+            why: "there is one already".into(),
+        };
+        let (mut goes, mut comes): (Vec<Step>, Vec<Step>) = (doubles.iter().map(removal).collect(), Vec::new());
         for object in containers {
             self.decide(object, &mut goes, &mut comes);
         }
         // A network goes behind what is on it, and comes before.
-        let mut first = Vec::new();
+        let mut first: Vec<Step> = double_networks.iter().map(removal).collect();
         for object in networks {
             self.decide(object, &mut goes, &mut first);
         }

@@ -22,9 +22,12 @@ fn world(step: &Step, desired: &Desired, mut observed: Observed) -> Observed {
     match step.action {
         Action::Remove => {
             let gone = objects.remove(&step.object).expect("only what is there is removed");
-            for found in objects.values_mut() {
-                let used = found.networks.remove(&gone.id);
-                assert!(!used || step.object.group.is_none(), "{step}: in use");
+            leave(step, &gone, &mut observed);
+        }
+        Action::RemoveDoubles => {
+            let gone = observed.doubles.remove(&step.object).expect("only what is there is removed");
+            for gone in &gone {
+                leave(step, gone, &mut observed);
             }
         }
         Action::Create => {
@@ -51,6 +54,14 @@ fn world(step: &Step, desired: &Desired, mut observed: Observed) -> Observed {
         }
     }
     observed
+}
+
+/// Nobody may be on a network that goes, but servers on one of the whole lab, which are taken off it.
+fn leave(step: &Step, gone: &Found, observed: &mut Observed) {
+    for found in observed.objects.values_mut().chain(observed.doubles.values_mut().flatten()) {
+        let used = found.networks.remove(&gone.id);
+        assert!(!used || step.object.group.is_none(), "{step}: in use");
+    }
 }
 
 fn perform(steps: &[Step], desired: &Desired, observed: Observed) -> Observed {
@@ -96,6 +107,7 @@ fn worlds() -> Vec<Observed> {
                     worlds.push(damaged);
                 }
             }
+            worlds.push(doubled(&up, object));
             let mut cut = up.clone();
             cut.objects.get_mut(object).expect("of the same world").networks.clear();
             worlds.push(cut);
@@ -113,6 +125,19 @@ fn worlds() -> Vec<Observed> {
     worlds
 }
 
+/// The same with a second one of an object; if that is a network, clients of its group are on the second.
+fn doubled(up: &Observed, object: &Object) -> Observed {
+    let mut doubled = up.clone();
+    let double = Found { id: "double".into(), ..up.objects[object].clone() };
+    doubled.doubles.insert(object.clone(), vec![double]);
+    for (other, found) in &mut doubled.objects {
+        if object.role == Role::Network && other.group == object.group && matches!(other.role, Role::Client(_)) {
+            found.networks = ["double".to_owned()].into();
+        }
+    }
+    doubled
+}
+
 #[test]
 fn planning_again_after_performing_finds_nothing() {
     for before in worlds() {
@@ -120,7 +145,7 @@ fn planning_again_after_performing_finds_nothing() {
             let (desired, steps) = plan(&to, &before);
             let after = perform(&steps, &desired, before.clone());
             assert_eq!(plan(&to, &after).1, []);
-            assert!(after.objects.keys().eq(desired.keys()));
+            assert!(after.objects.keys().eq(desired.keys()) && after.doubles.is_empty());
         }
     }
 }

@@ -5,15 +5,21 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
 };
 
 use serde_json::Value;
 
 /// The clients' image of the tests; what is in it has this number, so that it is made once.
-const IMAGE: &str = "labctl-test-client:1";
+pub const IMAGE: &str = "labctl-test-client:1";
+
+/// Worlds of this process.
+static WORLDS: AtomicU8 = AtomicU8::new(0);
 
 pub struct World {
     folder: tempfile::TempDir,
+    /// Its own, so that its addresses are its own business.
+    pool: String,
 }
 
 impl World {
@@ -26,10 +32,19 @@ impl World {
             eprintln!("not run: no Docker Engine answers");
             return None;
         }
-        let world = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        let (process, number) = (std::process::id() % 100 + 100, WORLDS.fetch_add(1, Ordering::Relaxed));
+        let pool = format!("10.{process}.{number}.0/24");
+        let world = Self { folder: tempfile::tempdir().expect("a temporary folder"), pool };
         world.write(lab);
         world.import_image();
         Some(world)
+    }
+
+    /// The same lab of somebody else, who takes addresses out of the same pool.
+    pub fn beside(&self, lab: &str) -> Self {
+        let world = Self { folder: tempfile::tempdir().expect("a temporary folder"), pool: self.pool.clone() };
+        world.write(lab);
+        world
     }
 
     /// Writes the lab file.
@@ -95,17 +110,16 @@ impl World {
 
     /// `up`, as JSON.
     pub fn up(&self, args: &[&str]) -> Value {
-        self.json(&[&["up", "--engine", "docker", "--client-image", IMAGE, "--json"], args].concat())
+        self.json(&[&self.up_words()[..], &["--json"], args].concat())
     }
 
-    /// An `up` that is killed as soon as the Engine has so many containers of the lab.
-    pub fn up_killed_at(&self, containers: usize) {
-        let args = ["up", "--engine", "docker", "--client-image", IMAGE];
-        let mut up = self.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("labctl starts");
-        while self.containers().len() < containers && up.try_wait().expect("a process").is_none() {}
-        // It may have been faster than we look; then nothing is left to do, which is as good.
-        let _ = up.kill();
-        up.wait().expect("a process");
+    /// `up`, not started.
+    pub fn up_command(&self) -> Command {
+        self.command(&self.up_words())
+    }
+
+    fn up_words(&self) -> [&str; 7] {
+        ["up", "--engine", "docker", "--client-image", IMAGE, "--pool", &self.pool]
     }
 
     /// Loses the state directory, and the lab file with it.
@@ -126,7 +140,7 @@ impl World {
     }
 
     /// Who the lab belongs to: this machine and this state directory.
-    fn owner(&self) -> String {
+    pub fn owner(&self) -> String {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let state = self.state();
         labctl::plan::docker::digest([host.trim().as_bytes(), state.as_os_str().as_encoded_bytes()])[..8].to_owned()
@@ -153,6 +167,25 @@ impl World {
         let mut addresses = docker(&args);
         addresses.sort_by_key(|address| address.parse::<std::net::Ipv4Addr>().expect("an address"));
         addresses
+    }
+
+    /// The network of a group.
+    pub fn network(&self, group: &str) -> String {
+        self.list(&["network", "ls", "--no-trunc"], "{{.ID}}", &[format!("label=labctl.group={group}")]).remove(0)
+    }
+
+    /// What the lab is on the Engine, whatever its objects' numbers are: a line for each container and network.
+    pub fn snapshot(&self) -> Vec<String> {
+        let mut lines = self.list(&["network", "ls"], "network {{.Name}}", &[]);
+        let networks = "{{range $name, $on := .NetworkSettings.Networks}} {{$name}} {{$on.IPAddress}}{{end}}";
+        let format = format!("{{{{.Name}}}} {{{{.State.Status}}}}{networks}");
+        let ids = self.containers();
+        if !ids.is_empty() {
+            let inspect = ["inspect", "--format", &format].into_iter();
+            lines.extend(docker(&inspect.chain(ids.iter().map(String::as_str)).collect::<Vec<_>>()));
+        }
+        lines.sort();
+        lines
     }
 
     /// What is left of the lab, by kind.

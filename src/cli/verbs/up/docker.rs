@@ -1,7 +1,11 @@
 //! `labctl up` on a Docker Engine: images, then group by group a network, a server and a client per student.
 
-use std::sync::Arc;
+mod interrupts;
+mod shown;
 
+use std::{collections::BTreeSet, sync::Arc};
+
+use self::{interrupts::Interrupts, shown::Shown};
 use crate::{
     cli::{
         args::Up,
@@ -14,35 +18,25 @@ use crate::{
     },
     engine::{
         LabDir, Record,
-        docker::{Docker, Failure, Work},
+        docker::{Docker, DockerError, Failure, Outcome, Progress, Work},
         state::DockerChoices,
     },
     lab::{EngineKind, Key, Lab, ServerConfig},
-    plan::docker::{self, Desired, Images, Spec},
+    plan::docker::{self, Desired, Images, Object, Role, Spec},
 };
 
+/// Plans in a row: each ends with what others who bring labs up at the same moment left of the pool.
+const ROUNDS: usize = 8;
+
 /// Brings the lab up.
-pub fn run(shell: &Shell, args: &Up, lab: Lab, dir: &LabDir, mut record: Record) -> Result<Exit, Error> {
+pub fn run(shell: &Shell, args: &Up, lab: &Lab, dir: &LabDir, mut record: Record) -> Result<Exit, Error> {
     if args.listen.is_some() {
         shell.out.warn("`--listen` is for the embedded engine: students of this lab work in their containers");
     }
     record.engine = EngineKind::Docker;
     record.up = true;
     choose(&mut record.docker, args);
-    super::super::runtime()?.block_on(async {
-        let docker = Docker::connect(dir.clone()).await?;
-        let images = images(shell.out, args, &docker, &record.docker).await?;
-        let key = if args.dry_run {
-            dir.key()?.unwrap_or(Key([0; 32]))
-        } else {
-            // Before the first object is made, because an `up` that is killed must be known to `down`; and not before it is
-            // sure that some can be made.
-            dir.write_record(&record)?;
-            dir.keep(&labfile::files(&lab.source)?)?;
-            dir.key_or_new()?
-        };
-        up(shell.out, args, lab, &docker, &images, &key, &record.docker).await
-    })
+    super::super::runtime()?.block_on(up(shell.out, args, lab, dir, &record))
 }
 
 /// What the command line says now holds for later runs, too.
@@ -58,67 +52,216 @@ fn choose(choices: &mut DockerChoices, args: &Up) {
     }
 }
 
-async fn up(
+/// One run of `up`.
+struct Run<'a> {
     out: Output,
-    args: &Up,
-    lab: Lab,
-    docker: &Docker,
-    images: &Images,
-    key: &Key,
-    choices: &DockerChoices,
-) -> Result<Exit, Error> {
-    let observed = docker.observe().await?;
-    let layouts = docker::layouts(&lab, &observed, choices.pool(lab.docker.pool))
-        .map_err(crate::engine::docker::DockerError::from)?;
-    let desired = docker::desired(&lab, key, &layouts, images);
-    let steps = docker::steps(&desired, &observed);
-    if !args.json {
-        super::announce(out, &lab, &steps, args.dry_run);
-    }
-    let frozen: Vec<String> = observed.frozen().map(|login| format!("`{login}`")).collect();
-    if !frozen.is_empty() {
-        let (lab, frozen) = (&lab.name, frozen.join(", "));
-        out.note(format_args!("frozen, and stays as it is until `labctl thaw --lab {lab}`: {frozen}"));
-    }
-    let work = Arc::new(Work { desired, observed, steps });
-    if args.dry_run {
-        return finish(out, args, &lab, &work, &[], 0, Vec::new());
-    }
-    let mut progress = out.progress("containers", work.steps.len());
-    let failures = docker.perform(&work, || progress.step()).await;
-    progress.finish();
-    for failure in &failures {
-        out.problem(failure, failure.problem.hint().as_deref());
-    }
-    let lab = Arc::new(lab);
-    let (mut sent, mut undelivered) = (0, Vec::new());
-    if !args.no_inject && !lab.mails.is_empty() {
-        let client = docker.client().await?;
-        let due = inject::due(&lab, &client).await?;
-        sent = due.len();
-        undelivered = inject::send(out, &lab, key, client, due).await;
-        sent -= undelivered.len();
-    }
-    if !args.json {
-        let students: Vec<_> =
-            servers(&work.desired).flat_map(|config| credentials::of_server(config, lab.docker.publish)).collect();
-        super::table(out, &students, sent)?;
-        if let Some(student) = students.first() {
-            out.note(next(student, lab.name.as_str()));
-        }
-    }
-    finish(out, args, &lab, &work, &failures, sent, undelivered)
+    args: &'a Up,
+    lab: &'a Lab,
+    dir: &'a LabDir,
+    record: &'a Record,
+    key: Key,
+    docker: Docker,
+    shown: Shown,
+    /// The first plan's steps.
+    steps: Vec<String>,
+    failures: Vec<Failure>,
+    stopped: bool,
 }
 
-async fn images(out: Output, args: &Up, docker: &Docker, choices: &DockerChoices) -> Result<Images, Error> {
-    let built = |image: &str| out.note(format_args!("building image `{image}`"));
-    let build = !args.dry_run;
-    let server = docker.server_image(build, built).await?;
-    let client = match &choices.client_image {
-        Some(image) => docker.image_of_others(image).await?,
-        None => docker.client_image(choices.base(), build, built).await?,
+async fn up(out: Output, args: &Up, lab: &Lab, dir: &LabDir, record: &Record) -> Result<Exit, Error> {
+    let interrupts = Interrupts::listen()?;
+    let docker = Docker::connect(dir.clone()).await?;
+    let key = if args.dry_run { dir.key()?.unwrap_or(Key([0; 32])) } else { dir.key_or_new()? };
+    let (shown, steps, failures) = (Shown::new(out), Vec::new(), Vec::new());
+    let mut run = Run { out, args, lab, dir, record, key, docker, shown, steps, failures, stopped: false };
+    let mut mail = Mail::default();
+    let done = tokio::select! {
+        biased;
+        done = run.all(&interrupts, &mut mail) => done,
+        () = interrupts.give_up() => {
+            run.stopped = true;
+            Ok(())
+        }
     };
-    Ok(Images { server, client })
+    run.shown.rest();
+    done?;
+    run.finish(&mail)
+}
+
+/// The lab's mail on its way.
+#[derive(Default)]
+struct Mail {
+    sent: usize,
+    undelivered: Vec<String>,
+}
+
+impl Run<'_> {
+    async fn all(&mut self, interrupts: &Interrupts, mail: &mut Mail) -> Result<(), Error> {
+        // What they are called; they are made where the plan needs them.
+        let images = Images { server: self.server_image(false).await?, client: self.client_image(false).await? };
+        let first = self.plan(&images).await?;
+        if !self.args.json {
+            super::announce(self.out, self.lab, &first.steps, self.args.dry_run);
+        }
+        let frozen: Vec<String> = first.observed.frozen().map(|login| format!("`{login}`")).collect();
+        if !frozen.is_empty() {
+            let (lab, frozen) = (&self.lab.name, frozen.join(", "));
+            self.out.note(format_args!("frozen, and stays as it is until `labctl thaw --lab {lab}`: {frozen}"));
+        }
+        self.steps = first.steps.iter().map(ToString::to_string).collect();
+        if self.args.dry_run {
+            return Ok(());
+        }
+        self.converge(interrupts, first, &images).await?;
+        self.shown.end()?;
+        if self.stopped || self.args.no_inject || self.lab.mails.is_empty() {
+            return Ok(());
+        }
+        let client = self.docker.client().await?;
+        let due = inject::due(self.lab, &client).await?;
+        mail.sent = due.len();
+        mail.undelivered = inject::send(self.out, &Arc::new(self.lab.clone()), &self.key, client, due).await;
+        mail.sent -= mail.undelivered.len();
+        if mail.sent > 0 && !self.args.json {
+            self.out.note(format_args!("sent {}", count(mail.sent, "mail")));
+        }
+        Ok(())
+    }
+
+    async fn plan(&self, images: &Images) -> Result<Arc<Work>, Error> {
+        let observed = self.docker.observe().await?;
+        let layouts = docker::layouts(self.lab, &observed, self.record.docker.pool(self.lab.docker.pool))
+            .map_err(DockerError::from)?;
+        let desired = docker::desired(self.lab, &self.key, &layouts, images);
+        let steps = docker::steps(&desired, &observed);
+        Ok(Arc::new(Work { desired, observed, steps }))
+    }
+
+    /// Performs the plan, then looks whether another one would find nothing to do. Where somebody else took a subnet
+    /// meanwhile, another plan finds another subnet.
+    async fn converge(&mut self, interrupts: &Interrupts, first: Arc<Work>, images: &Images) -> Result<(), Error> {
+        let mut work = first;
+        for round in 1..=ROUNDS {
+            self.shown.begin(self.lab, &work, self.args.json)?;
+            self.make_images(&work).await?;
+            // Before the first object is made, because an `up` that is killed must be known to `down`; and not before it is
+            // sure that some can be made.
+            self.dir.write_record(self.record)?;
+            self.dir.keep(&labfile::files(&self.lab.source)?)?;
+            if work.steps.is_empty() {
+                return Ok(());
+            }
+            let outcome = self.perform(interrupts, &work).await?;
+            (self.failures, self.stopped) = (outcome.failures, outcome.stopped);
+            if self.stopped {
+                return Ok(());
+            }
+            work = self.plan(images).await?;
+            let late = self.failures.iter().any(|failure| matches!(failure.problem, DockerError::Overlap { .. }));
+            if !late || round == ROUNDS {
+                break;
+            }
+        }
+        let failed: BTreeSet<&Object> = self.failures.iter().map(|failure| &failure.object).collect();
+        // What stands on a network that failed is no failure of its own.
+        let without = |object: &Object| {
+            let own = Object { group: object.group.clone(), role: Role::Network };
+            failed.contains(&own) || failed.iter().any(|failed| failed.group.is_none())
+        };
+        let unstable = work.steps.iter().filter(|step| !failed.contains(&step.object) && !without(&step.object));
+        let unstable = unstable.map(|step| Failure {
+            object: step.object.clone(),
+            problem: DockerError::Unstable { why: step.why.clone() },
+        });
+        let unstable: Vec<Failure> = unstable.collect();
+        self.failures.extend(unstable);
+        Ok(())
+    }
+
+    /// Makes the images that the plan needs and that are not there.
+    async fn make_images(&mut self, work: &Work) -> Result<(), Error> {
+        let needed = shown::images(work);
+        if needed.server {
+            let image = self.server_image(true).await?;
+            self.shown.image(&image);
+        }
+        if needed.client {
+            let image = self.client_image(true).await?;
+            self.shown.image(&image);
+        }
+        Ok(())
+    }
+
+    async fn server_image(&self, make: bool) -> Result<String, Error> {
+        Ok(self.docker.server_image(make, |image| self.shown.building(image)).await?)
+    }
+
+    async fn client_image(&self, make: bool) -> Result<String, Error> {
+        Ok(match &self.record.docker.client_image {
+            Some(image) if make => self.docker.image_of_others(image).await?,
+            Some(image) => image.clone(),
+            None => {
+                self.docker.client_image(self.record.docker.base(), make, |image| self.shown.building(image)).await?
+            }
+        })
+    }
+
+    async fn perform(&mut self, interrupts: &Interrupts, work: &Arc<Work>) -> Result<Outcome, Error> {
+        let (docker, shown) = (&self.docker, &mut self.shown);
+        let mut told = Ok(());
+        let outcome = interrupts
+            .patiently(async |interrupts| {
+                let tell = |news: Progress<'_>| {
+                    let shown = shown.tell(&news);
+                    if told.is_ok() {
+                        told = shown;
+                    }
+                };
+                docker.perform(work, interrupts.reach(1), tell).await
+            })
+            .await;
+        // A table that nobody reads is no reason to leave the lab half done.
+        told.map(|()| outcome)
+    }
+
+    /// What failed, what to type next, and how it ended.
+    fn finish(self, mail: &Mail) -> Result<Exit, Error> {
+        let alike = |a: &Failure, b: &Failure| a.problem.to_string() == b.problem.to_string();
+        super::explain(
+            self.out,
+            &self.failures,
+            alike,
+            |failure| failure.object.to_string(),
+            |failure| failure.problem.hint(),
+        );
+        let (failed, name) = (self.failures.len(), &self.lab.name);
+        let again = format!("`{} up {name}` goes on from here", super::program());
+        if self.stopped {
+            self.out.note(format_args!("stopped; {again}"));
+        } else if failed > 0 {
+            self.out.hint(format_args!("{} not as the lab says; {again}", count(failed, "object")));
+        } else if let Some(student) = self.shown.first().filter(|_| !self.args.json) {
+            self.out.note(next(student, name.as_str()));
+        }
+        if self.args.json {
+            let failed = self
+                .failures
+                .iter()
+                .map(|failure| super::Failed { group: group_of(failure), error: failure.to_string() });
+            let (steps, lab, failed) = (self.steps.clone(), name.to_string(), failed.collect());
+            let (sent, undelivered) = (mail.sent, mail.undelivered.clone());
+            self.out.json(&super::Done { version: 1, lab, steps, failed, stopped: self.stopped, sent, undelivered })?;
+        }
+        Ok(match failed {
+            0 if mail.undelivered.is_empty() && !self.stopped => Exit::Done,
+            failed if failed > 0 && failed >= self.steps.len() => Exit::Failed,
+            _ => Exit::Partly,
+        })
+    }
+}
+
+fn group_of(failure: &Failure) -> String {
+    failure.object.group.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 /// What the servers of a plan are told.
@@ -143,33 +286,4 @@ fn next(student: &credentials::Student, lab: &str) -> String {
         line(&shell),
         rest.trim_end()
     )
-}
-
-fn finish(
-    out: Output,
-    args: &Up,
-    lab: &Lab,
-    work: &Work,
-    failures: &[Failure],
-    sent: usize,
-    undelivered: Vec<String>,
-) -> Result<Exit, Error> {
-    let exit = match (failures.len(), undelivered.is_empty()) {
-        (0, true) => Exit::Done,
-        (failed, _) if failed > 0 && failed == work.steps.len() => Exit::Failed,
-        _ => Exit::Partly,
-    };
-    if !failures.is_empty() {
-        out.hint(format_args!("{} failed; the next `labctl up` goes on from here", count(failures.len(), "step")));
-    }
-    if args.json {
-        let failed = failures.iter().map(|failure| super::Failed {
-            group: failure.step.object.group.as_ref().map(ToString::to_string).unwrap_or_default(),
-            error: failure.to_string(),
-        });
-        let steps = work.steps.iter().map(ToString::to_string).collect();
-        let (lab, failed) = (lab.name.to_string(), failed.collect());
-        out.json(&super::Done { version: 1, lab, steps, failed, sent, undelivered })?;
-    }
-    Ok(exit)
 }
