@@ -179,7 +179,7 @@ pub enum EventKind {
         verb: Arc<str>,
         /// The line as it came without its line end, passwords masked, octets that are no UTF-8 as U+FFFD. For `<message>` empty.
         line: String,
-        /// How many octets came for it, with line end (for `<message>` everything up to and with CRLF.CRLF).
+        /// How many octets came for it, with line end (for `<message>` everything up to and with CRLF.CRLF, for BDAT with its chunk).
         octets: u64,
         /// The first line of the reply or, if it is short, all of it (see [`REPLY_KEPT`]), with CRLFs.
         reply: String,

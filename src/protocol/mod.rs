@@ -87,6 +87,8 @@ pub enum Input<'a> {
     },
     /// Message data up to its end (`CRLF.CRLF`), after [`Next::Data`].
     Data(line::Data),
+    /// Octets of a chunk, at most so many as [`Next::Chunk`] said.
+    Chunk(&'a [u8]),
     /// The connection is secured: after [`Next::StartTls`], or first of all where the service has implicit TLS. After
     /// STARTTLS the session forgets all that it learnt in the clear (RFC 3207 4.2, RFC 2595 4, RFC 9051 6.2.1); a reply to it
     /// goes over TLS, and none is due. A handshake that fails ends the connection, and the session hears of neither.
@@ -136,6 +138,8 @@ pub enum Next {
     Line,
     /// Message data.
     Data,
+    /// This many octets of a chunk; the input may bring fewer.
+    Chunk(u64),
     /// A TLS handshake, after the reply is sent -> [`Input::Secured`]. What came in the clear behind the command is thrown
     /// away, and the driver records that, as it records the handshake.
     StartTls,

@@ -278,7 +278,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
 
     /// Waits for the client. A message under way may be finished while the server stops; a command may not be begun.
     async fn listen(&mut self) -> Heard {
-        let data = self.next == Next::Data;
+        let data = matches!(self.next, Next::Data | Next::Chunk(_));
         let read = timeout(self.idle, self.wire.read(&mut self.framer));
         let read = tokio::select! {
             biased;

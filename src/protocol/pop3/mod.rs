@@ -184,7 +184,7 @@ impl Session {
             Input::Done(outcome) => self.done(outcome, out),
             Input::Secured { .. } => self.secured(),
             // POP3 has no message data to receive: the session never asks for it.
-            Input::Data(_) => {}
+            Input::Data(_) | Input::Chunk(_) => {}
             // POP3 replies only to commands, so neither has words; closing here is not QUIT, and nothing is deleted
             // (RFC 1939 3).
             Input::Idle | Input::Shutdown => self.stage = Stage::Closed,

@@ -40,6 +40,8 @@ pub enum Verb {
     Quit,
     /// RFC 4954 4.
     Auth,
+    /// RFC 3030 2.
+    Bdat,
     /// RFC 821 3.8: refused, because it gives mail to whoever asks.
     Turn,
     /// What Sendmail made up.
@@ -68,7 +70,7 @@ const TABLE: &[(&str, Verb)] = &[
     ("HELP", Verb::Help),
     ("AUTH", Verb::Auth),
     ("STARTTLS", Verb::Missing),
-    ("BDAT", Verb::Missing),
+    ("BDAT", Verb::Bdat),
     ("BURL", Verb::Missing),
     ("ETRN", Verb::Missing),
     ("ATRN", Verb::Missing),
@@ -155,8 +157,9 @@ impl Verb {
     pub fn may_come(self, state: State) -> Result<(), &'static str> {
         match (self, state) {
             (Self::Mail | Self::Rcpt | Self::Data | Self::Auth, State::Connect) => Err("sequence.hello"),
-            (Self::Mail, State::Mail | State::Rcpt) => Err("sequence.nested"),
-            (Self::Auth, State::Mail | State::Rcpt) => Err("sequence.auth"),
+            (Self::Mail, State::Mail | State::Rcpt | State::Data) => Err("sequence.nested"),
+            (Self::Rcpt | Self::Data, State::Data) => Err("sequence.chunks"),
+            (Self::Auth, State::Mail | State::Rcpt | State::Data) => Err("sequence.auth"),
             (Self::Rcpt | Self::Data, State::Ready) => Err("sequence.mail"),
             (Self::Data, State::Mail) => Err("sequence.rcpt"),
             (
@@ -172,6 +175,7 @@ impl Verb {
                 | Self::Noop
                 | Self::Quit
                 | Self::Auth
+                | Self::Bdat
                 | Self::Turn
                 | Self::Sendmail
                 | Self::Missing

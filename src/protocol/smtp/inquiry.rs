@@ -43,6 +43,7 @@ impl Session {
     /// The commands that there are now.
     fn commands(&self) -> Vec<&'static str> {
         let mut commands = vec!["HELO", "EHLO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT", "VRFY", "EXPN", "HELP"];
+        commands.extend(self.offer.chunking.then_some("BDAT"));
         commands.extend(self.offers_auth().then_some("AUTH"));
         commands
     }

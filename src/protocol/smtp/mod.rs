@@ -9,10 +9,13 @@
 //!                       │  ▼ AUTH         └─┘ RCPT refused                      ▼
 //!                       auth          ◀──────────────────────────────────── (commit)
 //!
+//!  rcpt ─BDAT n─▶ data ─BDAT n LAST─▶ (commit): as DATA, but lengths say where each chunk ends
+//!
 //!  QUIT, too many errors, idle, shutdown: closed, from everywhere
 //! ```
 
 mod auth;
+mod chunking;
 mod command;
 mod inquiry;
 mod offer;
@@ -31,6 +34,7 @@ use crate::{
 };
 
 use self::{
+    chunking::Chunk,
     command::{Command, Verb},
     offer::Offer,
     path::Host,
@@ -70,6 +74,7 @@ fn longest(verb: Verb, offer: Offer, line: usize) -> usize {
         | Verb::Help
         | Verb::Noop
         | Verb::Quit
+        | Verb::Bdat
         | Verb::Turn
         | Verb::Sendmail
         | Verb::Missing
@@ -118,6 +123,8 @@ enum Stage {
     Asking(Transaction, Asked),
     /// After 354.
     Data(Transaction),
+    /// After BDAT: its chunk is coming.
+    Chunk(Chunk),
     /// A message waits for its commit, and this reply with it.
     Storing(Vec<u8>),
     /// Inside an AUTH exchange.
@@ -174,14 +181,16 @@ impl Session {
                 self.line_too_long(now, out);
                 self.finish(seen, now, out);
             }
+            Input::Chunk(octets) => self.chunk(octets, now, out),
             Input::Data(data) => self.end_of_data(data, now, out),
             Input::Secured { .. } => self.secured(),
             Input::Done(outcome) => self.done(&outcome, now, out),
-            Input::Idle => self.close("closing.idle", now, out),
-            Input::Shutdown => self.close("closing.shutdown", now, out),
+            Input::Idle => self.end("closing.idle", now, out),
+            Input::Shutdown => self.end("closing.shutdown", now, out),
         }
         out.next = match self.stage {
             Stage::Data(_) => Next::Data,
+            Stage::Chunk(ref chunk) => Next::Chunk(chunk.left),
             Stage::Closed => Next::Close,
             Stage::Idle | Stage::Open(_) | Stage::Asking(..) | Stage::Storing(_) | Stage::Auth(_) => Next::Line,
         };
@@ -206,7 +215,11 @@ impl Session {
         if length > self.longest(command.verb) {
             self.line_too_long(now, out);
         } else if !crlf && !self.peer.config.leniency.line_feed {
-            self.tell("line.line_feed", now, out);
+            if command.verb == Verb::Bdat && !matches!(self.stage, Stage::Auth(_)) {
+                self.bdat(&command, Some("line.line_feed"), now, out);
+            } else {
+                self.tell("line.line_feed", now, out);
+            }
         } else if memchr::memchr2(b'\0', b'\r', octets).is_some() {
             self.tell("line.control", now, out);
         } else if matches!(self.stage, Stage::Auth(_)) {
@@ -216,7 +229,10 @@ impl Session {
         } else {
             self.command(&command, octets, now, out);
         }
-        if out.action.is_some() {
+        if matches!(self.stage, Stage::Chunk(_)) {
+            self.waiting = Some(seen);
+            self.end_of_chunk(now, out);
+        } else if out.action.is_some() {
             self.waiting = Some(seen);
         } else {
             self.finish(seen, now, out);
@@ -283,6 +299,7 @@ impl Session {
                 self.say("argument.superfluous", &words, now, out);
             }
             Verb::Data => self.data(now, out),
+            Verb::Bdat => self.bdat(command, None, now, out),
             Verb::Rset => {
                 self.stage = Stage::Idle;
                 self.say("rset", &words, now, out);
@@ -329,9 +346,23 @@ impl Session {
             }
             Stage::Storing(reply) => self.stored(reply, outcome, now, out),
             // Nothing was asked for.
-            stage @ (Stage::Idle | Stage::Open(_) | Stage::Data(_) | Stage::Auth(_) | Stage::Closed) => {
+            stage @ (Stage::Idle
+            | Stage::Open(_)
+            | Stage::Data(_)
+            | Stage::Chunk(_)
+            | Stage::Auth(_)
+            | Stage::Closed) => {
                 self.stage = stage;
             }
+        }
+    }
+
+    /// Ends the session from our side; a BDAT whose chunk has not come whole is on record with that.
+    fn end(&mut self, key: &str, now: Now, out: &mut Output) {
+        let waiting = self.waiting.take();
+        self.close(key, now, out);
+        if let Some(seen) = waiting {
+            self.finish(seen, now, out);
         }
     }
 
@@ -383,14 +414,17 @@ impl Session {
     }
 
     fn state(&self) -> State {
+        let ready = if self.hello.is_none() { State::Connect } else { State::Ready };
+        let open = |transaction: &Transaction| match transaction {
+            Transaction { chunks: Some(_), .. } => State::Data,
+            Transaction { recipients, .. } if recipients.is_empty() => State::Mail,
+            Transaction { .. } => State::Rcpt,
+        };
         match &self.stage {
-            Stage::Idle | Stage::Storing(_) if self.hello.is_none() => State::Connect,
-            Stage::Idle | Stage::Storing(_) => State::Ready,
-            Stage::Open(transaction) | Stage::Asking(transaction, _) if transaction.recipients.is_empty() => {
-                State::Mail
-            }
-            Stage::Open(_) | Stage::Asking(..) => State::Rcpt,
+            Stage::Idle | Stage::Storing(_) => ready,
+            Stage::Open(transaction) | Stage::Asking(transaction, _) => open(transaction),
             Stage::Data(_) => State::Data,
+            Stage::Chunk(chunk) => chunk.transaction().map_or(ready, open),
             Stage::Auth(_) => State::Auth,
             Stage::Closed => State::Closed,
         }

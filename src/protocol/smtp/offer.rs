@@ -16,12 +16,15 @@ pub struct Offer {
     pub auth: bool,
     /// DSN (RFC 3461).
     pub dsn: bool,
+    /// CHUNKING (RFC 3030).
+    pub chunking: bool,
 }
 
 impl Offer {
     /// What this connection is offered.
     pub fn of(peer: &Peer) -> Self {
-        Self { auth: !mechanisms(peer).is_empty(), dsn: reply::offers(&peer.dialect, "DSN") }
+        let lists = |extension| reply::offers(&peer.dialect, extension);
+        Self { auth: !mechanisms(peer).is_empty(), dsn: lists("DSN"), chunking: lists("CHUNKING") }
     }
 }
 

@@ -289,6 +289,7 @@ mod tests {
     fn labctl_has_every_reply_that_the_code_says() {
         let sources = [
             include_str!("auth.rs"),
+            include_str!("chunking.rs"),
             include_str!("command.rs"),
             include_str!("inquiry.rs"),
             include_str!("mod.rs"),

@@ -7,11 +7,11 @@ use crate::{
         Body, Envelope,
         dsn::{Notice, Notices},
     },
-    protocol::line::{Data, DataFault},
+    protocol::line::{Chunks, Data, DataFault},
 };
 
 use super::{
-    Action, Now, Outcome, Output, Session, Stage,
+    Action, Now, Outcome, Output, Seen, Session, Stage,
     command::Verb,
     offer, parameter,
     path::{Fault, Path},
@@ -39,6 +39,17 @@ pub struct Transaction {
     pub mailboxes: Vec<Login>,
     /// Whether a recipient was refused.
     pub refused: bool,
+    /// What BDAT has brought; none before the first.
+    pub chunks: Option<Chunks>,
+}
+
+/// The key of the reply to a message with this fault.
+pub const fn refusal(fault: DataFault) -> &'static str {
+    match fault {
+        DataFault::TooLarge => "message.too_large",
+        DataFault::LineTooLong => "message.line_too_long",
+        DataFault::LoneNewline => "message.lone_newline",
+    }
 }
 
 /// A recipient that waits for the store's word.
@@ -90,6 +101,7 @@ impl Session {
             recipients: Vec::new(),
             mailboxes: Vec::new(),
             refused: false,
+            chunks: None,
         });
         self.say("mail", &said, now, out);
     }
@@ -207,10 +219,13 @@ impl Session {
     pub(super) fn end_of_data(&mut self, data: Data, now: Now, out: &mut Output) {
         let seen = self.seen("<message>", String::new(), data.octets);
         let Stage::Data(transaction) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
+        self.accept(transaction, data, seen, now, out);
+    }
+
+    /// All of a message is there: refuses it, or has it stored.
+    pub(super) fn accept(&mut self, transaction: Transaction, data: Data, seen: Seen, now: Now, out: &mut Output) {
         let refusal = match data.fault {
-            Some(DataFault::TooLarge) => Some("message.too_large"),
-            Some(DataFault::LineTooLong) => Some("message.line_too_long"),
-            Some(DataFault::LoneNewline) => Some("message.lone_newline"),
+            Some(fault) => Some(refusal(fault)),
             None => (trace::count(&data.content, "Received") > self.peer.config.limits.hops).then_some("message.loop"),
         };
         if let Some(key) = refusal {

@@ -3,39 +3,29 @@
 //!
 //! A line ends at LF; whether a CR stood before it is told along (RFC 5321 2.3.8). Data ends at `CRLF.CRLF` and nowhere
 //! else, and a dot is taken away only after CRLF (RFC 5321 4.1.1.4, 4.5.2): a server that lets a lone LF do either can be
-//! made to see a message that the next server does not.
+//! made to see a message that the next server does not. A chunk of BDAT has a length and needs no end (RFC 3030 2): its octets
+//! are handed on as they come, and never looked at for commands. Here: lines, and what is cut where; `data` has DATA's message,
+//! `chunk` BDAT's, `text` what both check.
+
+mod chunk;
+mod data;
+mod text;
 
 use crate::lab::{LoneNewline, ServerConfig};
 
+use self::data::Receiver;
 use super::{Input, Next};
+
+pub use self::{
+    chunk::Chunks,
+    text::{Data, DataFault},
+};
 
 /// How much room [`Framer::buffer`] has for one read, in octets.
 pub const READ: usize = 16 << 10;
 
 /// How much is kept of a command line over the limit, in octets: enough to see what it was meant to be.
 pub const HEAD: usize = 60;
-
-/// Message data up to `CRLF.CRLF`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Data {
-    /// The content after dot-unstuffing, every line with its CRLF; empty where a limit was passed.
-    pub content: Vec<u8>,
-    /// Octets that came, with dots and the final `.CRLF`.
-    pub octets: u64,
-    /// Why the content is not whole or not wanted, the first reason found.
-    pub fault: Option<DataFault>,
-}
-
-/// What is wrong with message data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DataFault {
-    /// More octets than the message limit.
-    TooLarge,
-    /// A text line over the limit.
-    LineTooLong,
-    /// A CR or LF that stands alone, where the lab refuses it.
-    LoneNewline,
-}
 
 /// The limits of one connection's framing, in octets with CRLF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +102,7 @@ impl Framer {
         match want {
             Next::Line => self.line(),
             Next::Data => self.data().map(Input::Data),
+            Next::Chunk(left) => self.chunk(left).map(Input::Chunk),
             // After STARTTLS nothing is read but the handshake, which is no business of the framer.
             Next::StartTls | Next::Close => None,
         }
@@ -155,7 +146,19 @@ impl Framer {
             self.release();
             return None;
         }
-        self.data.take().map(|receiver| receiver.data)
+        self.data.take().map(Receiver::into_data)
+    }
+
+    /// What has come of the octets that are left of a chunk.
+    fn chunk(&mut self, left: u64) -> Option<&[u8]> {
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len() - self.start);
+        if length == 0 {
+            self.release();
+            return None;
+        }
+        let piece = self.start..self.start + length;
+        self.consume(length);
+        Some(&self.buffer[piece])
     }
 
     fn consume(&mut self, octets: usize) {
@@ -181,122 +184,6 @@ fn keep_head(head: &mut Vec<u8>, octets: &[u8]) {
     head.extend_from_slice(&octets[..octets.len().min(HEAD - head.len())]);
 }
 
-/// Message data on its way.
-#[derive(Debug)]
-struct Receiver {
-    limits: Limits,
-    data: Data,
-    /// The next octet is the first after CRLF: a dot there is not text.
-    at_start: bool,
-    /// Octets of the text line so far.
-    line: usize,
-    /// Octets of the message so far, kept or not.
-    size: u64,
-}
-
-impl Receiver {
-    fn new(limits: Limits) -> Self {
-        // The CRLF before the final dot may be the one that ended DATA's own line (RFC 5321 4.1.1.4).
-        Self { limits, data: Data::default(), at_start: true, line: 0, size: 0 }
-    }
-
-    /// Takes what it can, and says how much that was and whether the data has ended. Up to two octets may stay until it
-    /// is known what they mean.
-    fn take(&mut self, octets: &[u8]) -> (usize, bool) {
-        let (mut used, mut kept) = (0, 0);
-        let ended = loop {
-            let rest = &octets[used..];
-            if self.at_start {
-                match rest {
-                    [b'.', b'\r', b'\n', ..] => {
-                        self.keep(&octets[kept..used]);
-                        used += 3;
-                        kept = used;
-                        break true;
-                    }
-                    [] | [b'.'] | [b'.', b'\r'] => break false,
-                    [b'.', ..] => {
-                        self.keep(&octets[kept..used]);
-                        used += 1;
-                        kept = used;
-                    }
-                    [..] => {}
-                }
-                self.at_start = false;
-                continue;
-            }
-            let Some(text) = memchr::memchr2(b'\r', b'\n', rest) else {
-                self.count(rest.len());
-                used += rest.len();
-                break false;
-            };
-            self.count(text);
-            used += text;
-            match &octets[used..] {
-                [b'\r'] => break false,
-                [b'\r', b'\n', ..] => {
-                    self.newline(2);
-                    self.at_start = true;
-                    used += 2;
-                }
-                lone => {
-                    self.keep(&octets[kept..used]);
-                    self.lone_newline(lone[0]);
-                    used += 1;
-                    kept = used;
-                }
-            }
-        };
-        self.keep(&octets[kept..used]);
-        self.data.octets += used as u64;
-        (used, ended)
-    }
-
-    /// Counts text of one line against both limits. Which of them is passed first must not depend on how the text was cut.
-    fn count(&mut self, octets: usize) {
-        let line_room = self.limits.text_line.saturating_sub(2 + self.line) as u64;
-        let room = self.limits.message.saturating_sub(self.size);
-        self.line += octets;
-        self.size += octets as u64;
-        if octets as u64 > line_room.min(room) {
-            self.fault(if line_room <= room { DataFault::LineTooLong } else { DataFault::TooLarge });
-        }
-    }
-
-    fn newline(&mut self, octets: u64) {
-        self.line = 0;
-        self.size += octets;
-        if self.size > self.limits.message {
-            self.fault(DataFault::TooLarge);
-        }
-    }
-
-    fn lone_newline(&mut self, octet: u8) {
-        match self.limits.lone_newline {
-            LoneNewline::Refuse => self.fault(DataFault::LoneNewline),
-            LoneNewline::Convert => {
-                self.newline(2);
-                self.keep(b"\r\n");
-            }
-            LoneNewline::Keep => {
-                self.newline(1);
-                self.keep(&[octet]);
-            }
-        }
-    }
-
-    fn keep(&mut self, octets: &[u8]) {
-        if self.data.fault.is_none() {
-            self.data.content.extend_from_slice(octets);
-        }
-    }
-
-    fn fault(&mut self, fault: DataFault) {
-        self.data.fault.get_or_insert(fault);
-        self.data.content = Vec::new();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -320,25 +207,6 @@ mod tests {
             }
         }
         found
-    }
-
-    fn data(limits: Limits, octets: &[u8], step: usize) -> Option<(Data, Vec<u8>)> {
-        let mut framer = Framer::new(limits);
-        let mut pieces = octets.chunks(step);
-        loop {
-            framer.feed(pieces.next()?);
-            if let Some(input) = framer.next(Next::Data) {
-                let Input::Data(data) = input else { panic!("{input:?}") };
-                let rest = framer.buffer().clone();
-                return Some((data, [rest, pieces.collect::<Vec<_>>().concat()].concat()));
-            }
-        }
-    }
-
-    fn content(lone_newline: LoneNewline, octets: &[u8]) -> Result<String, DataFault> {
-        let (data, _) = data(Limits { lone_newline, ..LIMITS }, octets, 3).expect("the end");
-        assert_eq!(data.octets, octets.len() as u64);
-        data.fault.map_or_else(|| Ok(data.content.escape_ascii().to_string()), Err)
     }
 
     #[test]
@@ -378,56 +246,24 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_is_cut_off_by_its_length_and_nothing_else() {
+        let mut framer = Framer::new(LIMITS);
+        framer.feed(b"\r\n.\r\nQUI");
+        assert_eq!(framer.next(Next::Chunk(7)), Some(Input::Chunk(b"\r\n.\r\nQU")));
+        assert_eq!(framer.next(Next::Chunk(3)), Some(Input::Chunk(b"I")));
+        assert_eq!(framer.next(Next::Chunk(2)), None);
+        framer.feed(b"T\r\nNOOP\r\n");
+        assert_eq!(framer.next(Next::Chunk(u64::MAX)), Some(Input::Chunk(b"T\r\nNOOP\r\n")));
+        assert!(framer.is_empty());
+    }
+
+    #[test]
     fn what_came_in_the_clear_can_be_thrown_away() {
         let mut framer = Framer::new(LIMITS);
         framer.feed(b"STARTTLS\r\nMAIL FROM:<>\r\n");
         assert!(framer.next(Next::Line).is_some());
         framer.clear();
         assert!(framer.is_empty() && framer.next(Next::Line).is_none());
-    }
-
-    #[test]
-    fn data_ends_at_crlf_dot_crlf_only() {
-        let refuse = |octets| content(LoneNewline::Refuse, octets);
-        assert_eq!(refuse(b".\r\n").as_deref(), Ok(""));
-        assert_eq!(refuse(b"a\r\n.\r\n").as_deref(), Ok("a\\r\\n"));
-        assert_eq!(refuse(b"..\r\n.b\r\n...\r\nc.\r\n.\r\n").as_deref(), Ok(".\\r\\nb\\r\\n..\\r\\nc.\\r\\n"));
-        for open in
-            ["", ".", ".\r", ".\n", "a\r\n.\n", "a\n.\r\n", "a\n.\n", "a\r.\r\n", "a\r.\r", "a\r\n.\r", ".\r\r\n"]
-        {
-            for lone_newline in [LoneNewline::Refuse, LoneNewline::Convert, LoneNewline::Keep] {
-                assert_eq!(data(Limits { lone_newline, ..LIMITS }, open.as_bytes(), 9), None, "{open:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_lone_newline_is_refused_converted_or_kept() {
-        for (octets, converted, kept) in [
-            (b"a\nb\r\n.\r\n".as_slice(), "a\\r\\nb\\r\\n", "a\\nb\\r\\n"),
-            (b"a\rb\r\n.\r\n", "a\\r\\nb\\r\\n", "a\\rb\\r\\n"),
-            (b"a\n.\r\n.\r\n", "a\\r\\n.\\r\\n", "a\\n.\\r\\n"),
-            (b".\n\r\n.\r\n", "\\r\\n\\r\\n", "\\n\\r\\n"),
-            (b"a\r\r\n.\r\n", "a\\r\\n\\r\\n", "a\\r\\r\\n"),
-        ] {
-            assert_eq!(content(LoneNewline::Refuse, octets), Err(DataFault::LoneNewline));
-            assert_eq!(content(LoneNewline::Convert, octets).as_deref(), Ok(converted));
-            assert_eq!(content(LoneNewline::Keep, octets).as_deref(), Ok(kept));
-        }
-    }
-
-    #[test]
-    fn text_lines_and_messages_are_limited_on_both_sides() {
-        let text = |lines: &[usize]| {
-            let lines: Vec<String> = lines.iter().map(|length| "x".repeat(length - 2)).collect();
-            content(LoneNewline::Refuse, format!("{}\r\n.\r\n", lines.join("\r\n")).as_bytes()).map(|_| ())
-        };
-        assert_eq!(text(&[12]), Ok(()));
-        assert_eq!(text(&[13]), Err(DataFault::LineTooLong));
-        assert_eq!(text(&[10, 10, 10, 10]), Ok(()));
-        assert_eq!(text(&[10, 10, 10, 11]), Err(DataFault::TooLarge));
-        // The dot that is taken away counts for neither limit.
-        assert!(content(LoneNewline::Refuse, b"..345678901\r\n.\r\n").is_ok());
     }
 
     #[test]
@@ -453,19 +289,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn however_data_is_cut_the_same_comes_out(
-            octets in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'.'), Just(b'a')], 0..120),
-            step in 1..7_usize,
-            lone_newline in prop_oneof![Just(LoneNewline::Refuse), Just(LoneNewline::Convert), Just(LoneNewline::Keep)],
-        ) {
-            let limits = Limits { lone_newline, ..LIMITS };
-            let whole = data(limits, &octets, usize::MAX);
-            prop_assert_eq!(&data(limits, &octets, step), &whole);
-            let end = memchr::memmem::find(&[b"\r\n", octets.as_slice()].concat(), b"\r\n.\r\n").map(|at| at + 3);
-            prop_assert_eq!(whole.map(|(data, _)| data.octets), end.map(|end| end as u64));
-        }
-
         #[test]
         fn however_lines_are_cut_the_same_comes_out(
             octets in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'x')], 0..200),
