@@ -1,23 +1,32 @@
 # The commands that people and CI share. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up up-docker images check test bench fuzz
+.PHONY: help build up images check test bench fuzz
 
-LABCTL = target/release/labctl
+# One static file: the servers' image is that file and nothing else. Macros cannot be built so, hence the target.
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+LABCTL = target/$(HOST)/release/labctl
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-up: ## build labctl and bring up labs/practica2
-	cargo build --release --locked
+build: ## labctl, as one static program
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(HOST)
+
+up: build ## build labctl and bring up labs/practica2: in containers where Docker answers, else in one process
+	@$(MAKE) --silent --no-print-directory tools
 	@$(LABCTL) up labs/practica2
 
-up-docker: images ## the same in containers: a terminal for each student, isolated networks
-	cargo build --release --locked
-	@$(LABCTL) up labs/practica2 --engine docker
+images: build ## what the students' containers are made from, ahead of a class
+	@$(MAKE) --silent --no-print-directory tools
+	@$(LABCTL) images build
 
-images: ## the base of the students' containers, from Debian's packages (as root, once)
-	@command -v mmdebstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq mmdebstrap; }
-	images/base.sh
+# Where Docker answers, has no base for the students' image yet, and nothing may be pulled, Debian's packages are the base.
+.PHONY: tools
+tools:
+	@images=$$($(LABCTL) images 2>/dev/null) || exit 0; \
+	if [ "$$(id -u)" = 0 ] && ! echo "$$images" | grep -q '^labctl-client:' && ! command -v mmdebstrap >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq mmdebstrap; \
+	fi
 
 check: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check

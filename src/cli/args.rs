@@ -82,6 +82,8 @@ pub enum Verb {
     Exec(Exec),
     /// Copy mail, evidence and marks into a folder
     Archive(Archive),
+    /// Docker: list, build or remove the images that labctl makes
+    Images(Images),
     /// Stop a lab; mail and evidence stay unless --purge
     Down(Down),
     /// Print a completion script for a shell
@@ -160,7 +162,7 @@ pub struct Up {
     /// Docker: the addresses of which each group gets a small subnet [default: as before, else what the lab says, else 10.77.0.0/16]
     #[arg(long, value_name = "SUBNET", value_parser = pool)]
     pub pool: Option<Subnet>,
-    /// Docker: the image that the clients' is built on [default: as before, else labctl-base]
+    /// Docker: the image that the clients' is built on [default: as before, else one that is there, pulled, or made]
     #[arg(long, value_name = "IMAGE")]
     pub base: Option<String>,
     /// Docker: an image for the clients that is there already, instead of building one
@@ -393,6 +395,39 @@ pub struct Down {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// `images`
+#[derive(Debug, ArgGroup)]
+#[command(
+    after_help = "Examples:\n  labctl images\n  labctl images build\n  labctl images build --base debian:12\n  labctl images prune"
+)]
+pub struct Images {
+    /// What to do [default: list them]
+    #[command(subcommand)]
+    pub verb: Option<ImagesVerb>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `images` does.
+#[derive(Debug, Subcommand)]
+pub enum ImagesVerb {
+    /// List them: what for, how large, how old, used by which labs
+    List,
+    /// Make what `up` would need, ahead of a class
+    Build {
+        /// The Debian image that the students' is built on [default: one that is there, else pulled, else made with mmdebstrap]
+        #[arg(long, value_name = "IMAGE")]
+        base: Option<String>,
+    },
+    /// Remove what is older than an hour and used by no container; bases and what this labctl would use stay
+    Prune {
+        /// Remove everything that no container uses, also bases
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 /// `completions`

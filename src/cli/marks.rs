@@ -72,6 +72,11 @@ impl Marked {
     }
 }
 
+/// One group of a lab, marked, and why its store could not be read.
+pub fn of_group(lab: &Lab, group: &Group, key: &Key, dir: &LabDir) -> (Marked, Option<StoreError>) {
+    Marked::new(lab, group, key, dir)
+}
+
 /// The groups of a lab, marked, in the order of the lab, and what could not be read.
 pub fn of_lab(lab: &Lab, key: &Key, dir: &LabDir) -> (Vec<Marked>, Vec<StoreError>) {
     let next = AtomicUsize::new(0);

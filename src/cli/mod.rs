@@ -57,6 +57,7 @@ fn run(out: Output, args: Args) -> Result<Exit, Error> {
         Verb::Shell(args) => verbs::shell::run(&shell, &args),
         Verb::Exec(args) => verbs::exec::run(&shell, &args),
         Verb::Archive(args) => verbs::archive::run(&shell, &args),
+        Verb::Images(args) => verbs::images::run(&shell, &args),
         Verb::Down(args) => verbs::down::run(&shell, &args),
         Verb::Completions(args) => verbs::completions::run(&shell, &args),
         Verb::Serve(args) => verbs::serve::run(&args),

@@ -4,6 +4,8 @@
 //! The clients' image here is busybox alone, so that no package is fetched; the one that students get is `images/client`.
 
 mod convergence;
+mod images;
+mod places;
 mod world;
 
 use world::{World, docker};

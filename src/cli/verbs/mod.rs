@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod dial;
 pub mod down;
 pub mod exec;
+pub mod images;
 pub mod inject;
 pub mod new;
 pub mod rehearse;

@@ -1,5 +1,7 @@
 //! `labctl shell`: a terminal in a student's container. Ours is raw meanwhile, so that every key, Ctrl-C too, goes there.
 
+mod progress;
+
 use std::{env, io::IsTerminal as _};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -23,19 +25,34 @@ pub fn run(shell: &Shell, args: &ShellArgs) -> Result<Exit, Error> {
     let command = ["sh", "-c", SHELL].map(str::to_owned).to_vec();
     let runtime = super::runtime()?;
     let ended = runtime.block_on(async {
-        let running = docker(&opened).await?.exec(&group, &login, command, kind).await?;
+        let docker = docker(&opened).await?;
+        let running = docker.exec(&group, &login, command, kind).await?;
+        let progress = Box::pin(progress::answer(&docker, &opened, &group, &login, shell.out.words()));
         if !terminal {
             let (input, out) = output::streams();
-            return Ok(running.join(input, out, output::errors()).await?);
+            let ended = beside(progress, running.join(input, out, output::errors())).await;
+            return Ok(ended?);
         }
         let before = raw()?;
-        let ended = on_terminal(running).await;
+        let ended = beside(progress, on_terminal(running)).await;
         let restored = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
         restored.map_err(|problem| Error::Output(problem.into())).and(ended)
     });
     // A read of standard input that is still under way must not keep the program.
     runtime.shutdown_background();
     ended.map(Exit::Program)
+}
+
+/// The program's end, with something going on beside it until then.
+async fn beside<T>(aside: impl Future<Output = ()>, program: impl Future<Output = T>) -> T {
+    let aside = async {
+        aside.await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        ended = program => ended,
+        never = aside => never,
+    }
 }
 
 async fn on_terminal(running: Running) -> Result<u8, Error> {

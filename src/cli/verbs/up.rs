@@ -30,7 +30,7 @@ use crate::{
     control::Status,
     engine::{
         Engine, LabDir, Record, StateError,
-        docker::Docker,
+        docker::Host,
         embedded::{self, Embedded, Failure},
         owner,
     },
@@ -218,7 +218,7 @@ fn record(dir: &LabDir, lab: &Lab, args: &Up) -> Result<(Record, Choice), Error>
     let elsewhere = |Elsewhere { held }| Error::OtherEngine { name: lab.name.clone(), engine: held };
     let choice = match choice::choose(&known).map_err(elsewhere)? {
         Some(choice) => choice,
-        None => super::runtime()?.block_on(what_answers(dir)),
+        None => super::runtime()?.block_on(what_answers()),
     };
     let mut record = before.unwrap_or_else(|| Record::new(lab.source.clone()));
     record.source.clone_from(&lab.source);
@@ -247,9 +247,9 @@ fn option(args: &Up) -> Option<(EngineKind, &'static str)> {
     docker.or(args.listen.map(|_| (EngineKind::Embedded, "--listen")))
 }
 
-async fn what_answers(dir: &LabDir) -> Choice {
-    let answer = Docker::connect(dir.clone()).await;
-    choice::by_answer(answer.map(|docker| docker.place().to_string()).map_err(|problem| problem.to_string()))
+async fn what_answers() -> Choice {
+    let answer = Host::connect().await;
+    choice::by_answer(answer.map(|host| host.place().to_string()).map_err(|problem| problem.to_string()))
 }
 
 fn desired(lab: &Lab, key: &Key, record: &Record) -> Result<Desired, Error> {

@@ -11,28 +11,27 @@ use bollard::{body_full, models::BuildInfo, query_parameters::BuildImageOptions}
 use tokio_stream::StreamExt as _;
 
 use super::{
-    Docker, DockerError, failed,
+    DockerError, Host, base, failed,
+    labels::VERSION,
     make::{SERVER_DIR, SERVER_USER},
     status,
 };
 use crate::plan::docker::digest;
 
-/// The base of the client image unless another is named; `images/base.sh` builds it.
-pub const BASE: &str = "labctl-base";
-
 /// Where an ELF program names its loader: near its start, before its code.
 const ELF_HEAD: usize = 64 << 10;
 
 /// The files of the client image.
-const CLIENT: [(&str, &str); 3] = [
+const CLIENT: [(&str, &str); 4] = [
     ("Dockerfile", include_str!("../../../images/client/Dockerfile")),
     ("bashrc", include_str!("../../../images/client/bashrc")),
     ("greeting", include_str!("../../../images/client/greeting")),
+    ("progress", include_str!("../../../images/client/progress")),
 ];
 
-impl Docker {
-    /// The server's image, built if there is none of this content and it should be.
-    pub async fn server_image(&self, build: bool, built: impl FnOnce(&str)) -> Result<String, DockerError> {
+impl Host {
+    /// The server's image, built if there is none of this content and it should be; `say` hears what is going on.
+    pub async fn server_image(&self, build: bool, say: impl Fn(&str)) -> Result<String, DockerError> {
         let unreadable = |problem: io::Error| DockerError::Image {
             image: "labctl-server".into(),
             why: format!("this program cannot be read: {problem}"),
@@ -43,35 +42,77 @@ impl Docker {
         if !build || self.has(&image).await? {
             return Ok(image);
         }
-        built(&image);
+        say(&format!("building image `{image}`"));
         let root = root(&files).map_err(unreadable)?;
         let dockerfile = "FROM scratch\nADD root.tar /\nENV LD_LIBRARY_PATH=/lib\nENTRYPOINT [\"/labctl\"]\n";
         self.build(&image, &[("Dockerfile", dockerfile.as_bytes()), ("root.tar", &root)], None).await?;
         Ok(image)
     }
 
-    /// The client's image on a base, built if there is none of this content and it should be.
-    pub async fn client_image(&self, base: &str, build: bool, built: impl FnOnce(&str)) -> Result<String, DockerError> {
-        let named = [("base", base.as_bytes())];
-        let files = CLIENT.map(|(path, text)| (path, text.as_bytes()));
-        let image = tagged("labctl-client", files.into_iter().chain(named));
+    /// The client's image, built if there is none of this content and it should be: on the base that is named, else on one
+    /// that is there, else on one that is pulled or made.
+    pub async fn client_image(
+        &self,
+        base: Option<&str>,
+        build: bool,
+        say: impl Fn(&str),
+    ) -> Result<String, DockerError> {
+        let image = self.client_on(base).await?;
         if !build || self.has(&image).await? {
             return Ok(image);
         }
-        if !self.has(base).await? {
-            return Err(DockerError::Image {
-                image: base.to_owned(),
-                why: "the Engine has no such image to build the clients' on".into(),
-                hint: Some(
-                    "build it from Debian's packages with `images/base.sh` (`make images`), or name one that is there \
-                     with `--base`, or a whole client image with `--client-image`"
-                        .into(),
-                ),
-            });
-        }
-        built(&image);
-        self.build(&image, &files, Some(base)).await?;
+        let on = match base {
+            Some(named) => self.named_base(named, &say).await?,
+            None => self.some_base(&say).await?,
+        };
+        // What was pulled is known by its content only now.
+        let image = self.client_on(base).await?;
+        say(&format!("building image `{image}` on `{on}`"));
+        self.build(&image, &CLIENT.map(|(path, text)| (path, text.as_bytes())), Some(&on)).await?;
         Ok(image)
+    }
+
+    /// What the client's image is called: by its files, and by the base that is named, which may change under its name. Where
+    /// none is named the base has what the files want of it, whether it is pulled or made.
+    async fn client_on(&self, base: Option<&str>) -> Result<String, DockerError> {
+        let id = match base {
+            Some(base) => self.id(base).await?.unwrap_or_default(),
+            None => base::own(),
+        };
+        let on = [("base", base.unwrap_or_default().as_bytes()), ("id", id.as_bytes())];
+        Ok(tagged("labctl-client", CLIENT.into_iter().map(|(path, text)| (path, text.as_bytes())).chain(on)))
+    }
+
+    async fn named_base(&self, base: &str, say: &impl Fn(&str)) -> Result<String, DockerError> {
+        if self.has(base).await? {
+            return Ok(base.to_owned());
+        }
+        say(&format!("pulling image `{base}`"));
+        let why = match self.pull(base).await {
+            Ok(()) => return Ok(base.to_owned()),
+            Err(why) => format!("the Engine has no such image, and it cannot be pulled: {why}"),
+        };
+        let hint = "name a Debian image that is there (`docker images`), or leave `--base` out".to_owned();
+        Err(DockerError::Image { image: base.to_owned(), why, hint: Some(hint) })
+    }
+
+    async fn some_base(&self, say: &impl Fn(&str)) -> Result<String, DockerError> {
+        for base in [base::own(), base::DEBIAN.to_owned()] {
+            if self.has(&base).await? {
+                return Ok(base);
+            }
+        }
+        say(&format!("pulling image `{}`", base::DEBIAN));
+        let pulled = match self.pull(base::DEBIAN).await {
+            Ok(()) => return Ok(base::DEBIAN.to_owned()),
+            Err(why) => why,
+        };
+        let own = base::own();
+        say(&format!("it cannot be pulled; making `{own}` from Debian's packages, once: this takes minutes"));
+        match self.debootstrap(&own).await {
+            Ok(()) => Ok(own),
+            Err(made) => Err(base::none(&pulled, &made)),
+        }
     }
 
     /// An image that somebody else made, which must be there.
@@ -84,9 +125,14 @@ impl Docker {
     }
 
     async fn has(&self, image: &str) -> Result<bool, DockerError> {
+        Ok(self.id(image).await?.is_some())
+    }
+
+    /// The digest of an image's content; none where there is no such image.
+    async fn id(&self, image: &str) -> Result<Option<String>, DockerError> {
         match self.api.inspect_image(image).await {
-            Ok(_) => Ok(true),
-            Err(answer) if status(&answer) == Some(404) => Ok(false),
+            Ok(found) => Ok(Some(found.id.unwrap_or_default())),
+            Err(answer) if status(&answer) == Some(404) => Ok(None),
             Err(answer) => Err(failed(format!("look for image `{image}`"))(answer)),
         }
     }
@@ -98,7 +144,7 @@ impl Docker {
             append(&mut context, path, octets, 0o644).map_err(|problem| broken(problem.to_string()))?;
         }
         let context = context.into_inner().map_err(|problem| broken(problem.to_string()))?;
-        let label = ("labctl.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        let label = (VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
         let options = BuildImageOptions {
             dockerfile: "Dockerfile".into(),
             t: Some(image.to_owned()),
@@ -112,13 +158,18 @@ impl Docker {
         while let Some(step) = steps.next().await {
             let BuildInfo { stream, error_detail, .. } =
                 step.map_err(|answer| broken(format!("{}\n{said}", super::told(&answer)).trim().to_owned()))?;
-            said.push_str(&stream.unwrap_or_default());
+            said.extend(stream.filter(|text| !is_echo(text)));
             if let Some(problem) = error_detail.and_then(|detail| detail.message) {
                 return Err(broken(format!("{problem}\n{said}").trim().to_owned()));
             }
         }
         Ok(())
     }
+}
+
+/// Whether the Engine only repeats what it was told to do; what the programs say is of more use.
+fn is_echo(text: &str) -> bool {
+    ["Step ", " ---> ", "Removing intermediate"].iter().any(|start| text.starts_with(start)) || text.trim().is_empty()
 }
 
 /// The name of an image with this content.

@@ -7,13 +7,13 @@ use crate::{
     plan::docker::{Object, Parts, Role},
 };
 
-const LAB: &str = "labctl.lab";
+pub(super) const LAB: &str = "labctl.lab";
 const OWNER: &str = "labctl.owner";
 const GROUP: &str = "labctl.group";
 const STUDENT: &str = "labctl.student";
 const ROLE: &str = "labctl.role";
 const PARTS: &str = "labctl.config";
-const VERSION: &str = "labctl.version";
+pub(super) const VERSION: &str = "labctl.version";
 
 /// The labels of an object.
 pub(super) fn of(lab: &LabName, owner: &str, object: &Object, role: &str, parts: &Parts) -> HashMap<String, String> {

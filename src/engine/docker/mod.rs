@@ -4,8 +4,11 @@
 //! Objects are found by their labels alone, never by guessing names. The Engine's "not modified", "not found" and
 //! "conflict" are answers that a second attempt expects.
 
+mod base;
 pub mod exec;
-pub mod image;
+mod host;
+mod image;
+pub mod images;
 mod labels;
 mod make;
 mod observe;
@@ -16,15 +19,15 @@ mod settle;
 mod tend;
 mod transport;
 
-use std::{env, fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use bollard::errors::Error as Answer;
 
 pub use exec::{Dialer, Running};
+pub use host::Host;
 pub use perform::{Failure, Outcome, Progress, Work};
 pub use remove::{Remains, Removal};
 pub use tend::{Care, Tended};
-use tokio::time::timeout;
 
 use super::state::{LabDir, StateError};
 use crate::{
@@ -37,10 +40,6 @@ use self::place::{Endpoint, Place, PlaceError};
 
 /// The digits of an owner's digest: it keeps the labs of a handful of people on one machine apart.
 const OWNER: usize = 8;
-
-/// How long an Engine may take to say which version it is; by ssh somebody may have to type a password first.
-const ANSWER: Duration = Duration::from_secs(10);
-const ANSWER_BY_SSH: Duration = Duration::from_mins(1);
 
 /// What can go wrong with an Engine.
 #[derive(Debug, thiserror::Error)]
@@ -212,14 +211,13 @@ pub struct Docker {
 impl Docker {
     /// Connects to the Engine that the environment names, else to the one of this machine.
     pub async fn connect(dir: LabDir) -> Result<Self, DockerError> {
-        let place = place::find(|name| env::var(name).ok(), |path| fs::read_to_string(path))?;
-        let api = connect(&place).await.map_err(|why| DockerError::Unreachable { place: place.clone(), why })?;
+        let Host { api, place } = Host::connect().await?;
         Ok(Self { api, place, lab: dir.name().clone(), owner: owner(&dir), dir })
     }
 
-    /// Where the Engine is.
-    pub fn place(&self) -> &Place {
-        &self.place
+    /// The Engine.
+    pub fn machine(&self) -> Host {
+        Host { api: self.api.clone(), place: self.place.clone() }
     }
 
     /// The lab of the same name that is somebody else's: another state directory's, or another machine's.
@@ -232,19 +230,6 @@ impl Docker {
     pub async fn client(&self) -> Result<crate::control::Client, DockerError> {
         let servers = self.running_servers().await?;
         Ok(crate::control::Client::of_containers(Arc::new(Dialer::new(self.api.clone(), servers))))
-    }
-}
-
-/// The API of the Engine at a place, in a version that both sides speak; or why not.
-async fn connect(place: &Place) -> Result<bollard::Docker, String> {
-    let (api, words) = transport::api(place).map_err(|problem| problem.to_string())?;
-    let patience = if matches!(place.endpoint, Endpoint::Ssh(_)) { ANSWER_BY_SSH } else { ANSWER };
-    match timeout(patience, api.negotiate_version()).await {
-        Ok(Ok(api)) => Ok(api),
-        Ok(Err(answer)) => Err(words.last().unwrap_or_else(|| told(&answer))),
-        Err(_elapsed) => {
-            Err(words.last().unwrap_or_else(|| format!("no answer within {} seconds", patience.as_secs())))
-        }
     }
 }
 

@@ -29,20 +29,25 @@ impl Docker {
         outcome
     }
 
-    /// Brings the copy of one group's store up to date, from its server's container.
+    /// Brings the copy of one group's store up to date, if its server runs.
+    pub async fn settle_group(&self, group: &GroupName) -> Result<(), DockerError> {
+        match self.running_servers().await?.get(group) {
+            Some(id) => self.copy_store(group, id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Brings the copy of one group's store up to date, from its server's container: whole or not at all, also while another
+    /// labctl does the same. Stores are for their owner only.
     pub(super) async fn copy_store(&self, group: &GroupName, server: &str) -> Result<(), DockerError> {
         let failed = |source| DockerError::Copy { group: group.to_string(), source };
         self.dir.make()?;
         let servers = BTreeMap::from([(group.clone(), server.to_owned())]);
         let client = Client::of_containers(Arc::new(Dialer::new(self.api.clone(), servers)));
-        let store = self.dir.store(group);
-        let new = store.with_extension("new");
-        let mut options = tokio::fs::OpenOptions::new();
-        // Stores are for their owner only.
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&new).await.map_err(failed)?;
+        let new = tempfile::Builder::new().prefix(".copy-").tempfile_in(self.dir.stores()).map_err(failed)?;
+        let mut file = tokio::fs::File::from_std(new.reopen().map_err(failed)?);
         client.store(group, &mut file).await?;
-        tokio::fs::rename(&new, &store).await.map_err(failed)
+        new.persist(self.dir.store(group)).map(drop).map_err(|problem| failed(problem.error))
     }
 }
 

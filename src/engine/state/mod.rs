@@ -30,7 +30,6 @@ pub use files::{Lock, MAX_SOCKET_PATH, SocketPath};
 pub use labdir::{Kept, LabDir};
 
 use self::files::{failed, make_folder, open_lock};
-use super::docker::image::BASE;
 use crate::{
     lab::{EngineKind, LabName, Subnet},
     plan::{Addressing, Numbers},
@@ -206,11 +205,6 @@ impl DockerChoices {
     /// The pool: what was chosen, else what the lab says, else what labs use.
     pub fn pool(&self, of_lab: Option<Subnet>) -> Subnet {
         self.pool.or(of_lab).unwrap_or_else(Subnet::default_pool)
-    }
-
-    /// The base image, chosen or not.
-    pub fn base(&self) -> &str {
-        self.base.as_deref().unwrap_or(BASE)
     }
 }
 

@@ -25,11 +25,7 @@ pub struct World {
 impl World {
     /// A lab `class`; none where no Engine answers, which is said.
     pub fn new(lab: &str) -> Option<Self> {
-        let answers = Command::new("docker").args(["version"]).output().is_ok_and(|output| output.status.success());
-        if !answers {
-            let required = std::env::var_os("LABCTL_TEST_DOCKER").is_some_and(|value| value == "required");
-            assert!(!required, "no Docker Engine answers, and these tests must run");
-            eprintln!("not run: no Docker Engine answers");
+        if !answers() {
             return None;
         }
         let (process, number) = (std::process::id() % 100 + 100, WORLDS.fetch_add(1, Ordering::Relaxed));
@@ -199,6 +195,17 @@ impl World {
     }
 }
 
+/// Whether an Engine answers; it is said where none does, and a failure where one must.
+pub fn answers() -> bool {
+    let answers = Command::new("docker").args(["version"]).output().is_ok_and(|output| output.status.success());
+    let required = std::env::var_os("LABCTL_TEST_DOCKER").is_some_and(|value| value == "required");
+    assert!(answers || !required, "no Docker Engine answers, and these tests must run");
+    if !answers {
+        eprintln!("not run: no Docker Engine answers");
+    }
+    answers
+}
+
 /// The lines that the `docker` program prints.
 pub fn docker(args: &[&str]) -> Vec<String> {
     let output = Command::new("docker").args(args).output().expect("docker");
@@ -206,7 +213,7 @@ pub fn docker(args: &[&str]) -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-fn busybox() -> PathBuf {
+pub fn busybox() -> PathBuf {
     let places = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from);
     places.into_iter().find(|path| path.exists()).expect("busybox is installed: tests/install.sh")
 }

@@ -97,8 +97,9 @@ struct Mail {
 
 impl Run<'_> {
     async fn all(&mut self, interrupts: &Interrupts, mail: &mut Mail) -> Result<(), Error> {
-        // What they are called; they are made where the plan needs them.
-        let images = Images { server: self.server_image(false).await?, client: self.client_image(false).await? };
+        // What they are called; they are made where the plan needs them. What is called by its base needs that now.
+        let early = self.record.docker.base.is_some() && !self.args.dry_run;
+        let images = Images { server: self.server_image(false).await?, client: self.client_image(early).await? };
         let first = self.plan(&images).await?;
         if !self.args.json {
             super::announce(self.out, self.lab, &first.steps, self.args.dry_run);
@@ -193,15 +194,17 @@ impl Run<'_> {
     }
 
     async fn server_image(&self, make: bool) -> Result<String, Error> {
-        Ok(self.docker.server_image(make, |image| self.shown.building(image)).await?)
+        Ok(self.docker.machine().server_image(make, |what| self.shown.making(what)).await?)
     }
 
     async fn client_image(&self, make: bool) -> Result<String, Error> {
+        let machine = self.docker.machine();
         Ok(match &self.record.docker.client_image {
-            Some(image) if make => self.docker.image_of_others(image).await?,
+            Some(image) if make => machine.image_of_others(image).await?,
             Some(image) => image.clone(),
             None => {
-                self.docker.client_image(self.record.docker.base(), make, |image| self.shown.building(image)).await?
+                let base = self.record.docker.base.as_deref();
+                machine.client_image(base, make, |what| self.shown.making(what)).await?
             }
         })
     }

@@ -59,9 +59,9 @@ impl Shown {
         self.print()
     }
 
-    /// An image that is not there is being made.
-    pub fn building(&self, image: &str) {
-        self.apart(|out| out.note(format_args!("building image `{image}`")));
+    /// An image that is not there is being made; that takes several lines.
+    pub fn making(&self, what: &str) {
+        self.apart(|out| out.note(what));
     }
 
     /// An image is there.
