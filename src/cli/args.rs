@@ -74,6 +74,8 @@ pub enum Verb {
     Report(Report),
     /// Try a lab out: solutions must give all points, an idle student none
     Rehearse(Rehearse),
+    /// Show the mail that waits for other servers, or try it now
+    Queue(Queue),
     /// Let a student or a group start again; old evidence is kept and never counted
     Reset(Reset),
     /// Open a terminal in a student's container
@@ -343,6 +345,34 @@ pub struct Report {
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// `queue`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Examples:\n  labctl queue\n  labctl queue run --group g05")]
+pub struct Queue {
+    /// What to do [default: show]
+    #[arg(value_name = "ACTION")]
+    pub action: Option<QueueAction>,
+    #[arg(long, help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Only this group's server
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `queue` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QueueAction {
+    /// Show it
+    Show,
+    /// Try everything now
+    #[value(alias = "flush")]
+    Run,
 }
 
 /// `reset`

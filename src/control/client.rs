@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::values::{Problem, Reset, Status};
+use super::values::{Problem, Queue, Reset, Status, Tried};
 use crate::{
     engine::{docker::Dialer, state::SocketPath},
     evidence::{Event, Injected, Seq},
@@ -130,6 +130,16 @@ impl Client {
     pub async fn reset(&self, group: &GroupName, reset: &Reset) -> Result<(), ClientError> {
         let body = serde_json::to_vec(reset).expect("a reset has only names");
         self.done(Ask::new(Method::POST, format!("/v1/servers/{group}/reset")).with(body).of(Some(group.clone()))).await
+    }
+
+    /// The mail of the group's server that waits for others.
+    pub async fn queue(&self, group: &GroupName) -> Result<Queue, ClientError> {
+        self.json(Ask::new(Method::GET, format!("/v1/servers/{group}/queue")).of(Some(group.clone()))).await
+    }
+
+    /// Has the group's server try it now.
+    pub async fn try_queue(&self, group: &GroupName) -> Result<Tried, ClientError> {
+        self.json(Ask::new(Method::POST, format!("/v1/servers/{group}/queue")).of(Some(group.clone()))).await
     }
 
     /// Returns when everything that the servers have seen is committed.

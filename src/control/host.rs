@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     routes,
-    values::{Connected, Listening, MailboxStatus, Problem, Reset, ServerStatus, Status, VERSION},
+    values::{Connected, Listening, MailboxStatus, Problem, Queue, Reset, ServerStatus, Status, Tried, VERSION},
 };
 use crate::{
     evidence::{Conn, Timestamp, Who},
@@ -36,6 +36,9 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long answers of the control API may go on after that.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// The most recipients of a queue that are shown.
+const SHOWN: usize = 1_000;
 
 /// The servers of one process.
 pub struct Host {
@@ -137,6 +140,17 @@ impl Host {
         let origin = Origin { conn: Conn(0), who: Who::Instructor, time };
         let done = server.store().reset(origin, reset.students, reset.whole_group).await;
         done.map_err(|problem| told(&problem.into()))
+    }
+
+    /// The mail of a group's server that waits for others.
+    pub fn queue(&self, group: &str) -> Result<Queue, Problem> {
+        let (first, recipients) = self.server(group)?.queue(SHOWN).map_err(|problem| told(&problem.into()))?;
+        Ok(Queue { recipients, first })
+    }
+
+    /// Tries it now, all of it or that for a domain.
+    pub fn try_queue(&self, group: &str, domain: Option<&str>) -> Result<Tried, Problem> {
+        Ok(Tried { recipients: self.server(group)?.try_now(domain) })
     }
 
     /// The process and every server in it; with `injected` also what each was sent for the lab.

@@ -9,6 +9,8 @@
 //! | `GET /v1/servers/GROUP/events?after=N&follow=true` | events as NDJSON, with `follow` for as long as both live |
 //! | `GET /v1/servers/GROUP/store` | a copy of the whole store as of now, an SQLite file |
 //! | `POST /v1/servers/GROUP/reset` | a [`Reset`]: students start their next run |
+//! | `GET /v1/servers/GROUP/queue` | [`Queue`]: the mail that waits for other servers |
+//! | `POST /v1/servers/GROUP/queue?domain=DOMAIN` | tries it now, all of it or that for a domain: [`Tried`] |
 //! | `GET /v1/servers/GROUP/smtp?mail=ID&student=LOGIN` | with `Upgrade: smtp`: an SMTP session for injected mail |
 //! | `POST /v1/stop` | ends sessions, commits, and ends the process |
 //!
@@ -21,4 +23,4 @@ pub mod routes;
 pub mod values;
 
 pub use client::{Client, ClientError};
-pub use values::{Listening, Problem, Reset, ServerStatus, Status};
+pub use values::{Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};

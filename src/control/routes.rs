@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     host::Host,
-    values::{Problem, Reset, Status},
+    values::{Problem, Queue, Reset, Status, Tried},
 };
 use crate::{
     evidence::{Injected, Seq},
@@ -42,6 +42,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/v1/servers/{group}/events", get(events))
         .route("/v1/servers/{group}/store", get(store))
         .route("/v1/servers/{group}/reset", post(reset))
+        .route("/v1/servers/{group}/queue", get(queue).post(try_queue))
         .route("/v1/servers/{group}/smtp", get(smtp))
         .route("/v1/flush", post(flush))
         .route("/v1/stop", post(stop))
@@ -90,6 +91,23 @@ async fn reset(
     Json(reset): Json<Reset>,
 ) -> Answer<StatusCode> {
     host.reset(&group, reset).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn queue(State(host): State<Arc<Host>>, Path(group): Path<String>) -> Answer<Json<Queue>> {
+    host.queue(&group).map(Json)
+}
+
+#[derive(Deserialize)]
+struct For {
+    domain: Option<String>,
+}
+
+async fn try_queue(
+    State(host): State<Arc<Host>>,
+    Path(group): Path<String>,
+    Query(only): Query<For>,
+) -> Answer<Json<Tried>> {
+    host.try_queue(&group, only.domain.as_deref()).map(Json)
 }
 
 async fn flush(State(host): State<Arc<Host>>) -> Answer<StatusCode> {

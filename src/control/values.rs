@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     evidence::Injected,
     lab::{Login, ServerConfig},
+    mail::Queued,
 };
 
 /// The version of the API's shapes.
@@ -62,6 +63,22 @@ pub struct MailboxStatus {
     pub messages: u64,
     /// Their octets together.
     pub octets: u64,
+}
+
+/// The mail of a server that waits for others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// How many recipients wait.
+    pub recipients: usize,
+    /// The first of them, in the order in which they came.
+    pub first: Vec<Queued>,
+}
+
+/// What was tried at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// How many recipients.
+    pub recipients: usize,
 }
 
 /// Who starts again.

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::{Login, MailId, Protocol, Service};
+use crate::lab::{GroupName, Login, MailId, Protocol, Service};
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -66,6 +66,12 @@ pub enum Who {
     },
     /// labctl itself, on the instructor's behalf: injected mail. It never counts as a student's work.
     Instructor,
+    /// The server of a group, which passes mail on or returns it. It never counts as a student's work either: the record of
+    /// the group whose student sent the mail says so.
+    Server {
+        /// Which.
+        group: GroupName,
+    },
 }
 
 /// How a student was recognised, strongest first.
@@ -87,7 +93,7 @@ impl Who {
     pub fn student(&self) -> Option<&Login> {
         match self {
             Self::Student { login, .. } => Some(login),
-            Self::Unknown | Self::Instructor => None,
+            Self::Unknown | Self::Instructor | Self::Server { .. } => None,
         }
     }
 }
@@ -241,6 +247,70 @@ pub enum EventKind {
         /// Set for mail that labctl injected.
         injected: Option<Injected>,
     },
+    /// An accepted message waits for other servers.
+    Queued {
+        /// The message.
+        message: MessageId,
+        /// The recipients there, as given, without brackets.
+        recipients: Vec<String>,
+    },
+    /// Another server took a message.
+    Relayed {
+        /// The message.
+        message: MessageId,
+        /// The recipients that it took it for.
+        recipients: Vec<String>,
+        /// Which: its name and address.
+        server: String,
+        /// What it answered to the message, in one line.
+        reply: String,
+        /// How the connection was secured: `TLSv1.3`, and after a blank `unverified` where its name could not be verified;
+        /// none in the clear.
+        tls: Option<String>,
+    },
+    /// A try to pass a message on failed, and there will be another.
+    Deferred {
+        /// The message.
+        message: MessageId,
+        /// The recipients.
+        recipients: Vec<String>,
+        /// Which server was tried; empty where it did not come to that.
+        server: String,
+        /// What it answered, or what went wrong.
+        reply: String,
+        /// Tries so far.
+        attempts: u32,
+        /// When it is tried again.
+        due: Timestamp,
+    },
+    /// A message could not be passed on, and is not tried again.
+    Bounced {
+        /// The message.
+        message: MessageId,
+        /// The recipients.
+        recipients: Vec<String>,
+        /// Which server refused it; empty where it did not come to that.
+        server: String,
+        /// What it answered, or what went wrong.
+        reply: String,
+        /// The enhanced status code (RFC 3463), such as `5.1.1`.
+        status: String,
+        /// Whether the sender gets a notice: not for the null reverse-path, nor where NOTIFY says so.
+        returned: bool,
+    },
+    /// A name was asked for.
+    Query {
+        /// The name, without its final dot.
+        name: String,
+        /// The type: `A`, `AAAA`, `MX` …
+        record: String,
+        /// What was answered: `NOERROR`, `NXDOMAIN` …
+        answer: String,
+        /// How many records.
+        records: u32,
+        /// Whether it came over TCP.
+        tcp: bool,
+    },
     /// A message was sent to a client.
     Retrieved {
         /// The message.
@@ -366,6 +436,11 @@ impl EventKind {
             Self::LoggedIn { .. } => "logged_in",
             Self::LoginFailed { .. } => "login_failed",
             Self::Accepted { .. } => "accepted",
+            Self::Queued { .. } => "queued",
+            Self::Relayed { .. } => "relayed",
+            Self::Deferred { .. } => "deferred",
+            Self::Bounced { .. } => "bounced",
+            Self::Query { .. } => "query",
             Self::Retrieved { .. } => "retrieved",
             Self::Deleted { .. } => "deleted",
             Self::Disconnected { .. } => "disconnected",

@@ -4,6 +4,7 @@ pub mod containers;
 pub mod exercise;
 pub mod names;
 pub mod personal;
+pub mod relaying;
 pub mod server;
 pub mod service;
 pub mod subnet;
@@ -17,6 +18,7 @@ pub use containers::Containers;
 pub use exercise::{Check, Exercise, Script};
 pub use names::{Domain, ExerciseId, GroupName, LabName, Login, MailId};
 pub use personal::Key;
+pub use relaying::{Neighbour, Patience, Relaying, Route};
 pub use server::{Leniency, Limits, LoneNewline, Protocol, ServerConfig, Service};
 pub use subnet::Subnet;
 
@@ -159,6 +161,10 @@ pub struct Settings {
     pub ports: BTreeMap<Service, u16>,
     /// The limits of each server.
     pub limits: Limits,
+    /// Ways to domains outside the lab, in the order written.
+    pub routes: Vec<Route>,
+    /// How patiently servers try to pass mail on.
+    pub patience: Patience,
 }
 
 /// A piece of mail that the lab injects, as a template (`crate::lab::template` has the placeholders).

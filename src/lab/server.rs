@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{Domain, GroupName, LabName, Login};
 pub use super::service::{Protocol, Service};
+use super::{
+    names::{Domain, GroupName, LabName, Login},
+    relaying::Relaying,
+};
 
 /// What a server puts up with from programs that are still being written. Each point is named in the lab reference;
 /// `strict = true` turns all of them off.
@@ -164,4 +167,7 @@ pub struct ServerConfig {
     pub endpoints: Vec<Endpoint>,
     /// Addresses of students' own machines (docker: the client container's fixed address), for identity.
     pub clients: BTreeMap<std::net::IpAddr, Login>,
+    /// Where mail for other domains goes.
+    #[serde(default)]
+    pub relaying: Relaying,
 }

@@ -2,9 +2,12 @@
 //! our own: structure comes from mail-parser.
 
 pub mod dsn;
+pub mod outgoing;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use outgoing::{Outgoing, QueueChange, QueueId, Queued, Wishes};
 
 use crate::evidence::{MessageId, Uid};
 
@@ -23,6 +26,8 @@ pub struct Envelope {
     pub utf8: bool,
     /// The mailboxes they stand for, each once.
     pub mailboxes: Vec<crate::lab::Login>,
+    /// Those whom other servers are to get it for.
+    pub outgoing: Vec<Outgoing>,
     /// What the server puts in front: Return-Path and Received (RFC 5321 4.4), each line with CRLF.
     pub trace: Vec<u8>,
     /// The message as sent, after dot-unstuffing, every line with CRLF.

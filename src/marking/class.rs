@@ -112,6 +112,11 @@ impl Class {
             | EventKind::Discarded { .. }
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
+            | EventKind::Queued { .. }
+            | EventKind::Relayed { .. }
+            | EventKind::Deferred { .. }
+            | EventKind::Bounced { .. }
+            | EventKind::Query { .. }
             | EventKind::Retrieved { .. }
             | EventKind::Disconnected { .. }
             | EventKind::Started { .. } => {}
@@ -170,6 +175,11 @@ impl Class {
             | EventKind::Secured { .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
+            | EventKind::Queued { .. }
+            | EventKind::Relayed { .. }
+            | EventKind::Deferred { .. }
+            | EventKind::Bounced { .. }
+            | EventKind::Query { .. }
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::Reset { .. }

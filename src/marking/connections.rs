@@ -119,6 +119,11 @@ impl Live {
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
             | EventKind::Accepted { .. }
+            | EventKind::Queued { .. }
+            | EventKind::Relayed { .. }
+            | EventKind::Deferred { .. }
+            | EventKind::Bounced { .. }
+            | EventKind::Query { .. }
             | EventKind::Retrieved { .. }
             | EventKind::Deleted { .. }
             | EventKind::Disconnected { .. }
@@ -152,10 +157,9 @@ impl Live {
                 Turn::Nobody
             }
             (Who::Unknown, Owner::Student(student, _)) => Turn::Same(student),
-            (Who::Unknown | Who::Instructor | Who::Student { .. }, Owner::Neither) | (Who::Unknown, Owner::Nobody) => {
-                Turn::Nobody
-            }
-            (Who::Instructor, Owner::Unknown | Owner::Nobody | Owner::Student(..)) => {
+            (Who::Unknown | Who::Instructor | Who::Server { .. } | Who::Student { .. }, Owner::Neither)
+            | (Who::Unknown, Owner::Nobody) => Turn::Nobody,
+            (Who::Instructor | Who::Server { .. }, Owner::Unknown | Owner::Nobody | Owner::Student(..)) => {
                 self.owner = Owner::Nobody;
                 Turn::Nobody
             }
@@ -186,7 +190,10 @@ impl Live {
         let address = match (self.owner, &event.who) {
             (Owner::Student(student, By::ClientAddress | By::Endpoint), _) => Some(student),
             (_, Who::Student { login, by: By::ClientAddress | By::Endpoint }) => place(login.as_str()),
-            (_, Who::Student { by: By::Login | By::Sender, .. } | Who::Unknown | Who::Instructor) => None,
+            (
+                _,
+                Who::Student { by: By::Login | By::Sender, .. } | Who::Unknown | Who::Instructor | Who::Server { .. },
+            ) => None,
         };
         address.filter(|address| *address != login).map(|address| (address, login))
     }

@@ -82,6 +82,27 @@ impl Addressing {
     }
 }
 
+/// The last octet of the address at which a group's server meets the others: on loopback one like any other, and no student's.
+const BACKBONE: u8 = 255;
+
+impl Addressing {
+    /// Where the server of the group with this number meets the others, who are in the same process: always on loopback, also
+    /// where students come from elsewhere. None for servers that live as long as a rehearsal or a test.
+    pub fn backbone(self, group: u16) -> Option<IpAddr> {
+        let second = match self {
+            Self::Loopback { second } => second,
+            // The block of ports is the lab's own, and so is the block of addresses of the same number.
+            Self::Ports { first, .. } => {
+                let block = usize::from(first - FIRST_PORT) / PORTS;
+                FIRST_SECOND + SECONDS * u8::try_from(block).ok()?
+            }
+            Self::Ephemeral => return None,
+        };
+        let [high, third] = group.to_be_bytes();
+        Some(IpAddr::from([127, second + high, third, BACKBONE]))
+    }
+}
+
 /// The numbers of one student.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -131,6 +152,11 @@ impl Numbers {
         let slots = self.groups.values().flat_map(|group| group.students.values().map(|pair| pair.slot));
         let last = slots.max().map_or(0, usize::from);
         u8::try_from(last / STUDENTS + 1).expect("a slot is below MAX_STUDENTS")
+    }
+
+    /// The number of a group; none for one that was never assigned.
+    pub fn group(&self, group: &GroupName) -> Option<u16> {
+        self.groups.get(group).map(|numbered| numbered.number)
     }
 
     /// The numbers of a student; none for one who was never assigned.
@@ -297,6 +323,17 @@ mod tests {
         let place = |slot: usize| Place { group: 1, number: 1, slot: u16::try_from(slot).unwrap() };
         let port = |slot| Addressing::ports(local, 0, 1).unwrap().endpoint(place(slot), Service::Domain, 0).port();
         assert_eq!((port(STUDENTS - 1), port(STUDENTS)), (18_191, 18_199), "the next one is in the next block");
+    }
+
+    #[test]
+    fn servers_meet_where_no_student_is() {
+        let shown = |addressing: Option<Addressing>, group| addressing.unwrap().backbone(group).unwrap().to_string();
+        assert_eq!(shown(Addressing::loopback(0), 5), "127.77.5.255");
+        assert_eq!(shown(Addressing::loopback(1), 1_023), "127.84.255.255");
+        let ports = |block| Addressing::ports(IpAddr::from([192, 0, 2, 1]), block, 1);
+        assert_eq!((shown(ports(0), 5), shown(ports(2), 5)), ("127.77.5.255".to_owned(), "127.85.5.255".to_owned()));
+        assert_eq!(Addressing::Ephemeral.backbone(5), None);
+        assert!(MAX_NUMBER < u16::from(BACKBONE));
     }
 
     #[test]

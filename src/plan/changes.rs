@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::lab::{
-    Leniency, Limits, Login, ServerConfig,
+    Leniency, Limits, Login, Relaying, ServerConfig,
     server::{Account, Endpoint},
 };
 
@@ -26,6 +26,7 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
         accounts,
         endpoints,
         clients,
+        relaying,
     } = old;
     let mut changes = Vec::new();
     let mut differs = |what: &str, old: &dyn std::fmt::Display, new: &dyn std::fmt::Display| {
@@ -52,6 +53,7 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     if *clients != new.clients {
         changes.push("addresses of clients change".into());
     }
+    ways(relaying, &new.relaying, &mut changes);
     changes
 }
 
@@ -107,6 +109,17 @@ fn numbers(old: &Limits, new: &Limits, changes: &mut Vec<String>) {
             changes.push(format!("limit {name} is {new} and was {old}"));
         }
     }
+}
+
+fn ways(old: &Relaying, new: &Relaying, changes: &mut Vec<String>) {
+    let Relaying { from, neighbours, routes, patience } = old;
+    let parts = [
+        ("where servers meet changes", *from != new.from),
+        ("the servers of other groups change", *neighbours != new.neighbours),
+        ("routes to other domains change", *routes != new.routes),
+        ("the patience of the queue changes", *patience != new.patience),
+    ];
+    changes.extend(parts.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what.to_owned()));
 }
 
 fn mailboxes(old: &BTreeMap<Login, Account>, new: &BTreeMap<Login, Account>, changes: &mut Vec<String>) {

@@ -1,10 +1,13 @@
 //! From a lab to what each server is told: passwords drawn, addresses chosen. Pure; the key and the numbers are arguments.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use super::address::{Addressing, Numbers};
 use crate::lab::{
-    Group, Key, Lab, Login, ServerConfig, Service,
+    Group, Key, Lab, Login, Neighbour, Relaying, ServerConfig, Service, Settings,
     server::{Account, Endpoint},
     template::Person,
 };
@@ -12,7 +15,38 @@ use crate::lab::{
 /// The configuration of every group's server, in the order of the groups. A student whom `numbers` does not know has no
 /// endpoint: call [`Numbers::assign`] first.
 pub fn servers(lab: &Lab, key: &Key, addressing: Addressing, numbers: &Numbers) -> Vec<ServerConfig> {
-    lab.groups.iter().map(|group| server(lab, group, key, addressing, numbers)).collect()
+    let mut servers: Vec<ServerConfig> =
+        lab.groups.iter().map(|group| server(lab, group, key, addressing, numbers)).collect();
+    let port = lab.settings.ports.get(&Service::Smtp).copied().unwrap_or_else(|| Service::Smtp.embedded_port());
+    connect(lab, &mut servers, |config| {
+        let address = addressing.backbone(numbers.group(&config.group)?)?;
+        Some((SocketAddr::new(address, port), address))
+    });
+    servers
+}
+
+/// Joins the servers of a lab with `relay = true`: each listens for the others at an address that is no student's, connects
+/// from one by which they know it, and knows where they are. `place` says both for a server; one that has no place stays alone.
+pub fn connect(lab: &Lab, servers: &mut [ServerConfig], place: impl Fn(&ServerConfig) -> Option<(SocketAddr, IpAddr)>) {
+    let Settings { relay, routes, patience, .. } = &lab.settings;
+    if !relay {
+        return;
+    }
+    let places: Vec<Option<Neighbour>> =
+        servers.iter().map(|config| place(config).map(|place| neighbour(config, place))).collect();
+    for (number, (config, own)) in servers.iter_mut().zip(&places).enumerate() {
+        config.relaying = Relaying { routes: routes.clone(), patience: patience.clone(), ..Relaying::default() };
+        let Some(own) = own else { continue };
+        config.relaying.from = Some(own.from);
+        let others = places.iter().enumerate().filter(|(other, _)| *other != number);
+        config.relaying.neighbours = others.filter_map(|(_, place)| place.clone()).collect();
+        config.endpoints.push(Endpoint { service: Service::Smtp, address: own.smtp, student: None });
+    }
+}
+
+fn neighbour(config: &ServerConfig, (smtp, from): (SocketAddr, IpAddr)) -> Neighbour {
+    let (group, domain, host) = (config.group.clone(), config.domain.clone(), config.host.clone());
+    Neighbour { group, domain, host, smtp, from }
 }
 
 fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: &Numbers) -> ServerConfig {
@@ -33,6 +67,7 @@ fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: 
         accounts: accounts(lab, group, key),
         endpoints: endpoints(lab, group, addressing, numbers),
         clients: BTreeMap::new(),
+        relaying: Relaying::default(),
     }
 }
 
@@ -64,7 +99,7 @@ fn endpoints(lab: &Lab, group: &Group, addressing: Addressing, numbers: &Numbers
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::lab::{Leniency, Limits, LoneNewline, Settings, Student, Text, User};
+    use crate::lab::{Leniency, Limits, LoneNewline, Patience, Settings, Student, Text, User};
 
     /// A lab with these groups and their students, all else as small as can be.
     pub(crate) fn lab(groups: &[(&str, &[&str])]) -> Lab {
@@ -92,6 +127,8 @@ pub(crate) mod tests {
                 catch_all: None,
                 ports: BTreeMap::new(),
                 limits: Limits::default(),
+                routes: Vec::new(),
+                patience: Patience::default(),
             },
             docker: crate::lab::Containers::default(),
             mails: Vec::new(),
@@ -122,9 +159,32 @@ pub(crate) mod tests {
             [
                 "ana smtp 127.77.1.1:2525",
                 "ana pop3 127.77.1.1:2110",
+                "ana domain 127.77.1.1:2053",
                 "ben smtp 127.77.1.2:2525",
                 "ben pop3 127.77.1.2:2110",
+                "ben domain 127.77.1.2:2053",
             ]
         );
+        assert_eq!(config.relaying, Relaying::default(), "without `relay = true` it knows nobody");
+    }
+
+    #[test]
+    fn with_relay_each_server_knows_the_others_and_has_a_place_to_meet_them() {
+        let mut lab = lab(&[("g01", &["ana"]), ("g02", &[]), ("g03", &["eva"])]);
+        lab.settings.relay = true;
+        let mut numbers = Numbers::default();
+        numbers.assign(&lab);
+        let servers = servers(&lab, &key(), Addressing::Loopback { second: 77 }, &numbers);
+        let meets = |config: &ServerConfig| config.endpoints.last().map(|endpoint| endpoint.address.to_string());
+        let knows = |config: &ServerConfig| {
+            let all = config.relaying.neighbours.iter();
+            all.map(|other| format!("{} {} {}", other.domain, other.smtp, other.from)).collect::<Vec<_>>()
+        };
+        assert_eq!(meets(&servers[1]).as_deref(), Some("127.77.2.255:2525"));
+        assert_eq!(
+            knows(&servers[1]),
+            ["g01.lab 127.77.1.255:2525 127.77.1.255", "g03.lab 127.77.3.255:2525 127.77.3.255"]
+        );
+        assert_eq!(servers[1].relaying.from, Some(IpAddr::from([127, 77, 2, 255])));
     }
 }

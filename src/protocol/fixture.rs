@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Peer, dialect};
 use crate::{
     evidence::Who,
-    lab::{Leniency, Limits, LoneNewline, ServerConfig, Service, server::Account},
+    lab::{Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service, server::Account},
 };
 
 /// Somebody unknown at a server of this dialect, where `ana` is a student and `daniel.morato` a shared mailbox.
@@ -31,6 +31,7 @@ pub(crate) fn peer(dialect: &str) -> Peer {
         ]),
         endpoints: Vec::new(),
         clients: BTreeMap::new(),
+        relaying: Relaying::default(),
     };
     let dialect = dialect::named(dialect).unwrap();
     let service = Service::Smtp;

@@ -8,9 +8,11 @@
 //! ```
 
 pub mod dialect;
+pub mod dns;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod line;
+pub mod outgoing;
 pub mod pop3;
 pub mod sasl;
 pub mod smtp;
@@ -156,6 +158,11 @@ pub enum Action {
         mailbox: Login,
         /// Octets; 0 where the client did not say.
         octets: u64,
+    },
+    /// Is there room in the queue for so many recipients of other servers? -> [`Outcome::Room`]
+    QueueRoom {
+        /// How many, those of this message together.
+        recipients: usize,
     },
     /// Store the message and commit it together with the output's events -> [`Outcome::Stored`] or [`Outcome::Failed`]
     Deliver(Envelope),

@@ -30,6 +30,8 @@ pub const LAB: Section = Section {
         "ports",
         "limits",
         "docker",
+        "queue",
+        "route",
         "roster",
         "students",
         "groups",
@@ -92,6 +94,15 @@ pub const DOCKER: Section =
 pub const ALLOWANCE: Section =
     Section { name: "`[docker.server]` or `[docker.client]`", keys: &["memory", "cpus", "processes", "files", "disk"] };
 
+/// How patiently servers pass mail on.
+pub const QUEUE: Section = Section {
+    name: "`[queue]`",
+    keys: &["retry_secs", "retry_most_secs", "warn_secs", "give_up_secs", "sessions", "recipients"],
+};
+
+/// A way to a domain outside the lab.
+pub const ROUTE: Section = Section { name: "`[[route]]`", keys: &["domain", "host", "port"] };
+
 /// Mail to inject.
 pub const MAIL: Section =
     Section { name: "`[[mail]]`", keys: &["id", "to", "from", "subject", "headers", "body", "text"] };
@@ -125,7 +136,7 @@ pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of"
 pub const SOLUTION: Section = Section { name: "`[[exercise.solution]]`", keys: &["smtp", "pop3"] };
 
 /// Every table.
-pub const SECTIONS: [&Section; 15] = [
-    &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &DOCKER, &ALLOWANCE, &MAIL, &EXERCISE, &CHECK, &MESSAGE,
-    &TOUCHED, &MAILBOX, &SOLUTION,
+pub const SECTIONS: [&Section; 17] = [
+    &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &QUEUE, &ROUTE, &DOCKER, &ALLOWANCE, &MAIL, &EXERCISE, &CHECK,
+    &MESSAGE, &TOUCHED, &MAILBOX, &SOLUTION,
 ];

@@ -24,6 +24,7 @@ pub mod keys;
 mod mail;
 mod people;
 mod placeholders;
+pub mod relaying;
 mod render;
 mod roster;
 mod settings;

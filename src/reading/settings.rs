@@ -7,6 +7,7 @@ use super::{
     fields::Fields,
     keys,
     people::People,
+    relaying,
 };
 use crate::{
     lab::{Leniency, Limits, Login, LoneNewline, Service, Settings},
@@ -49,8 +50,11 @@ const ALIASES: [(&str, &str); 1] = [("sendmail+qpopper", "sendmail")];
 /// Reads the settings. `people` tells whether the mailbox for unknown recipients exists.
 pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) -> Settings {
     let dialect = dialect(lab, findings);
+    let relay = lab.boolean("relay", false, findings);
     Settings {
-        relay: lab.boolean("relay", false, findings),
+        relay,
+        routes: relaying::routes(lab, relay, findings),
+        patience: relaying::patience(lab, findings),
         auth_before_tls: lab.boolean("auth_before_tls", false, findings),
         vrfy: lab.boolean("vrfy", false, findings),
         leniency: leniency(lab, findings),

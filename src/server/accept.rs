@@ -4,12 +4,15 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::{Domain, Socket, Type};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     task::JoinSet,
 };
 
-use super::{ServerError, Shared, machine, registry};
-use crate::{lab::server::Endpoint, protocol::Peer};
+use super::{ServerError, Shared, machine, names, registry};
+use crate::{
+    lab::{Protocol, server::Endpoint},
+    protocol::Peer,
+};
 
 /// Connections that the system keeps for a listener until they are taken in.
 const BACKLOG: i32 = 1_024;
@@ -17,25 +20,40 @@ const BACKLOG: i32 = 1_024;
 /// The pause after the system refused to hand over a connection (no descriptors left, for example).
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How often a port is looked for that is free for TCP and UDP alike, where the system chooses.
+const TRIES: usize = 16;
+
+/// The sockets of an endpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Sockets {
+    tcp: Arc<TcpListener>,
+    /// For DNS.
+    udp: Option<Arc<UdpSocket>>,
+}
+
 /// An endpoint that is listened on. Dropping it stops that, sooner or later; sessions go on.
 #[derive(Debug)]
 pub(super) struct Listener {
-    pub(super) socket: Arc<TcpListener>,
+    pub(super) sockets: Sockets,
     pub(super) address: SocketAddr,
     task: JoinSet<()>,
 }
 
 impl Listener {
     /// Starts taking connections in.
-    pub(super) fn start(
-        server: &Arc<Shared>,
-        endpoint: &Endpoint,
-        socket: Arc<TcpListener>,
-    ) -> Result<Self, ServerError> {
-        let address = socket.local_addr().map_err(|error| failed(endpoint, error))?;
+    pub(super) fn start(server: &Arc<Shared>, endpoint: &Endpoint, sockets: Sockets) -> Result<Self, ServerError> {
+        let address = sockets.tcp.local_addr().map_err(|error| failed(endpoint, error))?;
         let mut task = JoinSet::new();
-        task.spawn(accept(Arc::clone(server), endpoint.clone(), address, Arc::clone(&socket)));
-        Ok(Self { socket, address, task })
+        task.spawn(accept(Arc::clone(server), endpoint.clone(), address, Arc::clone(&sockets.tcp)));
+        if let Some(udp) = &sockets.udp {
+            task.spawn(names::udp(Arc::clone(server), endpoint.clone(), address, Arc::clone(udp)));
+        }
+        Ok(Self { sockets, address, task })
+    }
+
+    /// Whether its sockets are those that the endpoint needs.
+    pub(super) fn serves(&self, endpoint: &Endpoint) -> bool {
+        self.sockets.udp.is_some() == (endpoint.service.protocol() == Protocol::Dns)
     }
 
     /// Stops listening, and returns when nobody can connect any more.
@@ -45,11 +63,11 @@ impl Listener {
 }
 
 /// Binds an endpoint's address.
-pub(super) fn bind(endpoint: &Endpoint) -> Result<Arc<TcpListener>, ServerError> {
+pub(super) fn bind(endpoint: &Endpoint) -> Result<Sockets, ServerError> {
     if !endpoint.service.is_served() {
         return Err(ServerError::NotServed(endpoint.service));
     }
-    let bound = || {
+    let listen = || {
         let socket = Socket::new(Domain::for_address(endpoint.address), Type::STREAM, None)?;
         // A server that comes back must not wait for the last connections of the one before it.
         socket.set_reuse_address(true)?;
@@ -61,7 +79,33 @@ pub(super) fn bind(endpoint: &Endpoint) -> Result<Arc<TcpListener>, ServerError>
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     };
-    bound().map(Arc::new).map_err(|error| failed(endpoint, error))
+    let receive = |address: SocketAddr| {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        UdpSocket::from_std(socket.into())
+    };
+    let bound = || -> io::Result<Sockets> {
+        let tcp = Arc::new(listen()?);
+        let udp = match endpoint.service.protocol() {
+            Protocol::Dns => Some(Arc::new(receive(tcp.local_addr()?)?)),
+            Protocol::Smtp | Protocol::Pop3 | Protocol::Imap => None,
+        };
+        Ok(Sockets { tcp, udp })
+    };
+    let mut found = bound();
+    // A port that the system chose for TCP may be somebody's for UDP.
+    for _ in 1..TRIES {
+        let taken = found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
+        if endpoint.address.port() != 0 || !taken {
+            break;
+        }
+        found = bound();
+    }
+    found.map_err(|error| failed(endpoint, error))
 }
 
 fn failed(endpoint: &Endpoint, source: io::Error) -> ServerError {
@@ -88,6 +132,12 @@ fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, strea
     let settings = server.settings();
     let who = registry::at_the_door(&settings.config, remote.ip(), endpoint.student.as_ref());
     let seat = server.registry.admit(&who, &settings.config.limits);
+    if endpoint.service.protocol() == Protocol::Dns {
+        if let Ok(seat) = seat {
+            tokio::spawn(names::tcp(Arc::clone(server), stream, local, who, seat));
+        }
+        return;
+    }
     let peer = Peer {
         config: Arc::clone(&settings.config),
         dialect: Arc::clone(&settings.dialect),

@@ -41,6 +41,7 @@ pub(super) struct Drive<M, W> {
     framer: Framer,
     idle: Duration,
     mailbox_limit: u64,
+    queue_limit: usize,
     conn: Conn,
     who: Who,
     seat: Option<Seat>,
@@ -82,6 +83,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
             framer: Framer::new(M::framing(&peer)),
             idle: M::idle(limits),
             mailbox_limit: limits.mailbox,
+            queue_limit: peer.config.relaying.patience.recipients,
             conn: server.store.next_conn(),
             who: peer.who.clone(),
             session: M::new(peer),
@@ -199,6 +201,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
             Action::Room { mailbox, octets } => {
                 Outcome::Room(self.server.store.room(&mailbox, octets, self.mailbox_limit))
             }
+            Action::QueueRoom { recipients } => Outcome::Room(self.server.relay.room(recipients, self.queue_limit)),
             Action::Deliver(envelope) => Box::pin(self.deliver(envelope)).await,
             Action::Open { mailbox } => self.open(&mailbox),
             // Read right here: a message costs some ten microseconds, less than handing it to another thread.
@@ -328,7 +331,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        lab::{Leniency, Limits, LoneNewline, ServerConfig, Service},
+        lab::{Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service},
         protocol::{dialect, line},
         server::{Server, wire::Stream},
     };
@@ -374,6 +377,7 @@ mod tests {
             accounts: BTreeMap::new(),
             endpoints: Vec::new(),
             clients: BTreeMap::new(),
+            relaying: Relaying::default(),
         };
         let dialect = dialect::named("labctl").unwrap();
         let service = Service::Smtp;

@@ -63,7 +63,7 @@ pub(super) fn start(server: &Arc<Shared>, wire: impl Wire + 'static, peer: Peer,
     match peer.service.protocol() {
         Protocol::Smtp => tokio::spawn(Drive::<smtp::Session, _>::new(server, wire, peer, seat, None).run(refusal)),
         Protocol::Pop3 => tokio::spawn(Drive::<pop3::Session, _>::new(server, wire, peer, seat, None).run(refusal)),
-        // Nobody listens for a service that is not served.
+        // Nobody listens for a service that is not served; DNS has no sessions.
         Protocol::Imap | Protocol::Dns => return,
     };
 }

@@ -11,7 +11,9 @@ mod clock;
 mod drive;
 mod error;
 mod machine;
+mod names;
 mod registry;
+mod relay;
 mod wire;
 
 use std::{
@@ -24,23 +26,26 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
     sync::watch,
+    task::JoinSet,
     time::Instant,
 };
 
 pub use error::ServerError;
 
 use self::{
-    accept::Listener,
+    accept::{Listener, Sockets},
     clock::{Clock, Seeds},
     drive::Drive,
+    names::Names,
     registry::Registry,
+    relay::Relay,
     wire::Stream,
 };
 use crate::{
     evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
     lab::{Login, ServerConfig, Service, server::Endpoint},
+    mail::Queued,
     protocol::{
         Peer,
         dialect::{self, Dialect},
@@ -54,12 +59,16 @@ use crate::{
 pub struct Server {
     shared: Arc<Shared>,
     listeners: Mutex<BTreeMap<Endpoint, Listener>>,
+    /// Carries mail to other servers as long as the server is there.
+    _relay: JoinSet<()>,
 }
 
 /// What all sessions of a server share.
 #[derive(Debug)]
 struct Shared {
     store: Store,
+    relay: Relay,
+    names: Names,
     settings: RwLock<Arc<Settings>>,
     registry: Registry,
     clock: Clock,
@@ -93,8 +102,11 @@ impl Server {
     pub async fn start(config: ServerConfig, store_path: &Path) -> Result<Arc<Self>, ServerError> {
         let settings = Settings::new(config)?;
         let bound = bind(&settings.config.endpoints, &BTreeMap::new())?;
+        let store = Store::open(store_path)?;
         let shared = Arc::new(Shared {
-            store: Store::open(store_path)?,
+            relay: Relay::new(&store),
+            names: Names::default(),
+            store,
             settings: RwLock::new(Arc::new(settings)),
             registry: Registry::default(),
             clock: Clock::default(),
@@ -108,14 +120,21 @@ impl Server {
         for (endpoint, bound) in bound {
             bound.listen(&shared, endpoint, &mut listeners)?;
         }
-        Ok(Arc::new(Self { shared, listeners: Mutex::new(listeners) }))
+        let mut relay = JoinSet::new();
+        relay.spawn(relay::run(Arc::clone(&shared)));
+        Ok(Arc::new(Self { shared, listeners: Mutex::new(listeners), _relay: relay }))
     }
 
     /// Takes a new configuration on: new endpoints are opened, those that are no longer named are closed. Sessions under way
     /// keep what they had. Nothing changes where an endpoint cannot be opened.
     pub async fn reconfigure(&self, config: ServerConfig) -> Result<(), ServerError> {
         let settings = Settings::new(config)?;
+        let changed = settings.config.relaying != self.config().relaying;
         let closed = self.listen(settings)?;
+        if changed {
+            // Somebody may be reached now who was not before.
+            self.try_now(None);
+        }
         for listener in closed.into_values() {
             listener.stop().await;
         }
@@ -152,6 +171,16 @@ impl Server {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.shared.store
+    }
+
+    /// The first recipients in the queue for other servers, at most so many, and how many there are.
+    pub fn queue(&self, most: usize) -> Result<(Vec<Queued>, usize), StoreError> {
+        Ok((self.shared.store.queue(most)?, self.shared.relay.recipients()))
+    }
+
+    /// Tries all mail for other servers now, or that for one domain; says how many recipients that are.
+    pub fn try_now(&self, domain: Option<&str>) -> usize {
+        self.shared.relay.hurry(domain, Timestamp(self.shared.clock.now().micros))
     }
 
     /// Connections now: all of them, and by student as far as they are known. Asks nothing of the store.
@@ -220,7 +249,7 @@ enum Bound {
     /// The endpoint is listened on already.
     Kept,
     /// A listener is to be started on it.
-    New(Arc<TcpListener>),
+    New(Sockets),
 }
 
 impl Bound {
@@ -230,8 +259,8 @@ impl Bound {
         endpoint: Endpoint,
         listeners: &mut BTreeMap<Endpoint, Listener>,
     ) -> Result<(), ServerError> {
-        if let Self::New(socket) = self {
-            let listener = Listener::start(shared, &endpoint, socket)?;
+        if let Self::New(sockets) = self {
+            let listener = Listener::start(shared, &endpoint, sockets)?;
             listeners.insert(endpoint, listener);
         }
         Ok(())
@@ -245,9 +274,9 @@ fn bind(endpoints: &[Endpoint], before: &BTreeMap<Endpoint, Listener>) -> Result
         if before.contains_key(endpoint) {
             return Ok((endpoint.clone(), Bound::Kept));
         }
-        let same = before.values().find(|listener| listener.address == endpoint.address);
-        let socket = same.map_or_else(|| accept::bind(endpoint), |listener| Ok(Arc::clone(&listener.socket)))?;
-        Ok((endpoint.clone(), Bound::New(socket)))
+        let same = before.values().find(|listener| listener.address == endpoint.address && listener.serves(endpoint));
+        let sockets = same.map_or_else(|| accept::bind(endpoint), |listener| Ok(listener.sockets.clone()))?;
+        Ok((endpoint.clone(), Bound::New(sockets)))
     };
     endpoints.iter().map(bound).collect()
 }

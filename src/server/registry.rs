@@ -91,8 +91,13 @@ impl Connected {
 /// Who a connection is from, by the address it came from, else by the endpoint it came to.
 pub(super) fn at_the_door(config: &ServerConfig, from: IpAddr, endpoint: Option<&Login>) -> Who {
     let student = |login: &Login, by| Who::Student { login: login.clone(), by };
-    let client = config.clients.get(&from.to_canonical()).map(|login| student(login, By::ClientAddress));
-    client.or_else(|| endpoint.map(|login| student(login, By::Endpoint))).unwrap_or_default()
+    let from = from.to_canonical();
+    let client = config.clients.get(&from).map(|login| student(login, By::ClientAddress));
+    let server = || {
+        let neighbour = config.relaying.neighbours.iter().find(|neighbour| neighbour.from == from)?;
+        Some(Who::Server { group: neighbour.group.clone() })
+    };
+    client.or_else(server).or_else(|| endpoint.map(|login| student(login, By::Endpoint))).unwrap_or_default()
 }
 
 /// Who a session is after it has learnt something: an address is stronger than a login, a login than a sender.
@@ -101,7 +106,7 @@ pub(super) fn learnt(known: &Who, now: Who) -> Who {
         (Who::Unknown, _)
         | (Who::Student { by: By::Login | By::Sender, .. }, Who::Student { by: By::Login, .. })
         | (Who::Student { by: By::Sender, .. }, Who::Student { by: By::Sender, .. }) => now,
-        (Who::Student { .. } | Who::Instructor, _) => known.clone(),
+        (Who::Student { .. } | Who::Instructor | Who::Server { .. }, _) => known.clone(),
     }
 }
 

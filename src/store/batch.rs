@@ -7,7 +7,8 @@ use rusqlite::{CachedStatement, Connection, params};
 use super::{
     Origin,
     code::{self, MAX_SHAPES, Parts, Shape},
-    queue::{Delivery, Job, Reset, Work},
+    outgoing::{self, Arrival},
+    queue::{Delivery, Job, Reset, Settling, Work},
     state::{Holding, Holdings, State, parsed},
 };
 use crate::{
@@ -38,6 +39,8 @@ pub(super) struct Batch<'a> {
     entry: CachedStatement<'a>,
     /// Mailboxes with new UIDs; written once a batch.
     grown: BTreeMap<Login, Uid>,
+    /// Recipients for other servers, told to whoever carries the mail once they are committed.
+    arrivals: Vec<Arrival>,
 }
 
 impl<'a> Batch<'a> {
@@ -54,6 +57,7 @@ impl<'a> Batch<'a> {
             state,
             holdings,
             grown: BTreeMap::new(),
+            arrivals: Vec::new(),
         })
     }
 
@@ -68,18 +72,19 @@ impl<'a> Batch<'a> {
                 self.expunge(&expunge.0, &expunge.1)
             }
             Work::Reset(reset) => self.reset(&job.origin, reset),
+            Work::Settle(settling) => self.settle(&job.origin, settling),
             Work::Close => Ok(()),
         }
     }
 
-    /// Writes what was gathered for the end of the batch.
-    pub(super) fn finish(mut self) -> rusqlite::Result<()> {
+    /// Writes what was gathered for the end of the batch, and hands out what is to be told after the commit.
+    pub(super) fn finish(mut self) -> rusqlite::Result<Vec<Arrival>> {
         for (mailbox, next_uid) in std::mem::take(&mut self.grown) {
             let sql = "INSERT INTO mailbox (name, next_uid) VALUES (?, ?) \
                        ON CONFLICT (name) DO UPDATE SET next_uid = excluded.next_uid";
             self.connection.prepare_cached(sql)?.execute(params![mailbox.as_str(), next_uid.0])?;
         }
-        Ok(())
+        Ok(self.arrivals)
     }
 
     fn deliver(&mut self, origin: &Origin, events: &[EventKind], delivery: &Delivery) -> rusqlite::Result<()> {
@@ -112,7 +117,26 @@ impl<'a> Batch<'a> {
             sha256: sha256.clone(),
             injected: injected.clone(),
         };
-        self.write(origin.time, origin.conn, run, &origin.who, &accepted)
+        self.write(origin.time, origin.conn, run, &origin.who, &accepted)?;
+        if !envelope.outgoing.is_empty() {
+            let recipients = envelope.outgoing.iter().map(|outgoing| outgoing.recipient.clone()).collect();
+            self.write(origin.time, origin.conn, run, &origin.who, &EventKind::Queued { message, recipients })?;
+            let first = self.state.outgoing + 1;
+            self.state.outgoing += envelope.outgoing.len() as u64;
+            let arrived = outgoing::insert(self.connection, first, message, origin, run, envelope)?;
+            self.arrivals.extend(arrived);
+        }
+        Ok(())
+    }
+
+    /// What became of recipients for other servers.
+    fn settle(&mut self, origin: &Origin, settling: &Settling) -> rusqlite::Result<()> {
+        for event in &settling.events {
+            self.write(origin.time, origin.conn, settling.run, &origin.who, event)?;
+        }
+        outgoing::change(self.connection, &settling.changes)?;
+        let origin = Origin { conn: Conn(0), who: settling.server.clone(), time: origin.time };
+        settling.notices.iter().try_for_each(|notice| self.deliver(&origin, &[], notice))
     }
 
     /// The UID of one more message in a mailbox.
@@ -149,9 +173,11 @@ impl<'a> Batch<'a> {
         for (place, student) in reset.students.iter().enumerate() {
             let mut removed = self.clear(ENTRIES_OF_STUDENT, Some(student))?;
             self.connection.execute("DELETE FROM injected WHERE student = ?", [student.as_str()])?;
+            self.connection.execute("DELETE FROM outgoing WHERE student = ?", [student.as_str()])?;
             if reset.whole_group && place + 1 == reset.students.len() {
                 removed.extend(self.clear("SELECT mailbox, uid, octets FROM entry", None)?);
                 self.connection.execute("DELETE FROM injected", [])?;
+                self.connection.execute("DELETE FROM outgoing", [])?;
             }
             let run = self.state.run(Some(student)) + 1;
             self.state.runs.insert(student.clone(), run);

@@ -71,6 +71,11 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
         }
         EventKind::Disconnected { how } => (ending_word(*how).into(), None),
         EventKind::Accepted { .. }
+        | EventKind::Queued { .. }
+        | EventKind::Relayed { .. }
+        | EventKind::Deferred { .. }
+        | EventKind::Bounced { .. }
+        | EventKind::Query { .. }
         | EventKind::Retrieved { .. }
         | EventKind::Deleted { .. }
         | EventKind::Secured { .. }
@@ -129,11 +134,16 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
 
 /// The kind's name as a constant.
 pub(super) fn kind(name: &str) -> Result<&'static str, String> {
-    const KINDS: [&str; 14] = [
+    const KINDS: [&str; 19] = [
         "command",
         "connected",
         "disconnected",
         "accepted",
+        "queued",
+        "relayed",
+        "deferred",
+        "bounced",
+        "query",
         "retrieved",
         "deleted",
         "secured",
@@ -163,6 +173,7 @@ pub(super) fn who_words(who: &Who) -> (&'static str, Option<&str>, Option<&'stat
     match who {
         Who::Unknown => ("unknown", None, None),
         Who::Instructor => ("instructor", None, None),
+        Who::Server { group } => ("server", Some(group.as_str()), None),
         Who::Student { login, by } => ("student", Some(login.as_str()), Some(by_word(*by))),
     }
 }
@@ -172,6 +183,10 @@ pub(super) fn who(who: &str, name: Option<&str>, by: Option<&str>) -> Result<Who
     match (who, name, by) {
         ("unknown", None, None) => Ok(Who::Unknown),
         ("instructor", None, None) => Ok(Who::Instructor),
+        ("server", Some(name), None) => {
+            let group = name.parse().map_err(|problem| format!("the group `{name}`: {problem}"))?;
+            Ok(Who::Server { group })
+        }
         ("student", Some(name), Some(by)) => {
             const ALL: [By; 4] = [By::ClientAddress, By::Endpoint, By::Login, By::Sender];
             let by =

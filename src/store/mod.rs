@@ -11,6 +11,7 @@
 mod batch;
 mod code;
 mod error;
+mod outgoing;
 mod queue;
 mod reader;
 mod schema;
@@ -31,18 +32,19 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 pub use error::StoreError;
+pub use outgoing::{Arrival, Waiting};
 pub use reader::{Counts, Mailbox, Reader, StoredMessage};
 pub use schema::VERSION;
 
 use self::{
-    queue::{Delivery, Job, Queue, Reset, Work},
+    queue::{Delivery, Job, Queue, Reset, Settling, Work},
     state::{Holdings, State},
     writer::Writer,
 };
 use crate::{
     evidence::{Conn, EventKind, Injected, MessageId, Seq, Timestamp, Uid, Who},
     lab::Login,
-    mail::{self, Entry, Envelope},
+    mail::{self, Entry, Envelope, QueueChange, QueueId, Queued},
 };
 
 /// The writer's stack. SQLite needs a few tens of KiB; the rest is room, and costs address space only.
@@ -59,6 +61,21 @@ pub struct Origin {
     pub time: Timestamp,
 }
 
+/// What a try to pass a message on came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The run that the message belongs to.
+    pub run: u32,
+    /// What was seen of it.
+    pub events: Vec<EventKind>,
+    /// What it changes in the queue.
+    pub changes: Vec<QueueChange>,
+    /// Notices to the sender.
+    pub notices: Vec<Envelope>,
+    /// The server that they come from: ours.
+    pub server: Who,
+}
+
 /// A server's store. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Shared>);
@@ -68,6 +85,7 @@ struct Shared {
     path: PathBuf,
     queue: Arc<Queue>,
     holdings: Holdings,
+    waiting: Arc<Waiting>,
     locked: Arc<Mutex<HashSet<Login>>>,
     conn: AtomicU64,
     committed: watch::Receiver<Seq>,
@@ -80,7 +98,12 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = schema::open_writer(path)?;
         let holdings = Holdings::default();
-        let load = || holdings.load(&connection).and_then(|()| State::load(&connection));
+        let waiting = Arc::new(Waiting::default());
+        let load = || {
+            holdings.load(&connection)?;
+            waiting.arrived(outgoing::all(&connection)?);
+            State::load(&connection)
+        };
         let state = load().map_err(|error| StoreError::read(path, &error))?;
         let queue = Arc::new(Queue::new());
         let (committed, last) = watch::channel(Seq(state.seq));
@@ -88,6 +111,7 @@ impl Store {
             path: path.to_owned(),
             queue: Arc::clone(&queue),
             holdings: holdings.clone(),
+            waiting: Arc::clone(&waiting),
             locked: Arc::default(),
             conn: AtomicU64::new(state.conn),
             committed: last,
@@ -100,6 +124,7 @@ impl Store {
             queue,
             state,
             holdings,
+            waiting,
             committed,
             logged: 0,
             lost: None,
@@ -133,6 +158,54 @@ impl Store {
         // Here and not in the writer, where everybody would wait for it.
         let sha256 = mail::sha256(&envelope.content);
         self.commit(origin, events, Work::Deliver(Box::new(Delivery { envelope, sha256, injected })), octets).await
+    }
+
+    /// Writes down what a try to pass a message on came to. With a notice to the sender it returns when all of it is committed:
+    /// a notice is there once, or its message is still in the queue. Otherwise nobody waits: what is lost with the machine is
+    /// tried again (RFC 5321 4.5.3.2.6).
+    pub async fn settle(&self, origin: Origin, settlement: Settlement) -> Result<(), StoreError> {
+        let Settlement { run, events, changes, notices, server } = settlement;
+        let delivery = |envelope: Envelope| {
+            let sha256 = mail::sha256(&envelope.content);
+            Delivery { envelope, sha256, injected: None }
+        };
+        let octets = events.len() * 1_024 + notices.iter().map(|notice| notice.content.len()).sum::<usize>();
+        let notices: Vec<Delivery> = notices.into_iter().map(delivery).collect();
+        let waits = !notices.is_empty();
+        let work = Work::Settle(Box::new(Settling { run, events, changes, notices, server }));
+        if waits {
+            return self.commit(origin, Vec::new(), work, octets).await;
+        }
+        let share = self.0.queue.share(octets).await?;
+        self.0.queue.push(Job { origin, events: Vec::new(), work, done: None, share })
+    }
+
+    /// The recipients for other servers that came and were not taken yet by whoever carries them; first those that were
+    /// there when the store was opened.
+    pub fn waiting(&self) -> Arc<Waiting> {
+        Arc::clone(&self.0.waiting)
+    }
+
+    /// These recipients, as far as they are still in the queue, in order.
+    pub fn queued(&self, ids: &[QueueId]) -> Result<Vec<Queued>, StoreError> {
+        self.read(|connection| outgoing::some(connection, ids))
+    }
+
+    /// The first recipients in the queue, at most so many, in order.
+    pub fn queue(&self, most: usize) -> Result<Vec<Queued>, StoreError> {
+        self.read(|connection| outgoing::first(connection, most))
+    }
+
+    /// A stored message without joining its parts: what the server put in front, and the message as sent.
+    pub fn parts(&self, id: MessageId) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+        let found = self.read(|connection| reader::message(connection, id))?;
+        let missing = || StoreError::Damaged { path: self.0.path.clone(), why: format!("message {} is missing", id.0) };
+        found
+            .map(|mut message| {
+                let content = message.octets.split_off(message.trace_octets);
+                (message.octets, content)
+            })
+            .ok_or_else(missing)
     }
 
     /// Takes entries out of a mailbox, together with `events`. Returns when that is committed.

@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Origin, StoreError};
 use crate::{
-    evidence::{EventKind, Injected},
+    evidence::{EventKind, Injected, Who},
     lab::Login,
-    mail::{Entry, Envelope},
+    mail::{Entry, Envelope, QueueChange},
 };
 
 /// How long events alone wait for a commit to share.
@@ -54,6 +54,8 @@ pub(super) enum Work {
     Expunge(Box<(Login, Vec<Entry>)>),
     /// Starts new runs.
     Reset(Box<Reset>),
+    /// Writes what a try to pass a message on came to.
+    Settle(Box<Settling>),
     /// Commits what came before, writes the log back and ends the writer.
     Close,
 }
@@ -64,6 +66,20 @@ pub(super) struct Delivery {
     pub(super) envelope: Envelope,
     pub(super) sha256: String,
     pub(super) injected: Option<Injected>,
+}
+
+/// What a try to pass a message on came to.
+#[derive(Debug)]
+pub(super) struct Settling {
+    /// The run that the message belongs to.
+    pub(super) run: u32,
+    /// What was seen of it.
+    pub(super) events: Vec<EventKind>,
+    /// What it changes in the queue.
+    pub(super) changes: Vec<QueueChange>,
+    /// Notices to the sender, and the server that they come from.
+    pub(super) notices: Vec<Delivery>,
+    pub(super) server: Who,
 }
 
 /// Whose runs start anew.

@@ -128,8 +128,7 @@ impl Reader {
     pub fn students(&self) -> Result<BTreeSet<Login>, StoreError> {
         self.read(|connection| {
             // A shape is written with its first event.
-            let mut statement =
-                connection.prepare_cached("SELECT DISTINCT login FROM shape WHERE login IS NOT NULL")?;
+            let mut statement = connection.prepare_cached("SELECT DISTINCT login FROM shape WHERE who = 'student'")?;
             statement.query_map([], |row| parsed(row, 0, code::login))?.collect()
         })
     }

@@ -7,7 +7,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// The format this labctl writes, kept as SQLite's `user_version`. A higher one is refused.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
+
+/// What makes of a format the one after it, from format 1 on.
+const UPGRADES: [&str; 1] = [include_str!("upgrade_2.sql")];
 
 /// SQLite's `application_id` of a store: `labc`.
 const APPLICATION: i64 = 0x6c61_6263;
@@ -114,5 +117,17 @@ fn prepare(connection: &Connection, made: bool) -> rusqlite::Result<()> {
             include_str!("schema.sql")
         ))?;
     }
-    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    upgrade(connection)
+}
+
+/// Makes the current format of an older one, all of it or nothing.
+fn upgrade(connection: &Connection) -> rusqlite::Result<()> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let steps = usize::try_from(found).ok().and_then(|found| UPGRADES.get(found.checked_sub(1)?..)).unwrap_or_default();
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let steps = steps.concat();
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"))
 }

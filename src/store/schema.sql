@@ -12,8 +12,8 @@ CREATE TABLE meta (
 CREATE TABLE shape (
     id     INTEGER PRIMARY KEY,
     run    INTEGER NOT NULL CHECK (run >= 1),
-    who    TEXT NOT NULL CHECK (who IN ('unknown', 'student', 'instructor')),
-    login  TEXT CHECK ((login IS NOT NULL) = (who = 'student')),
+    who    TEXT NOT NULL CHECK (who IN ('unknown', 'student', 'instructor', 'server')),
+    login  TEXT CHECK ((login IS NOT NULL) = (who IN ('student', 'server'))),   -- a server: its group
     by     TEXT CHECK ((by IS NOT NULL) = (who = 'student')),      -- how the student was recognised
     kind   TEXT NOT NULL,                                          -- command, connected, accepted …
     word   TEXT NOT NULL,                                          -- command: the verb; connected: the service; disconnected: how
@@ -56,6 +56,22 @@ CREATE TABLE entry (
     octets  INTEGER NOT NULL CHECK (octets >= 0),        -- trace and content together
     PRIMARY KEY (mailbox, uid)
 ) STRICT, WITHOUT ROWID;
+
+-- Recipients whom other servers are to get a message for. A row goes when the recipient is delivered to or given up.
+CREATE TABLE outgoing (
+    id        INTEGER PRIMARY KEY,
+    message   INTEGER NOT NULL REFERENCES message (id),
+    sender    TEXT NOT NULL,                             -- the reverse-path; '' for the null path
+    recipient TEXT NOT NULL,
+    domain    TEXT NOT NULL,                             -- where it goes, lower case
+    student   TEXT,                                      -- who sent it
+    queued    INTEGER NOT NULL,                          -- microseconds since 1970-01-01T00:00:00Z, as the next
+    due       INTEGER NOT NULL,                          -- when it is tried (again)
+    attempts  INTEGER NOT NULL CHECK (attempts >= 0),
+    warned    INTEGER NOT NULL CHECK (warned IN (0, 1)), -- whether the sender has heard of the delay
+    reply     TEXT,                                      -- what the last try was told
+    detail    TEXT NOT NULL                              -- who brought it, the run, what the sender wants to hear, as JSON
+) STRICT;
 
 -- Which mail of the lab was injected in the current runs; '' stands for a copy that the group shares.
 CREATE TABLE injected (

@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) seq: u64,
     /// The last message.
     pub(super) message: u64,
+    /// The last recipient in the queue for other servers.
+    pub(super) outgoing: u64,
     /// The highest connection among the events.
     pub(super) conn: u64,
     /// The event up to which the file's `meta` says what the highest connection is.
@@ -77,6 +79,7 @@ impl State {
         Ok(Self {
             seq: number("SELECT coalesce(max(seq), 0) FROM event")?,
             message: number("SELECT coalesce(max(id), 0) FROM message")?,
+            outgoing: number("SELECT coalesce(max(id), 0) FROM outgoing")?,
             conn: noted_conn.max(later?),
             noted,
             runs: runs(connection)?,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::{
     Origin, StoreError,
     batch::Batch,
+    outgoing::Waiting,
     queue::{Answer, Job, Queue, Work},
     state::{Holdings, State},
 };
@@ -35,6 +36,8 @@ pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     pub(super) state: State,
     pub(super) holdings: Holdings,
+    /// Whoever carries mail to other servers hears here of more.
+    pub(super) waiting: Arc<Waiting>,
     pub(super) committed: watch::Sender<Seq>,
     /// Octets in the log since it was last written back, roughly.
     pub(super) logged: u64,
@@ -106,13 +109,14 @@ impl Writer {
             batch.write(*time, Conn(0), 1, &Who::Unknown, &EventKind::Damaged { why })?;
         }
         jobs.iter().try_for_each(|job| batch.apply(job))?;
-        batch.finish()?;
+        let arrivals = batch.finish()?;
         let unnoted = self.state.seq - self.state.noted;
         let closing = || jobs.iter().any(|job| matches!(job.work, Work::Close));
         if unnoted >= NOTE_EVENTS || unnoted > 0 && closing() {
             note(&self.connection, &mut self.state)?;
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.waiting.arrived(arrivals);
         self.lost = None;
         self.logged += jobs.iter().map(logged).sum::<u64>();
         Ok(())
@@ -174,7 +178,7 @@ fn note(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
 fn logged(job: &Job) -> u64 {
     let message = match &job.work {
         Work::Deliver(delivery) => (delivery.envelope.trace.len() + delivery.envelope.content.len()) as u64 + 4_096,
-        Work::Record | Work::Expunge(_) | Work::Reset(_) | Work::Close => 0,
+        Work::Record | Work::Expunge(_) | Work::Reset(_) | Work::Settle(_) | Work::Close => 0,
     };
     message + job.events.len() as u64 * ROW_OCTETS
 }

@@ -166,6 +166,11 @@ impl Renderer {
                 | EventKind::LoggedIn { .. }
                 | EventKind::LoginFailed { .. }
                 | EventKind::Accepted { .. }
+                | EventKind::Queued { .. }
+                | EventKind::Relayed { .. }
+                | EventKind::Deferred { .. }
+                | EventKind::Bounced { .. }
+                | EventKind::Query { .. }
                 | EventKind::Retrieved { .. }
                 | EventKind::Deleted { .. }
                 | EventKind::Disconnected { .. } => event.who.student() == Some(only),
@@ -181,7 +186,7 @@ impl Renderer {
                 open.waiting.push_back(event.clone());
                 None
             }
-            Who::Student { .. } | Who::Instructor => {
+            Who::Student { .. } | Who::Instructor | Who::Server { .. } => {
                 open.waiting = VecDeque::new();
                 None
             }

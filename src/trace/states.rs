@@ -55,6 +55,11 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
         EventKind::LoggedIn { .. }
         | EventKind::LoginFailed { .. }
         | EventKind::Accepted { .. }
+        | EventKind::Queued { .. }
+        | EventKind::Relayed { .. }
+        | EventKind::Deferred { .. }
+        | EventKind::Bounced { .. }
+        | EventKind::Query { .. }
         | EventKind::Retrieved { .. }
         | EventKind::Deleted { .. }
         | EventKind::Reset { .. }

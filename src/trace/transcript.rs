@@ -30,6 +30,7 @@ pub(super) fn heading(after: bool, group: &GroupName, event: &Event, who: &Who, 
     let who = match who {
         Who::Unknown => "unknown".to_owned(),
         Who::Instructor => "labctl".to_owned(),
+        Who::Server { group } => format!("server of `{group}`"),
         Who::Student { login, by } => format!("{login} ({})", known_by(*by)),
     };
     let over = open.service.map_or(String::new(), |service| format!(" · {service}"));
@@ -129,6 +130,28 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
             let what = injected.as_ref().map_or(String::new(), |injected| format!(" (the lab's `{}`)", injected.mail));
             out.note(&format!("message {}{what} accepted for {}, {octets} octets", message.0, places(delivered)));
         }
+        EventKind::Queued { message, recipients } => {
+            out.note(&format!("message {} queued for {}", message.0, addresses(recipients)));
+        }
+        EventKind::Relayed { message, recipients, server, reply, tls } => {
+            let over = tls.as_ref().map_or(String::new(), |tls| format!(" over {}", visible(tls)));
+            let (message, to, reply) = (message.0, addresses(recipients), visible(reply));
+            out.note(&format!("message {message} for {to} taken by {}{over}: {reply}", visible(server)));
+        }
+        EventKind::Deferred { message, recipients, server, reply, attempts, .. } => {
+            let (message, to, reply) = (message.0, addresses(recipients), visible(reply));
+            out.note(&format!("message {message} for {to} not taken{} (try {attempts}): {reply}", by(server)));
+        }
+        EventKind::Bounced { message, recipients, server, reply, returned, .. } => {
+            let what = if *returned { "its sender is told" } else { "nobody is told" };
+            let (message, to, reply) = (message.0, addresses(recipients), visible(reply));
+            out.note(&format!("message {message} for {to} given up{}, {what}: {reply}", by(server)));
+        }
+        EventKind::Query { name, record, answer, records, tcp } => {
+            let over = if *tcp { ", over TCP" } else { "" };
+            let what = format!("asked for {} {}", visible(record), visible(name));
+            out.note(&format!("{what}: {} with {records} records{over}", visible(answer)));
+        }
         EventKind::Retrieved { message, mailbox, top, .. } => {
             let part = top.map_or(String::new(), |lines| format!(", its top {lines} lines"));
             out.note(&format!("message {} retrieved from `{mailbox}`{part}", message.0));
@@ -142,6 +165,15 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
         EventKind::Damaged { why } => out.note(&format!("{group}: the record is damaged: {}", visible(why))),
     }
     out.text
+}
+
+fn addresses(recipients: &[String]) -> String {
+    recipients.iter().map(|recipient| format!("`{}`", visible(recipient))).collect::<Vec<_>>().join(", ")
+}
+
+/// ` by NAME [ADDRESS]`, where a server was spoken to.
+fn by(server: &str) -> String {
+    if server.is_empty() { String::new() } else { format!(" by {}", visible(server)) }
 }
 
 fn places(delivered: &[Delivered]) -> String {

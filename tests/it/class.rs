@@ -28,7 +28,8 @@ impl Class {
         let text = fs::read_to_string(&file).expect("the lab's file");
         let kept: String =
             text.lines().filter(|line| !line.starts_with("ports ")).flat_map(|line| [line, "\n"]).collect();
-        let ports = format!("ports = {{ smtp = {}, pop3 = {} }}\n", free_port(), free_port());
+        let (smtp, pop3, domain) = (free_port(), free_port(), free_port());
+        let ports = format!("ports = {{ smtp = {smtp}, pop3 = {pop3}, domain = {domain} }}\n");
         fs::write(&file, ports + &kept).expect("written");
         class.text(&["up", class.lab().to_str().expect("UTF-8"), "--engine", "embedded"]);
         class

@@ -28,6 +28,7 @@ struct Test {
     folder: tempfile::TempDir,
     smtp: u16,
     pop3: u16,
+    domain: u16,
 }
 
 /// What a command did.
@@ -41,10 +42,10 @@ impl Test {
     /// A place where nothing has happened yet. The ports are free on every address when they are chosen.
     fn new() -> Self {
         let free = || TcpListener::bind("0.0.0.0:0").expect("a free port");
-        let (one, other) = (free(), free());
+        let (one, other, third) = (free(), free(), free());
         let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
-        let (smtp, pop3) = (port(&one), port(&other));
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), smtp, pop3 }
+        let (smtp, pop3, domain) = (port(&one), port(&other), port(&third));
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), smtp, pop3, domain }
     }
 
     /// With a lab `class` of `text`, on the test's ports.
@@ -58,7 +59,8 @@ impl Test {
     fn write(&self, text: &str) {
         let folder = self.path("class");
         fs::create_dir_all(&folder).expect("a folder");
-        let lab = format!("ports = {{ smtp = {}, pop3 = {} }}\n{text}", self.smtp, self.pop3);
+        let Self { smtp, pop3, domain, .. } = self;
+        let lab = format!("ports = {{ smtp = {smtp}, pop3 = {pop3}, domain = {domain} }}\n{text}");
         fs::write(folder.join("lab.toml"), lab).expect("a file");
     }
 

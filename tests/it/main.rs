@@ -8,6 +8,7 @@ mod layers;
 mod marking;
 mod reading;
 mod rehearse;
+mod relay;
 mod server;
 mod store;
 mod transcripts;

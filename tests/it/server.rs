@@ -1,8 +1,8 @@
 //! A server on real sockets: what its clients hear, what it records, what survives.
 
-mod client;
+pub mod client;
 mod foreign;
 mod killed;
-mod running;
+pub mod running;
 mod sessions;
 mod strangers;

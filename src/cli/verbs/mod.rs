@@ -10,6 +10,7 @@ pub mod exec;
 pub mod images;
 pub mod inject;
 pub mod new;
+pub mod queue;
 pub mod rehearse;
 pub mod report;
 pub mod reset;

@@ -3,15 +3,15 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use sha2::{Digest as _, Sha256};
 
 use super::{Desired, Layout, Layouts, Object, Published, Reach, Role, Spec};
 use crate::{
-    lab::{Domain, Key, Lab, Login, ServerConfig, Service, containers::Start, server::Endpoint},
-    plan::{Addressing, Numbers},
+    lab::{Domain, GroupName, Key, Lab, Login, ServerConfig, Service, containers::Start, server::Endpoint},
+    plan::{Addressing, Numbers, resolve::connect},
 };
 
 /// The octets of a digest that are kept: what must not collide is one object's past with its present.
@@ -36,8 +36,17 @@ pub fn desired(lab: &Lab, key: &Key, layouts: &Layouts, images: &Images) -> Desi
     let reach = if lab.docker.internet { Reach::Internet } else { Reach::Isolated };
     // Where the servers listen is replaced below, so nobody has a number.
     let servers = crate::plan::servers(lab, key, Addressing::Ephemeral, &Numbers::default());
+    let placed = servers.into_iter().zip(&layouts.groups).map(|(config, layout)| placed(lab, config, layout));
+    let mut servers: Vec<ServerConfig> = placed.collect();
+    let meet: BTreeMap<&GroupName, Ipv4Addr> = (lab.groups.iter().zip(&layouts.groups))
+        .filter_map(|(group, layout)| Some((&group.name, *layout.shared.get(&Role::Backbone)?)))
+        .collect();
+    // On the backbone SMTP for other servers, and the address by which they know this one.
+    connect(lab, &mut servers, |config| {
+        let address = *meet.get(&config.group)?;
+        Some((SocketAddr::from((address, Service::Smtp.standard_port())), IpAddr::V4(address)))
+    });
     for (config, layout) in servers.into_iter().zip(&layouts.groups) {
-        let config = placed(lab, config, layout);
         let object = |role| Object::of(&config.group, role);
         desired.insert(object(Role::Network), Spec::Network { subnet: layout.subnet, reach });
         let hosts = hosts(&config);
@@ -68,8 +77,8 @@ pub fn desired(lab: &Lab, key: &Key, layouts: &Layouts, images: &Images) -> Desi
 }
 
 /// The configuration with the addresses of its networks: one endpoint per service in the group, where each student is known
-/// by the client's address; on the backbone SMTP for other servers; on the front an endpoint per student, because behind
-/// the host's port everybody comes from the same address.
+/// by the client's address; on the front an endpoint per student, because behind the host's port everybody comes from the
+/// same address.
 fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig {
     let endpoint = |service: Service| {
         let chosen = lab.settings.ports.get(&service).copied().filter(|port| *port != service.embedded_port());
@@ -77,10 +86,6 @@ fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig 
         Endpoint { service, address, student: None }
     };
     config.endpoints = Service::served().map(endpoint).collect();
-    if let Some(address) = layout.shared.get(&Role::Backbone) {
-        let address = SocketAddr::from((*address, Service::Smtp.standard_port()));
-        config.endpoints.push(Endpoint { service: Service::Smtp, address, student: None });
-    }
     if let Some(address) = layout.shared.get(&Role::Front) {
         let endpoint = |((student, service), port): (&(Option<Login>, Service), &u16)| Endpoint {
             service: *service,

@@ -67,7 +67,7 @@ impl Bench {
                 self.expunged.extend(entries);
                 Outcome::Expunged
             }
-            Action::Room { .. } | Action::Deliver(_) => panic!("POP3 delivers nothing"),
+            Action::Room { .. } | Action::QueueRoom { .. } | Action::Deliver(_) => panic!("POP3 delivers nothing"),
         }
     }
 

@@ -71,7 +71,7 @@ pub fn learnt(who: &Who, mailbox: &Login, config: &ServerConfig) -> Option<Who> 
     let weaker = match who {
         Who::Unknown => true,
         Who::Student { by, .. } => *by == By::Sender,
-        Who::Instructor => false,
+        Who::Instructor | Who::Server { .. } => false,
     };
     (own && weaker).then(|| Who::Student { login: mailbox.clone(), by: By::Login })
 }

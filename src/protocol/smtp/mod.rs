@@ -16,7 +16,9 @@
 
 mod auth;
 mod chunking;
+pub mod client;
 mod command;
+pub mod hearing;
 mod inquiry;
 mod offer;
 mod parameter;
@@ -28,6 +30,11 @@ mod transaction;
 
 use std::sync::{Arc, LazyLock};
 
+pub use self::{
+    reply::rfc_date as date,
+    route::{Destination, destination},
+    trace::without_return_path,
+};
 use crate::{
     evidence::{EventKind, State, Who, kept_reply},
     lab::{Login, Protocol},

@@ -232,6 +232,11 @@ fn printable(text: &str, utf8: bool, out: &mut Vec<u8>) {
     }
 }
 
+/// The date of RFC 5322 3.3.
+pub fn rfc_date(now: Now) -> String {
+    strtime::format(DATE, &local(now)).unwrap_or_default()
+}
+
 fn date(format: &str, now: Now, out: &mut Vec<u8>) {
     out.extend_from_slice(strtime::format(format, &local(now)).unwrap_or_default().as_bytes());
 }

@@ -18,6 +18,17 @@ pub fn fields(peer: &Peer, words: &Words<'_>, content: &[u8], now: Now) -> Vec<u
     out
 }
 
+/// The trace fields as the next server gets them: Return-Path is for the last one to add (RFC 5321 4.4).
+pub fn without_return_path(trace: &[u8]) -> &[u8] {
+    const NAME: &[u8] = b"Return-Path:";
+    if !trace.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)) {
+        return trace;
+    }
+    let mut ends = memchr::memchr_iter(b'\n', trace).map(|at| at + 1);
+    let end = ends.find(|end| !matches!(trace.get(*end), Some(b' ' | b'\t'))).unwrap_or(trace.len());
+    &trace[end..]
+}
+
 /// How many header fields of this name there are.
 pub fn count(content: &[u8], name: &str) -> usize {
     let mut found = 0;
@@ -46,5 +57,14 @@ mod tests {
         assert_eq!(count(message, "Received"), 2);
         assert_eq!(count(b"Date:23/11/17 19:39\r\nhola\r\n", "Date"), 1);
         assert_eq!(count(b"", "Date"), 0);
+    }
+
+    #[test]
+    fn the_next_server_gets_no_return_path() {
+        let rest = b"Received: a\r\n\tb\r\n";
+        assert_eq!(without_return_path(&[b"Return-Path: <a@b.lab>\r\n".as_slice(), rest].concat()), rest);
+        assert_eq!(without_return_path(&[b"return-path:\r\n <a@b.lab>\r\n".as_slice(), rest].concat()), rest);
+        assert_eq!(without_return_path(rest), rest);
+        assert_eq!(without_return_path(b"Return-Path: <>"), b"");
     }
 }

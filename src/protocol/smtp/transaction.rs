@@ -4,7 +4,7 @@ use crate::{
     evidence::{By, Who},
     lab::Login,
     mail::{
-        Body, Envelope,
+        Body, Envelope, Outgoing,
         dsn::{Notice, Notices},
     },
     protocol::line::{Chunks, Data, DataFault},
@@ -37,6 +37,8 @@ pub struct Transaction {
     pub recipients: Vec<String>,
     /// The mailboxes they stand for, each once.
     pub mailboxes: Vec<Login>,
+    /// Those whom other servers are to get it for, each once.
+    pub outgoing: Vec<Outgoing>,
     /// Whether a recipient was refused.
     pub refused: bool,
     /// What BDAT has brought; none before the first.
@@ -59,8 +61,16 @@ pub struct Asked {
     written: String,
     /// Without brackets.
     address: String,
-    mailbox: Login,
+    target: Target,
     notice: Notice,
+}
+
+/// Where a recipient's mail would go.
+#[derive(Debug)]
+enum Target {
+    Mailbox(Login),
+    /// To the server of this domain.
+    Domain(String),
 }
 
 impl Session {
@@ -100,6 +110,7 @@ impl Session {
             notices: Notices { ret: parameters.ret, envid: parameters.envid, recipients: Vec::new() },
             recipients: Vec::new(),
             mailboxes: Vec::new(),
+            outgoing: Vec::new(),
             refused: false,
             chunks: None,
         });
@@ -113,7 +124,10 @@ impl Session {
         transaction.refused |= asked.is_none() && transaction.recipients.len() == recipients;
         match asked {
             Some(asked) => {
-                out.action = Some(Action::Room { mailbox: asked.mailbox.clone(), octets: transaction.size });
+                out.action = Some(match &asked.target {
+                    Target::Mailbox(mailbox) => Action::Room { mailbox: mailbox.clone(), octets: transaction.size },
+                    Target::Domain(_) => Action::QueueRoom { recipients: transaction.outgoing.len() + 1 },
+                });
                 self.stage = Stage::Asking(transaction, asked);
             }
             None => self.stage = Stage::Open(transaction),
@@ -159,21 +173,26 @@ impl Session {
             refuse("rcpt.too_many", out);
             return None;
         }
-        match route::route(&self.peer, mailbox) {
+        let target = match route::route(&self.peer, mailbox) {
             Route::Refused(key) => {
                 refuse(key, out);
-                None
+                return None;
             }
-            Route::Mailbox(mailbox) if transaction.mailboxes.contains(&mailbox) => {
-                transaction.recipients.push(address.to_owned());
-                transaction.notices.recipients.push(notice);
-                refuse("rcpt", out);
-                None
-            }
-            Route::Mailbox(mailbox) => {
-                Some(Asked { written: written.to_owned(), address: address.to_owned(), mailbox, notice })
-            }
+            Route::Mailbox(mailbox) => Target::Mailbox(mailbox),
+            Route::Domain(domain) => Target::Domain(domain),
+        };
+        // Who gets the message already gets it once.
+        let again = match &target {
+            Target::Mailbox(mailbox) => transaction.mailboxes.contains(mailbox),
+            Target::Domain(_) => transaction.outgoing.iter().any(|other| other.recipient == address),
+        };
+        if again {
+            transaction.recipients.push(address.to_owned());
+            transaction.notices.recipients.push(notice);
+            refuse("rcpt", out);
+            return None;
         }
+        Some(Asked { written: written.to_owned(), address: address.to_owned(), target, notice })
     }
 
     /// The store has said whether there is room.
@@ -185,24 +204,33 @@ impl Session {
         now: Now,
         out: &mut Output,
     ) {
-        let Asked { written, address, mailbox, notice } = asked;
-        let key = match outcome {
-            Outcome::Room(true) => "rcpt",
-            Outcome::Room(false) => "rcpt.full",
-            Outcome::Stored
-            | Outcome::Opened(_)
-            | Outcome::Locked
-            | Outcome::Message(_)
-            | Outcome::Expunged
-            | Outcome::Failed => "failed.rcpt",
+        let Asked { written, address, target, notice } = asked;
+        let key = match (outcome, &target) {
+            (Outcome::Room(true), _) => "rcpt",
+            (Outcome::Room(false), Target::Mailbox(_)) => "rcpt.full",
+            (Outcome::Room(false), Target::Domain(_)) => "rcpt.queue_full",
+            (
+                Outcome::Stored
+                | Outcome::Opened(_)
+                | Outcome::Locked
+                | Outcome::Message(_)
+                | Outcome::Expunged
+                | Outcome::Failed,
+                _,
+            ) => "failed.rcpt",
         };
         let said =
             Words { verb: "RCPT", path: &written, address: &address, utf8: transaction.utf8, ..Words::default() };
         self.say(key, &said, now, out);
         if key == "rcpt" {
+            match target {
+                Target::Mailbox(mailbox) => transaction.mailboxes.push(mailbox),
+                Target::Domain(domain) => {
+                    transaction.outgoing.push(Outgoing { recipient: address.clone(), domain });
+                }
+            }
             transaction.recipients.push(address);
             transaction.notices.recipients.push(notice);
-            transaction.mailboxes.push(mailbox);
         } else {
             transaction.refused = true;
         }
@@ -247,7 +275,7 @@ impl Session {
     }
 
     fn envelope(&self, transaction: Transaction, content: Vec<u8>, id: &str, now: Now) -> Envelope {
-        let Transaction { from, recipients, mailboxes, body, utf8, notices, .. } = transaction;
+        let Transaction { from, recipients, mailboxes, outgoing, body, utf8, notices, .. } = transaction;
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
         let only_for = match recipients.as_slice() {
             [only] => format!(" for <{only}>"),
@@ -269,7 +297,8 @@ impl Session {
             ..Words::default()
         };
         let trace = trace::fields(&self.peer, &words, &content, now);
-        Envelope { from, recipients, notices: notices.unless_default(), body, utf8, mailboxes, trace, content }
+        let notices = notices.unless_default();
+        Envelope { from, recipients, notices, body, utf8, mailboxes, outgoing, trace, content }
     }
 
     /// The message is committed, or is not.

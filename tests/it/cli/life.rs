@@ -73,7 +73,7 @@ fn a_changed_lab_changes_only_that_and_says_why() {
     test.send_mail();
     test.write(&LAB.replace("relay = false", "relay = true\ndialect = \"argosoft\""));
     let plan = test.run(&["up", "class", "--dry-run"]).err;
-    let changed = "update server `class`: dialect is `argosoft` and was `labctl`; relay is `true` and was `false`\n";
+    let changed = "update server `class`: dialect is `argosoft` and was `labctl`; relay is `true` and was `false`; endpoints of the group are new; where servers meet changes\n";
     assert_eq!(plan, format!("engine `embedded`: `--engine` says so\nlab `class`: would\n  {changed}"));
     assert!(test.smtp(1, &[])[0].ends_with("ESMTP labctl"), "a dry run changes nothing");
     assert!(test.run(&["up", "class"]).err.contains(changed));

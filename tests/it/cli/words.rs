@@ -75,6 +75,7 @@ fn credentials_have_the_promised_shape() {
             "endpoints": {
                 "smtp": format!("127.77.1.{number}:{}", test.smtp),
                 "pop3": format!("127.77.1.{number}:{}", test.pop3),
+                "domain": format!("127.77.1.{number}:{}", test.domain),
             },
             "mailboxes": [{ "user": login, "password": format!("{login}pass") }],
         })

@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use labctl::{
     evidence::{By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid, Who},
     lab::{
-        Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Protocol, Service, Settings, Student,
-        Text, User,
+        Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Patience, Protocol, Service, Settings,
+        Student, Text, User,
         exercise::{Conversation, MailboxCheck, MessageCheck, Pattern, Points, Touched, Which},
         template::Person,
     },
@@ -234,6 +234,8 @@ fn empty() -> Lab {
             catch_all: None,
             ports: BTreeMap::new(),
             limits: Limits::default(),
+            routes: Vec::new(),
+            patience: Patience::default(),
         },
         docker: labctl::lab::Containers::default(),
         mails: Vec::new(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::ControlFlow, sync::Arc, t
 use labctl::{
     evidence::{Event, Seq},
     lab::{
-        Leniency, Limits, LoneNewline, ServerConfig, Service,
+        Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service,
         server::{Account, Endpoint},
     },
     server::Server,
@@ -51,6 +51,7 @@ pub fn config() -> ServerConfig {
         ]),
         endpoints: vec![endpoint(Service::Smtp, None), endpoint(Service::Pop3, None)],
         clients: BTreeMap::new(),
+        relaying: Relaying::default(),
     }
 }
 

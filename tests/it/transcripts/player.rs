@@ -142,6 +142,7 @@ impl Player {
         };
         let (session, limits) = session(protocol, peer);
         let mut store = Store::new(settings.config.limits.mailbox);
+        store.queue = settings.config.relaying.patience.recipients;
         for (mailbox, message) in &settings.mail {
             store.add(std::slice::from_ref(mailbox), message.clone());
         }
@@ -247,7 +248,12 @@ fn describe(event: &EventKind) -> String {
             format!("E: retrieved {mailbox}/{}{top}", uid.0)
         }
         EventKind::Deleted { mailbox, uid, .. } => format!("E: deleted {mailbox}/{}", uid.0),
-        EventKind::Disconnected { .. }
+        EventKind::Queued { recipients, .. } => format!("E: queued {}", recipients.join(",")),
+        EventKind::Relayed { .. }
+        | EventKind::Deferred { .. }
+        | EventKind::Bounced { .. }
+        | EventKind::Query { .. }
+        | EventKind::Disconnected { .. }
         | EventKind::Secured { .. }
         | EventKind::HandshakeFailed { .. }
         | EventKind::Discarded { .. }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use labctl::{
     evidence::{By, Who},
-    lab::{Leniency, Limits, Login, LoneNewline, ServerConfig, Service, server::Account},
+    lab::{Leniency, Limits, Login, LoneNewline, Relaying, ServerConfig, Service, server::Account},
     protocol::Now,
 };
 
@@ -173,6 +173,7 @@ impl Default for Settings {
                 ]),
                 endpoints: Vec::new(),
                 clients: BTreeMap::new(),
+                relaying: Relaying::default(),
             },
             service: None,
             peer: ([127, 0, 0, 1], 53_040).into(),
@@ -216,6 +217,7 @@ impl Settings {
             "relay" => config.relay = number(value)?,
             "auth_before_tls" => config.auth_before_tls = number(value)?,
             "vrfy" => config.vrfy = number(value)?,
+            "queue" => config.relaying.patience.recipients = number(value)?,
             "catch_all" => config.catch_all = Some(login(value)?),
             "lone_newline" => config.lone_newline = lone_newline(value)?,
             "users" => {

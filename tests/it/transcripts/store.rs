@@ -23,6 +23,8 @@ pub struct Store {
     pub locked: BTreeSet<Login>,
     pub works: bool,
     limit: u64,
+    /// How many recipients may wait for other servers.
+    pub queue: usize,
 }
 
 impl Store {
@@ -35,6 +37,7 @@ impl Store {
             locked: BTreeSet::new(),
             works: true,
             limit,
+            queue: usize::MAX,
         }
     }
 
@@ -53,29 +56,28 @@ impl Store {
     }
 
     /// Performs an action; what the store itself saw comes along.
-    pub fn perform(&mut self, action: Action) -> (Outcome, Option<EventKind>) {
+    pub fn perform(&mut self, action: Action) -> (Outcome, Vec<EventKind>) {
         if !self.works {
-            return (Outcome::Failed, None);
+            return (Outcome::Failed, Vec::new());
         }
         match action {
-            Action::Room { mailbox, octets } => (Outcome::Room(self.used(&mailbox) + octets <= self.limit), None),
-            Action::Deliver(envelope) => {
-                let event = self.deliver(envelope);
-                (Outcome::Stored, Some(event))
-            }
+            Action::Room { mailbox, octets } => (Outcome::Room(self.used(&mailbox) + octets <= self.limit), Vec::new()),
+            Action::QueueRoom { recipients } => (Outcome::Room(recipients <= self.queue), Vec::new()),
+            Action::Deliver(envelope) => (Outcome::Stored, self.deliver(envelope)),
             Action::Open { mailbox } => {
                 if !self.locked.insert(mailbox.clone()) {
-                    return (Outcome::Locked, None);
+                    return (Outcome::Locked, Vec::new());
                 }
-                (Outcome::Opened(self.mailboxes.get(&mailbox).cloned().unwrap_or_default()), None)
+                (Outcome::Opened(self.mailboxes.get(&mailbox).cloned().unwrap_or_default()), Vec::new())
             }
-            Action::Fetch { entry } => {
-                (Outcome::Message(self.messages[usize::try_from(entry.message.0).expect("small") - 1].clone()), None)
-            }
+            Action::Fetch { entry } => (
+                Outcome::Message(self.messages[usize::try_from(entry.message.0).expect("small") - 1].clone()),
+                Vec::new(),
+            ),
             Action::Expunge { mailbox, entries } => {
                 self.mailboxes.entry(mailbox.clone()).or_default().retain(|entry| !entries.contains(entry));
                 self.locked.remove(&mailbox);
-                (Outcome::Expunged, None)
+                (Outcome::Expunged, Vec::new())
             }
         }
     }
@@ -84,14 +86,18 @@ impl Store {
         self.mailboxes.get(mailbox).into_iter().flatten().map(|entry| entry.octets).sum()
     }
 
-    fn deliver(&mut self, envelope: Envelope) -> EventKind {
-        let Envelope { from, recipients, notices, body, utf8, mailboxes, trace, content } = envelope;
+    fn deliver(&mut self, envelope: Envelope) -> Vec<EventKind> {
+        let Envelope { from, recipients, notices, body, utf8, mailboxes, outgoing, trace, content } = envelope;
         self.extras = extras(notices.as_deref(), body, utf8);
         let octets = content.len() as u64;
         let hash = sha256(&content);
         let delivered = self.add(&mailboxes, [trace, content].concat());
         let message = MessageId(self.messages.len() as u64);
-        EventKind::Accepted { message, from, recipients, delivered, octets, sha256: hash, injected: None }
+        let accepted =
+            EventKind::Accepted { message, from, recipients, delivered, octets, sha256: hash, injected: None };
+        let waiting: Vec<String> = outgoing.into_iter().map(|outgoing| outgoing.recipient).collect();
+        let queued = (!waiting.is_empty()).then_some(EventKind::Queued { message, recipients: waiting });
+        [accepted].into_iter().chain(queued).collect()
     }
 }
 

@@ -1,0 +1,7 @@
+//! Mail between domains: servers of two groups in this process, over real connections.
+
+mod between;
+mod killed;
+mod names;
+mod notices;
+mod two;
