@@ -164,6 +164,22 @@ pub enum Action {
         /// How many, those of this message together.
         recipients: usize,
     },
+    /// Try now what waits for the server of this domain -> [`Outcome::Waiting`]
+    Hurry {
+        /// The domain, lower case.
+        domain: String,
+    },
+    /// Count what waits for the server of this domain -> [`Outcome::Waiting`]
+    Waiting {
+        /// The domain, lower case.
+        domain: String,
+    },
+    /// Send the reply; then be the client on this connection, send what waits for this domain, and say QUIT (RFC 2645 5.3) ->
+    /// [`Outcome::Waiting`] with what still waits, or [`Outcome::Failed`]
+    TurnRound {
+        /// The domain, lower case.
+        domain: String,
+    },
     /// Store the message and commit it together with the output's events -> [`Outcome::Stored`] or [`Outcome::Failed`]
     Deliver(Envelope),
     /// Lock and list the mailbox -> [`Outcome::Opened`], [`Outcome::Locked`] or [`Outcome::Failed`]
@@ -190,6 +206,8 @@ pub enum Action {
 pub enum Outcome {
     /// Whether there is room.
     Room(bool),
+    /// So many recipients wait in the queue.
+    Waiting(usize),
     /// The message is committed.
     Stored,
     /// The mailbox is open, in the order of its UIDs.

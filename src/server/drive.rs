@@ -18,6 +18,7 @@ use super::{
     Shared,
     machine::Machine,
     registry::{Seat, learnt},
+    relay,
     wire::Wire,
 };
 use crate::{
@@ -202,6 +203,9 @@ impl<M: Machine, W: Wire> Drive<M, W> {
                 Outcome::Room(self.server.store.room(&mailbox, octets, self.mailbox_limit))
             }
             Action::QueueRoom { recipients } => Outcome::Room(self.server.relay.room(recipients, self.queue_limit)),
+            Action::Hurry { domain } => Outcome::Waiting(self.server.relay.hurry(Some(&domain), self.now())),
+            Action::Waiting { domain } => Outcome::Waiting(self.server.relay.waiting(&domain)),
+            Action::TurnRound { domain } => Box::pin(self.turn_round(domain)).await,
             Action::Deliver(envelope) => Box::pin(self.deliver(envelope)).await,
             Action::Open { mailbox } => self.open(&mailbox),
             // Read right here: a message costs some ten microseconds, less than handing it to another thread.
@@ -216,6 +220,21 @@ impl<M: Machine, W: Wire> Drive<M, W> {
         let (origin, events) = self.taken();
         let stored = self.server.store.deliver(origin, events, envelope, self.injected.clone()).await;
         stored.map_or(Outcome::Failed, |()| Outcome::Stored)
+    }
+
+    /// From here on the client is the server. What it said too early is its greeting, as like as not.
+    async fn turn_round(&mut self, domain: String) -> Outcome {
+        if self.send().await.is_err() {
+            return Outcome::Failed;
+        }
+        let early = std::mem::take(self.framer.buffer());
+        let left = relay::turned(&self.server, &mut self.wire, early, domain).await;
+        self.quit = true;
+        Outcome::Waiting(left)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(self.server.clock.now().micros)
     }
 
     fn open(&mut self, mailbox: &Login) -> Outcome {

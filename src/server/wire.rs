@@ -30,6 +30,17 @@ impl Wire for TcpStream {
     }
 }
 
+/// A connection that is lent.
+impl<W: Wire> Wire for &mut W {
+    fn read(&mut self, framer: &mut Framer) -> impl Future<Output = io::Result<usize>> + Send {
+        (**self).read(framer)
+    }
+
+    fn write(&mut self, octets: &[u8]) -> impl Future<Output = io::Result<()>> + Send {
+        (**self).write(octets)
+    }
+}
+
 /// A stream that is no TCP connection.
 #[derive(Debug)]
 pub(super) struct Stream<S>(pub(super) S);

@@ -4,4 +4,5 @@ mod between;
 mod killed;
 mod names;
 mod notices;
+mod turned;
 mod two;

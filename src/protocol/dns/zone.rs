@@ -3,7 +3,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::lab::{Domain, Neighbour, Route, ServerConfig};
+use crate::{
+    lab::{Domain, Neighbour, Route, ServerConfig},
+    protocol::smtp::turning,
+};
 
 /// The names as they are for somebody who asks at one address of the server.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +37,8 @@ pub enum Way<'a> {
     Route(&'a Route),
     /// Back to this server, which does not take it.
     Circle,
+    /// Nowhere until whoever has this login asks for it (ATRN).
+    OnDemand,
     /// Nobody knows.
     Nowhere,
 }
@@ -138,7 +143,8 @@ pub fn way<'a>(config: &'a ServerConfig, domain: &str) -> Way<'a> {
     let takes = |neighbour: &&Neighbour| {
         neighbour.domain.as_str() == domain || host_of(&neighbour.host, &neighbour.domain) == domain
     };
-    relaying.neighbours.iter().find(takes).map_or(Way::Nowhere, Way::Neighbour)
+    let otherwise = if turning::login_of(domain, config).is_some() { Way::OnDemand } else { Way::Nowhere };
+    relaying.neighbours.iter().find(takes).map_or(otherwise, Way::Neighbour)
 }
 
 /// Whether the server itself listens there.

@@ -100,9 +100,12 @@ impl Session {
                 return Stage::Transaction(maildrop);
             }
             Outcome::Locked => Reply::Locked,
-            Outcome::Failed | Outcome::Room(_) | Outcome::Stored | Outcome::Message(_) | Outcome::Expunged => {
-                Reply::OpenFailed
-            }
+            Outcome::Failed
+            | Outcome::Room(_)
+            | Outcome::Waiting(_)
+            | Outcome::Stored
+            | Outcome::Message(_)
+            | Outcome::Expunged => Reply::OpenFailed,
         };
         self.say(refusal, &[("user", user.as_str())], out);
         out.events.push(heard.answered(&out.reply, State::Authorization, State::Authorization));

@@ -59,6 +59,7 @@ impl Bench {
 
     fn perform(&mut self, action: Action) -> Outcome {
         match action {
+            Action::Hurry { .. } | Action::Waiting { .. } | Action::TurnRound { .. } => panic!("POP3 has no queue"),
             Action::Open { .. } => Outcome::Opened(self.entries()),
             Action::Fetch { entry } => {
                 Outcome::Message(self.messages[usize::try_from(entry.uid.0).unwrap() - 1].clone())

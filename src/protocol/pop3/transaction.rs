@@ -119,6 +119,7 @@ impl Session {
             Outcome::Failed
             | Outcome::Room(_)
             | Outcome::Stored
+            | Outcome::Waiting(_)
             | Outcome::Opened(_)
             | Outcome::Locked
             | Outcome::Expunged => {
@@ -154,6 +155,7 @@ impl Session {
             Outcome::Failed
             | Outcome::Room(_)
             | Outcome::Stored
+            | Outcome::Waiting(_)
             | Outcome::Opened(_)
             | Outcome::Locked
             | Outcome::Message(_) => {

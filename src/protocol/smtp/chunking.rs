@@ -75,6 +75,7 @@ impl Session {
             | Stage::Asking(..)
             | Stage::Data(_)
             | Stage::Chunk(_)
+            | Stage::Inquiring(_)
             | Stage::Storing(_)
             | Stage::Auth(_)
             | Stage::Closed => {

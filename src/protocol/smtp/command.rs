@@ -42,6 +42,10 @@ pub enum Verb {
     Auth,
     /// RFC 3030 2.
     Bdat,
+    /// RFC 1985.
+    Etrn,
+    /// RFC 2645.
+    Atrn,
     /// RFC 821 3.8: refused, because it gives mail to whoever asks.
     Turn,
     /// What Sendmail made up.
@@ -72,8 +76,8 @@ const TABLE: &[(&str, Verb)] = &[
     ("STARTTLS", Verb::Missing),
     ("BDAT", Verb::Bdat),
     ("BURL", Verb::Missing),
-    ("ETRN", Verb::Missing),
-    ("ATRN", Verb::Missing),
+    ("ETRN", Verb::Etrn),
+    ("ATRN", Verb::Atrn),
     ("TURN", Verb::Turn),
     ("SEND", Verb::Missing),
     ("SOML", Verb::Missing),
@@ -156,10 +160,13 @@ impl Verb {
     /// Whether the command may come in this state; if not, the key of the reply that says what has to come first.
     pub fn may_come(self, state: State) -> Result<(), &'static str> {
         match (self, state) {
-            (Self::Mail | Self::Rcpt | Self::Data | Self::Auth, State::Connect) => Err("sequence.hello"),
+            (Self::Mail | Self::Rcpt | Self::Data | Self::Auth | Self::Etrn | Self::Atrn, State::Connect) => {
+                Err("sequence.hello")
+            }
             (Self::Mail, State::Mail | State::Rcpt | State::Data) => Err("sequence.nested"),
             (Self::Rcpt | Self::Data, State::Data) => Err("sequence.chunks"),
             (Self::Auth, State::Mail | State::Rcpt | State::Data) => Err("sequence.auth"),
+            (Self::Etrn | Self::Atrn, State::Mail | State::Rcpt | State::Data) => Err("sequence.queue"),
             (Self::Rcpt | Self::Data, State::Ready) => Err("sequence.mail"),
             (Self::Data, State::Mail) => Err("sequence.rcpt"),
             (
@@ -176,6 +183,8 @@ impl Verb {
                 | Self::Quit
                 | Self::Auth
                 | Self::Bdat
+                | Self::Etrn
+                | Self::Atrn
                 | Self::Turn
                 | Self::Sendmail
                 | Self::Missing

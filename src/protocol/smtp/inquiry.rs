@@ -44,7 +44,8 @@ impl Session {
     fn commands(&self) -> Vec<&'static str> {
         let mut commands = vec!["HELO", "EHLO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT", "VRFY", "EXPN", "HELP"];
         commands.extend(self.offer.chunking.then_some("BDAT"));
-        commands.extend(self.offers_auth().then_some("AUTH"));
+        commands.extend(self.offer.etrn.then_some("ETRN"));
+        commands.extend(self.offers_auth().then_some(["AUTH", "ATRN"]).into_iter().flatten());
         commands
     }
 

@@ -27,6 +27,7 @@ mod reply;
 mod route;
 mod trace;
 mod transaction;
+pub mod turning;
 
 use std::sync::{Arc, LazyLock};
 
@@ -47,6 +48,7 @@ use self::{
     path::Host,
     reply::Words,
     transaction::{Asked, Transaction},
+    turning::Asking,
 };
 use super::{
     Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line,
@@ -82,6 +84,8 @@ fn longest(verb: Verb, offer: Offer, line: usize) -> usize {
         | Verb::Noop
         | Verb::Quit
         | Verb::Bdat
+        | Verb::Etrn
+        | Verb::Atrn
         | Verb::Turn
         | Verb::Sendmail
         | Verb::Missing
@@ -132,6 +136,8 @@ enum Stage {
     Data(Transaction),
     /// After BDAT: its chunk is coming.
     Chunk(Chunk),
+    /// ETRN or ATRN waits for the queue.
+    Inquiring(Box<Asking>),
     /// A message waits for its commit, and this reply with it.
     Storing(Vec<u8>),
     /// Inside an AUTH exchange.
@@ -199,7 +205,12 @@ impl Session {
             Stage::Data(_) => Next::Data,
             Stage::Chunk(ref chunk) => Next::Chunk(chunk.left),
             Stage::Closed => Next::Close,
-            Stage::Idle | Stage::Open(_) | Stage::Asking(..) | Stage::Storing(_) | Stage::Auth(_) => Next::Line,
+            Stage::Idle
+            | Stage::Open(_)
+            | Stage::Asking(..)
+            | Stage::Inquiring(_)
+            | Stage::Storing(_)
+            | Stage::Auth(_) => Next::Line,
         };
     }
 
@@ -300,6 +311,8 @@ impl Session {
             Verb::Noop => self.say("noop", &words, now, out),
             Verb::Help => self.help(&words, now, out),
             Verb::Vrfy | Verb::Expn => self.verify(command.verb == Verb::Expn, &words, now, out),
+            Verb::Etrn => self.etrn(&words, now, out),
+            Verb::Atrn => self.atrn(&words, now, out),
             Verb::Turn => self.say("missing.turn", &words, now, out),
             Verb::Sendmail => self.of_sendmail(command, &words, now, out),
             Verb::Data | Verb::Rset | Verb::Quit if !command.argument.is_empty() => {
@@ -351,6 +364,7 @@ impl Session {
                     self.finish(seen, now, out);
                 }
             }
+            Stage::Inquiring(asking) => self.queue_answered(*asking, outcome, now, out),
             Stage::Storing(reply) => self.stored(reply, outcome, now, out),
             // Nothing was asked for.
             stage @ (Stage::Idle
@@ -428,7 +442,7 @@ impl Session {
             Transaction { .. } => State::Rcpt,
         };
         match &self.stage {
-            Stage::Idle | Stage::Storing(_) => ready,
+            Stage::Idle | Stage::Inquiring(_) | Stage::Storing(_) => ready,
             Stage::Open(transaction) | Stage::Asking(transaction, _) => open(transaction),
             Stage::Data(_) => State::Data,
             Stage::Chunk(chunk) => chunk.transaction().map_or(ready, open),

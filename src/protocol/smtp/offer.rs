@@ -18,13 +18,15 @@ pub struct Offer {
     pub dsn: bool,
     /// CHUNKING (RFC 3030).
     pub chunking: bool,
+    /// ETRN (RFC 1985).
+    pub etrn: bool,
 }
 
 impl Offer {
     /// What this connection is offered.
     pub fn of(peer: &Peer) -> Self {
         let lists = |extension| reply::offers(&peer.dialect, extension);
-        Self { auth: !mechanisms(peer).is_empty(), dsn: lists("DSN"), chunking: lists("CHUNKING") }
+        Self { auth: !mechanisms(peer).is_empty(), dsn: lists("DSN"), chunking: lists("CHUNKING"), etrn: lists("ETRN") }
     }
 }
 

@@ -303,6 +303,7 @@ mod tests {
             include_str!("route.rs"),
             include_str!("trace.rs"),
             include_str!("transaction.rs"),
+            include_str!("turning.rs"),
         ];
         let is_key = |text: &str| {
             let letters =

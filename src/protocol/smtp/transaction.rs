@@ -211,6 +211,7 @@ impl Session {
             (Outcome::Room(false), Target::Domain(_)) => "rcpt.queue_full",
             (
                 Outcome::Stored
+                | Outcome::Waiting(_)
                 | Outcome::Opened(_)
                 | Outcome::Locked
                 | Outcome::Message(_)

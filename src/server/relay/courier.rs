@@ -6,10 +6,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::lookup_host, sync::watch, time::Instant, time::timeout};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    sync::watch,
+    time::Instant,
+    time::timeout,
+};
 
 use super::{
-    super::Shared,
+    super::{Shared, wire::Wire},
     line::{self, Line},
 };
 use crate::{
@@ -37,8 +42,18 @@ const MESSAGES: usize = 1_000;
 /// The pause after the store failed to write down what became of mail.
 const PAUSE_MICROS: i64 = 5_000_000;
 
+/// What became of the next message.
+pub(super) enum Sending {
+    /// It is settled, or cannot be sent now.
+    Sent,
+    /// There is none.
+    Nothing,
+    /// The connection is not to be used again.
+    Over,
+}
+
 /// A journey to one domain.
-struct Courier {
+pub(super) struct Courier {
     server: Arc<Shared>,
     domain: String,
     config: Arc<ServerConfig>,
@@ -47,9 +62,7 @@ struct Courier {
 
 /// Carries what is due for a domain. Counted as a connection until it returns.
 pub(super) async fn carry(server: Arc<Shared>, domain: String) {
-    let config = Arc::clone(&server.settings().config);
-    let stopping = server.stopping.subscribe();
-    let mut courier = Courier { server, domain, config, stopping };
+    let mut courier = Courier::new(server, domain);
     courier.run().await;
     courier.server.relay.lanes.ended(&courier.domain);
     // Something may have come since the last look.
@@ -57,6 +70,13 @@ pub(super) async fn carry(server: Arc<Shared>, domain: String) {
 }
 
 impl Courier {
+    /// A journey that has not begun.
+    pub(super) fn new(server: Arc<Shared>, domain: String) -> Self {
+        let config = Arc::clone(&server.settings().config);
+        let stopping = server.stopping.subscribe();
+        Self { server, domain, config, stopping }
+    }
+
     async fn run(&mut self) {
         let config = Arc::clone(&self.config);
         let refusal = match zone::way(&config, &self.domain) {
@@ -71,6 +91,10 @@ impl Courier {
                 Ok(addresses) => return self.visit(route.host.clone(), &addresses, None).await,
                 Err(why) => return self.all(&Tried::default(), &Verdict::Later(why)).await,
             },
+            Way::OnDemand => {
+                let why = format!("4.7.1 mail for {} waits until its server asks for it with ATRN", self.domain);
+                return self.all(&Tried::default(), &Verdict::Later(Reply::own(450, why))).await;
+            }
             Way::Circle => circle(&self.domain),
             Way::Nowhere => {
                 Reply::own(550, format!("5.1.2 no such domain: nobody in this lab takes mail for {}", self.domain))
@@ -92,7 +116,7 @@ impl Courier {
         for address in addresses {
             tried.address = address.ip().to_string();
             let opened = tokio::select! {
-                opened = line::open(*address, from, &self.config.host) => opened,
+                opened = line::open(*address, from, &self.config) => opened,
                 _ = self.stopping.wait_for(Option::is_some) => return,
             };
             match opened {
@@ -104,34 +128,37 @@ impl Courier {
     }
 
     /// Sends message after message, until there are no more.
-    async fn deliver(&mut self, mut line: Line, tried: &Tried) {
+    async fn deliver(&mut self, mut line: Line<TcpStream>, tried: &Tried) {
         for _ in 0..MESSAGES {
-            let Some(pulled) = self.pull() else {
-                if self.more(&line).await {
-                    continue;
-                }
-                break;
-            };
-            let Some((letter, content)) = self.letter(&pulled) else { continue };
-            let mut sent = tokio::select! {
-                sent = line.send(letter) => sent,
-                // What is not settled stays in the queue.
-                () = deadline(&mut self.stopping) => return,
-            };
-            // What has no verdict was not sent.
-            let lost = || Verdict::Later(Reply::own(451, "4.4.2 the connection was cut"));
-            sent.verdicts.resize_with(pulled.len(), lost);
-            let verdicts = pulled.into_iter().zip(sent.verdicts).collect::<Vec<_>>();
-            self.settle(tried, &verdicts, &content).await;
-            if !sent.open {
-                return;
+            match self.next(&mut line, tried).await {
+                Sending::Sent => {}
+                Sending::Nothing if self.more(&line).await => {}
+                Sending::Nothing => break,
+                Sending::Over => return,
             }
         }
         line.quit().await;
     }
 
+    /// Sends the next message that is due.
+    pub(super) async fn next<W: Wire>(&mut self, line: &mut Line<W>, tried: &Tried) -> Sending {
+        let Some(pulled) = self.pull() else { return Sending::Nothing };
+        let Some((letter, content)) = self.letter(&pulled) else { return Sending::Sent };
+        let mut sent = tokio::select! {
+            sent = line.send(letter) => sent,
+            // What is not settled stays in the queue.
+            () = deadline(&mut self.stopping) => return Sending::Over,
+        };
+        // What has no verdict was not sent.
+        let lost = || Verdict::Later(Reply::own(451, "4.4.2 the connection was cut"));
+        sent.verdicts.resize_with(pulled.len(), lost);
+        let verdicts = pulled.into_iter().zip(sent.verdicts).collect::<Vec<_>>();
+        self.settle(tried, &verdicts, &content).await;
+        if sent.open { Sending::Sent } else { Sending::Over }
+    }
+
     /// Waits a moment for more mail. False: it is time to go.
-    async fn more(&mut self, line: &Line) -> bool {
+    async fn more(&mut self, line: &Line<TcpStream>) -> bool {
         let Some(bell) = self.server.relay.lanes.idle(&self.domain) else { return false };
         let rung = bell.notified();
         if self.server.relay.lanes.is_due(&self.domain, self.now()) {

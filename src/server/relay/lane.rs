@@ -36,6 +36,8 @@ struct Lane {
     sessions: usize,
     /// Connections that stand open and have nothing to do.
     idle: usize,
+    /// Connections that its own server opened: while there is one, no other is worth while.
+    turned: usize,
     bell: Arc<Bell>,
 }
 
@@ -67,8 +69,8 @@ impl Lanes {
     pub(super) fn work(&self, now: Timestamp, sessions: usize) -> Work {
         let mut work = Work::default();
         let mut all = self.lock();
-        all.lanes.retain(|_, lane| lane.sessions > 0 || !lane.waiting.is_empty());
-        for (domain, lane) in &mut all.lanes {
+        all.lanes.retain(|_, lane| lane.sessions > 0 || lane.turned > 0 || !lane.waiting.is_empty());
+        for (domain, lane) in all.lanes.iter_mut().filter(|(_, lane)| lane.turned == 0) {
             let due = lane.waiting.range(..=(now, QueueId(u64::MAX))).take(sessions.saturating_mul(BACKLOG)).count();
             if due == 0 {
                 let first = lane.waiting.keys().next().map(|(due, _)| *due);
@@ -138,6 +140,23 @@ impl Lanes {
             lane.waiting = waiting.into_iter().map(|((due, id), message)| ((due.min(now), id), message)).collect();
         }
         count
+    }
+
+    /// What waits for a domain, due or not.
+    pub(super) fn waiting(&self, domain: &str) -> usize {
+        self.lock().lanes.get(domain).map_or(0, |lane| lane.waiting.len())
+    }
+
+    /// The domain's own server takes what waits, until [`Self::given_back`].
+    pub(super) fn taken(&self, domain: &str) {
+        self.lock().lanes.entry(domain.to_owned()).or_default().turned += 1;
+    }
+
+    /// It does not any more.
+    pub(super) fn given_back(&self, domain: &str) {
+        if let Some(lane) = self.lock().lanes.get_mut(domain) {
+            lane.turned = lane.turned.saturating_sub(1);
+        }
     }
 
     /// A connection has nothing to do: the bell that rings when there is.

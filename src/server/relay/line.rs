@@ -4,14 +4,20 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use socket2::{Domain, Socket, Type};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
-use crate::protocol::smtp::{
-    client::{Client, Letter, Turn, Verdict},
-    hearing::{Hearing, Reply},
+use crate::{
+    lab::ServerConfig,
+    protocol::{
+        line::{Framer, Limits},
+        smtp::{
+            client::{Client, Letter, Turn, Verdict},
+            hearing::{Hearing, Reply},
+        },
+    },
+    server::wire::Wire,
 };
 
 /// How long a connection may take to open.
@@ -20,12 +26,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a reply may take: RFC 5321 4.5.3.2 wants minutes, in the time of a class that is one.
 const REPLY: Duration = Duration::from_mins(1);
 
-/// Room for one read.
-const READ: usize = 4 << 10;
-
 /// A connection that is ready for letters.
-pub(super) struct Line {
-    stream: TcpStream,
+pub(super) struct Line<W> {
+    wire: W,
+    framer: Framer,
     hearing: Hearing,
     client: Client,
     out: Vec<u8>,
@@ -39,9 +43,24 @@ pub(super) struct Sent {
     pub(super) open: bool,
 }
 
+/// A connection that is there already, whose other end is a server from now on and has said `early`.
+pub(super) async fn on<W: Wire>(wire: W, early: Vec<u8>, config: &ServerConfig) -> Result<Line<W>, Reply> {
+    let mut line = Line::new(wire, config);
+    *line.hearing.buffer() = early;
+    match line.turn(Turn::Listen).await {
+        Turn::Ready => Ok(line),
+        Turn::Over(_, reply) => Err(reply),
+        Turn::Listen | Turn::StartTls | Turn::Done(_) => Err(Reply::own(451, "4.4.2 it came to no end")),
+    }
+}
+
 /// Connects from `from`, if that is said, and goes on until the server is ready for mail. Otherwise what went wrong, in the
 /// words of a reply: it is worth another try, also where the server says at once that it is none (RFC 5321 3.1).
-pub(super) async fn open(to: SocketAddr, from: Option<std::net::IpAddr>, host: &str) -> Result<Line, Reply> {
+pub(super) async fn open(
+    to: SocketAddr,
+    from: Option<std::net::IpAddr>,
+    config: &ServerConfig,
+) -> Result<Line<TcpStream>, Reply> {
     let failed = |what: &str, problem: &dyn std::fmt::Display| Reply::own(451, format!("4.4.1 {what} {to}: {problem}"));
     let connecting = timeout(CONNECT, connect(to, from));
     let stream = match connecting.await {
@@ -49,7 +68,7 @@ pub(super) async fn open(to: SocketAddr, from: Option<std::net::IpAddr>, host: &
         Ok(Err(problem)) => return Err(failed("connect to", &problem)),
         Err(_) => return Err(failed("connect to", &"no answer")),
     };
-    let mut line = Line { stream, hearing: Hearing::default(), client: Client::new(host, false), out: Vec::new() };
+    let mut line = Line::new(stream, config);
     match line.turn(Turn::Listen).await {
         Turn::Ready => Ok(line),
         Turn::Over(_, reply) => Err(Reply { code: 451, lines: vec![format!("4.4.2 {to} said {reply}")] }),
@@ -71,7 +90,19 @@ async fn connect(to: SocketAddr, from: Option<std::net::IpAddr>) -> io::Result<T
     Ok(stream)
 }
 
-impl Line {
+impl Line<TcpStream> {
+    /// Returns when the server has something to say, or has gone, although it was not asked.
+    pub(super) async fn disturbed(&self) {
+        let _ = self.wire.readable().await;
+    }
+}
+
+impl<W: Wire> Line<W> {
+    fn new(wire: W, config: &ServerConfig) -> Self {
+        let framer = Framer::new(Limits::of(config, config.limits.line));
+        Self { wire, framer, hearing: Hearing::default(), client: Client::new(&config.host, false), out: Vec::new() }
+    }
+
     /// Sends a letter.
     pub(super) async fn send(&mut self, letter: Letter) -> Sent {
         let turn = self.client.send(letter, &mut self.out);
@@ -86,15 +117,10 @@ impl Line {
     pub(super) async fn quit(mut self) {
         self.client.quit(&mut self.out);
         let _ = timeout(CONNECT, async {
-            self.stream.write_all(&self.out).await?;
-            self.stream.read(&mut [0; 64]).await
+            self.wire.write(&self.out).await?;
+            self.wire.read(&mut self.framer).await
         })
         .await;
-    }
-
-    /// Returns when the server has something to say, or has gone, although it was not asked.
-    pub(super) async fn disturbed(&self) {
-        let _ = self.stream.readable().await;
     }
 
     /// Speaks and listens until the machine wants something else.
@@ -114,16 +140,16 @@ impl Line {
     async fn exchange(&mut self) -> Result<Reply, String> {
         let cut = |problem: io::Error| format!("the connection was cut: {problem}");
         if !self.out.is_empty() {
-            self.stream.write_all(&self.out).await.map_err(cut)?;
+            self.wire.write(&self.out).await.map_err(cut)?;
             self.out.clear();
         }
         loop {
             if let Some(reply) = self.hearing.reply().map_err(|problem| problem.to_string())? {
                 return Ok(reply);
             }
-            let buffer = self.hearing.buffer();
-            buffer.reserve(READ);
-            if self.stream.read_buf(buffer).await.map_err(cut)? == 0 {
+            let read = self.wire.read(&mut self.framer).await.map_err(cut)?;
+            self.hearing.buffer().append(self.framer.buffer());
+            if read == 0 {
                 return Err("the connection was cut by the server".to_owned());
             }
         }

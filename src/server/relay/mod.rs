@@ -10,12 +10,14 @@
 mod courier;
 mod lane;
 mod line;
+mod turned;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
 use self::lane::Lanes;
+pub(super) use self::turned::turned;
 use super::Shared;
 use crate::{
     evidence::Timestamp,
@@ -47,6 +49,12 @@ impl Relay {
     /// Recipients in the queue.
     pub(super) fn recipients(&self) -> usize {
         self.lanes.recipients() + self.arrivals.len()
+    }
+
+    /// Recipients that wait for a domain.
+    pub(super) fn waiting(&self, domain: &str) -> usize {
+        self.lanes.take_in(self.arrivals.take());
+        self.lanes.waiting(domain)
     }
 
     /// Tries everything now, or what waits for a domain; says how many recipients that are.

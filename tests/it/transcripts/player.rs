@@ -142,6 +142,7 @@ impl Player {
         };
         let (session, limits) = session(protocol, peer);
         let mut store = Store::new(settings.config.limits.mailbox);
+        store.queued.clone_from(&settings.queued);
         store.queue = settings.config.relaying.patience.recipients;
         for (mailbox, message) in &settings.mail {
             store.add(std::slice::from_ref(mailbox), message.clone());

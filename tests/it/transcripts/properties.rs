@@ -25,6 +25,8 @@ const SMTP: &[&str] = &[
     "Received: x\r\n",
     "RSET\r\n",
     "QUIT\r\n",
+    "ETRN otro.lab\r\n",
+    "ATRN\r\n",
     "BDAT 5\r\n",
     "BDAT 3 LAST\r\n",
     "BDAT 0 LAST\r\n",

@@ -52,6 +52,8 @@ pub struct Settings {
     pub now: Now,
     /// Messages that are there already.
     pub mail: Vec<(Login, Vec<u8>)>,
+    /// How many recipients wait for other servers, by domain.
+    pub queued: BTreeMap<String, usize>,
     /// Mailboxes that another session has open.
     pub locked: Vec<Login>,
     /// Whether stored messages are shown.
@@ -183,6 +185,7 @@ impl Default for Settings {
             seed: 1,
             now: clock("2017-11-03T12:01:03+01:00").expect("a time"),
             mail: Vec::new(),
+            queued: BTreeMap::new(),
             locked: Vec::new(),
             show_mail: false,
             refuse: None,
@@ -231,6 +234,10 @@ impl Settings {
             "who" => self.who = Who::Student { login: login(value)?, by: By::Endpoint },
             "service" => self.service = Some(value.parse().map_err(|()| "no such service".to_owned())?),
             "seed" => self.seed = number(value)?,
+            "waiting" => {
+                let (domain, count) = value.split_once(':').ok_or("write `domain:count`")?;
+                self.queued.insert(domain.to_owned(), number(count)?);
+            }
             "locked" => self.locked.push(login(value)?),
             "mail" => self.show_mail = value == "shown",
             "refuse" => self.refuse = Some(value.to_owned()),

@@ -25,6 +25,8 @@ pub struct Store {
     limit: u64,
     /// How many recipients may wait for other servers.
     pub queue: usize,
+    /// How many wait, by domain.
+    pub queued: BTreeMap<String, usize>,
 }
 
 impl Store {
@@ -38,6 +40,7 @@ impl Store {
             works: true,
             limit,
             queue: usize::MAX,
+            queued: BTreeMap::new(),
         }
     }
 
@@ -63,6 +66,11 @@ impl Store {
         match action {
             Action::Room { mailbox, octets } => (Outcome::Room(self.used(&mailbox) + octets <= self.limit), Vec::new()),
             Action::QueueRoom { recipients } => (Outcome::Room(recipients <= self.queue), Vec::new()),
+            Action::Hurry { domain } | Action::Waiting { domain } => (self.waiting(&domain), Vec::new()),
+            Action::TurnRound { domain } => {
+                self.queued.remove(&domain);
+                (self.waiting(&domain), Vec::new())
+            }
             Action::Deliver(envelope) => (Outcome::Stored, self.deliver(envelope)),
             Action::Open { mailbox } => {
                 if !self.locked.insert(mailbox.clone()) {
@@ -80,6 +88,10 @@ impl Store {
                 (Outcome::Expunged, Vec::new())
             }
         }
+    }
+
+    fn waiting(&self, domain: &str) -> Outcome {
+        Outcome::Waiting(self.queued.get(domain).copied().unwrap_or(0))
     }
 
     fn used(&self, mailbox: &Login) -> u64 {
