@@ -119,6 +119,32 @@ pub enum Error {
         /// The lab.
         name: LabName,
     },
+    /// The verb is about containers, and the lab has none; there may be something else that does it.
+    #[error("`{verb}` is for containers, and lab `{name}` runs on the embedded engine")]
+    OnlyContainers {
+        /// The lab.
+        name: LabName,
+        /// The verb.
+        verb: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// Neither or both of the places of `cp` are a student's.
+    #[error("one of `{from}` and `{to}` must be a student's, written `STUDENT:PATH`, and only one")]
+    Sides {
+        /// From where.
+        from: String,
+        /// Where to.
+        to: String,
+    },
+    /// A path in a student's home is none.
+    #[error("`{path}`: {why}")]
+    HomePath {
+        /// What was written.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The lab that was named is up from a file that is another lab now.
     #[error("`{}` was lab `{name}` and is lab `{now}` now", source_file.display())]
     Renamed {
@@ -233,11 +259,16 @@ impl Error {
             | Self::OtherLab { .. }
             | Self::OtherEngine { .. }
             | Self::NoContainers { .. }
+            | Self::OnlyContainers { .. }
             | Self::Renamed { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Served { .. } => Exit::Failed,
-            Self::CannotAsk { .. } | Self::UnknownTemplate { .. } | Self::Wildcard { .. } => Exit::Usage,
+            Self::CannotAsk { .. }
+            | Self::UnknownTemplate { .. }
+            | Self::Wildcard { .. }
+            | Self::Sides { .. }
+            | Self::HomePath { .. } => Exit::Usage,
             Self::WrongLab { .. } => Exit::WrongLab,
             Self::WhichLab { .. }
             | Self::UnknownLab { .. }
@@ -292,6 +323,10 @@ impl Error {
                 "go on there with `labctl up {name} --engine {}`, or delete them with `labctl down {name} --purge`",
                 engine.as_str()
             )),
+            Self::OnlyContainers { instead, .. } => Some((*instead).to_owned()),
+            Self::Sides { .. } => {
+                Some("for example `labctl cp ana:client.c .`; write `./a:b` for a file of that name".into())
+            }
             Self::NoContainers { name } => Some(format!("`labctl credentials {name}` says where its students connect")),
             Self::Renamed { name, source_file, .. } => Some(format!(
                 "write `name = \"{name}\"` in the file again, or `labctl down {name}` and `labctl up {}`",
@@ -318,6 +353,7 @@ impl Error {
             | Self::Runtime(_)
             | Self::Interrupted
             | Self::WrongLab { .. }
+            | Self::HomePath { .. }
             | Self::UnknownSession { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }

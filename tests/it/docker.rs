@@ -3,9 +3,11 @@
 //!
 //! The clients' image here is busybox alone, so that no package is fetched; the one that students get is `images/client`.
 
+mod attacks;
 mod convergence;
 mod images;
 mod places;
+mod verbs;
 mod world;
 
 use world::{World, docker};

@@ -54,6 +54,13 @@ pub struct Student {
     pub mailboxes: Vec<Mailbox>,
 }
 
+impl Student {
+    /// Where the student connects who does not sit in a container, which has names for its server.
+    fn outside(&self) -> &BTreeMap<Service, String> {
+        if self.published.is_empty() { &self.endpoints } else { &self.published }
+    }
+}
+
 /// A mailbox and its password.
 #[derive(Debug, Serialize)]
 pub struct Mailbox {
@@ -181,7 +188,7 @@ fn columns(students: &[Student], brief: bool) -> (Vec<&'static str>, Vec<Vec<Str
 }
 
 fn row(student: &Student) -> Vec<String> {
-    let endpoint = |protocol| student.endpoints.get(&protocol).cloned().unwrap_or_default();
+    let endpoint = |service| student.outside().get(&service).cloned().unwrap_or_default();
     let shared = student.mailboxes.iter().skip(1).map(|mailbox| format!("{}:{}", mailbox.user, mailbox.password));
     vec![
         student.group.clone(),
@@ -207,7 +214,7 @@ fn csv(students: &[Student]) -> String {
 /// A card to cut out, as wide as a line of a terminal.
 fn card(student: &Student) -> String {
     let mut card = format!("{:-<72}\n{}   group {}   domain {}\n\n", "", student.login, student.group, student.domain);
-    for (service, address) in &student.endpoints {
+    for (service, address) in student.outside() {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
         let what = match service {
             Service::Smtp => "send mail",

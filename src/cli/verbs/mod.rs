@@ -1,22 +1,30 @@
-//! One file per verb. Each has `run`, which does the verb and says how the program ends.
+//! One file per verb. Each has `run`, which does the verb and says how the program ends. What several have in common:
+//! [`tend`].
 
 pub mod archive;
 pub mod check;
 pub mod completions;
+pub mod cp;
 pub mod credentials;
 pub mod dial;
 pub mod down;
 pub mod exec;
 pub mod images;
+pub mod freeze;
 pub mod inject;
+pub mod logs;
 pub mod new;
 pub mod queue;
 pub mod rehearse;
 pub mod report;
 pub mod reset;
+pub mod restart;
 pub mod serve;
 pub mod shell;
+pub mod start;
 pub mod status;
+pub mod tend;
+pub mod thaw;
 pub mod trace;
 pub mod up;
 

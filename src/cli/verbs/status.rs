@@ -1,6 +1,10 @@
 //! `labctl status`: what runs, where, and who is connected.
 
+mod containers;
+
 use serde::Serialize;
+
+use self::containers::{Containers, Server};
 
 use crate::{
     cli::{
@@ -12,8 +16,7 @@ use crate::{
     },
     control::{ServerStatus, Status},
     engine::{Engine, LabDir, Record, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, Login, Service},
-    plan::docker::{Observed, Role, State},
+    lab::{EngineKind, Login, Service, containers::Start},
 };
 
 /// Groups without a server that are named; of more, that there are.
@@ -44,10 +47,16 @@ struct Shown {
     groups: Vec<Group>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Group {
     name: String,
     domain: String,
+    /// Docker: the server's container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Server>,
+    /// Sessions that are open now, also of nobody known.
+    #[serde(skip)]
+    connected: usize,
     students: Vec<Student>,
     shared: Vec<Shared>,
 }
@@ -72,6 +81,9 @@ struct Student {
     /// Docker: how the container is.
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'static str>,
+    /// Docker: the octets of memory that it uses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<u64>,
 }
 
 /// Shows one lab, or without a name all of them.
@@ -123,27 +135,39 @@ fn one(shell: &Shell, lab: &Shown) -> Result<(), Error> {
         return Ok(());
     }
     let containers = lab.engine == EngineKind::Docker.as_str();
-    let rows = lab.groups.iter().flat_map(|group| {
-        group.students.iter().map(move |student| {
-            let mut row = vec![group.name.clone(), student.login.clone(), student.smtp.clone(), student.pop3.clone()];
-            if containers {
-                row.push(student.address.clone().unwrap_or_default());
-                row.push(student.container.unwrap_or("none").to_owned());
-            }
-            row.extend([student.messages.to_string(), student.connected.to_string()]);
-            row
-        })
-    });
+    let rows: Vec<Vec<String>> = lab.groups.iter().flat_map(|group| rows(group, containers)).collect();
     let mut head = vec!["GROUP", "STUDENT", "SMTP", "POP3"];
-    head.extend(["ADDRESS", "CONTAINER"].into_iter().filter(|_| containers));
+    head.extend(["ADDRESS", "CONTAINER", "MEMORY"].into_iter().filter(|_| containers));
     head.extend(["MESSAGES", "CONNECTED"]);
-    shell.out.table(&head, &rows.collect::<Vec<_>>())?;
+    shell.out.table(&head, &rows)?;
     for group in lab.groups.iter().filter(|group| !group.shared.is_empty()) {
         let mailboxes: Vec<String> =
             group.shared.iter().map(|shared| format!("{} {}", shared.mailbox, shared.messages)).collect();
         shell.out.note(format_args!("messages in shared mailboxes of `{}`: {}", group.name, mailboxes.join(", ")));
     }
     Ok(())
+}
+
+/// A row for each student, and before them one for the server where it has a container.
+fn rows(group: &Group, containers: bool) -> Vec<Vec<String>> {
+    let memory =
+        |octets: Option<u64>| octets.map(|octets| format!("{} MiB", octets.div_ceil(1 << 20))).unwrap_or_default();
+    let server = group.server.as_ref().filter(|_| containers).map(|server| {
+        let first = [group.name.as_str(), "(server)", "", "", server.address.as_str(), server.state];
+        let first = first.into_iter().map(str::to_owned);
+        first.chain([memory(server.memory), String::new(), server.connected.to_string()]).collect()
+    });
+    let student = |student: &Student| {
+        let mut row = vec![group.name.clone(), student.login.clone(), student.smtp.clone(), student.pop3.clone()];
+        if containers {
+            row.push(student.address.clone().unwrap_or_default());
+            row.push(student.container.unwrap_or("none").to_owned());
+            row.push(memory(student.memory));
+        }
+        row.extend([student.messages.to_string(), student.connected.to_string()]);
+        row
+    };
+    server.into_iter().chain(group.students.iter().map(student)).collect()
 }
 
 fn state(lab: &Shown) -> String {
@@ -173,13 +197,17 @@ async fn shown(dir: &LabDir, record: &Record) -> Result<Shown, Error> {
     let status = engine.status().await?;
     let running: Vec<&str> =
         status.iter().flat_map(|status| &status.servers).map(|server| server.config.group.as_str()).collect();
-    let kept = labfile::kept(dir, &record.source)?.map(|(lab, _)| lab.groups).unwrap_or_default();
-    let not_running = kept.iter().map(|group| group.name.as_str()).filter(|name| !running.contains(name));
+    let kept = labfile::kept(dir, &record.source)?.map(|(lab, _)| lab);
+    let not_running =
+        kept.iter().flat_map(|lab| &lab.groups).map(|group| group.name.as_str()).filter(|name| !running.contains(name));
     let not_running = not_running.map(str::to_owned).collect();
     let runs = running.len();
     let mut groups = status.as_ref().map(groups).unwrap_or_default();
     if let Engine::Docker(docker) = &engine {
-        add_containers(&mut groups, &docker.observe().await?);
+        let observed = docker.observe().await?;
+        let memory = docker.memory(&observed).await;
+        let on_demand = kept.is_some_and(|lab| lab.docker.clients == Start::OnDemand);
+        Containers { observed, memory, on_demand }.add_to(&mut groups);
     }
     Ok(Shown {
         stopping: status.as_ref().is_some_and(|status| status.stopping),
@@ -202,39 +230,12 @@ fn remembered(dir: &LabDir, record: &Record) -> Shown {
     }
 }
 
-/// How the students' containers are; a group whose server does not run is known by them alone.
-fn add_containers(groups: &mut Vec<Group>, observed: &Observed) {
-    for (object, found) in &observed.objects {
-        let (Role::Client(login), Some(group)) = (&object.role, &object.group) else { continue };
-        let state = match found.state {
-            _ if found.frozen => "frozen",
-            State::Running => "running",
-            State::Stopped => "stopped",
-            State::Paused => "held",
-            State::Broken => "broken",
-        };
-        let known = groups.iter().position(|known| known.name == group.as_str());
-        let index = known.unwrap_or_else(|| {
-            let (name, domain) = (group.to_string(), String::new());
-            groups.push(Group { name, domain, students: Vec::new(), shared: Vec::new() });
-            groups.len() - 1
-        });
-        let students = &mut groups[index].students;
-        let known = students.iter().position(|student| student.login == login.as_str());
-        let index = known.unwrap_or_else(|| {
-            students.push(Student { login: login.to_string(), ..Student::default() });
-            students.len() - 1
-        });
-        students[index].container = Some(state);
-        students[index].address = found.parts.get("address").cloned();
-    }
-    groups.sort_by(|a, b| a.name.cmp(&b.name));
-}
-
 fn groups(status: &Status) -> Vec<Group> {
     let group = |server: &ServerStatus| Group {
         name: server.config.group.to_string(),
         domain: server.config.domain.to_string(),
+        server: None,
+        connected: server.connected.iter().map(|connected| connected.sessions).sum(),
         students: students(server),
         shared: shared(server),
     };
@@ -267,9 +268,8 @@ fn student(server: &ServerStatus, login: &Login) -> Student {
         login: login.to_string(),
         smtp: endpoint(Service::Smtp),
         pop3: endpoint(Service::Pop3),
-        address: None,
-        container: None,
         messages: messages(server, login),
         connected: connected.map_or(0, |connected| connected.sessions),
+        ..Student::default()
     }
 }

@@ -24,8 +24,9 @@ pub(super) const SERVER_CONFIG: &str = "config.json";
 pub(super) const SERVER_USER: u64 = 65_532;
 
 /// Where a student works, and as whom.
-const HOME: &str = "/home/student";
+pub(super) const HOME: &str = "/home/student";
 const CLIENT_USER: &str = "1000:1000";
+pub(super) const CLIENT_NUMBER: u64 = 1_000;
 
 /// The longest host name that a kernel takes.
 const MAX_HOSTNAME: usize = 63;

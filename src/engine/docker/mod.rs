@@ -5,11 +5,13 @@
 //! "conflict" are answers that a second attempt expects.
 
 mod base;
+pub mod copy;
 pub mod exec;
 mod host;
 mod image;
 pub mod images;
 mod labels;
+pub mod logs;
 mod make;
 mod observe;
 mod perform;
@@ -18,6 +20,7 @@ mod remove;
 mod settle;
 mod tend;
 mod transport;
+mod usage;
 
 use std::{fs, sync::Arc};
 
@@ -123,6 +126,17 @@ pub enum DockerError {
     /// A container stays though the Engine says that it goes.
     #[error("the Engine says that it is being removed, and it is still there")]
     Going,
+    /// Files of a student could not be copied.
+    #[error("copy `{whose}`: {source}")]
+    Copying {
+        /// Whose, and which.
+        whose: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Somebody stopped it.
+    #[error("stopped before it was done")]
+    Stopped,
     /// Something of the lab is still there.
     #[error("still there: {}", left.join(", "))]
     Left {
@@ -146,7 +160,13 @@ impl DockerError {
             Self::InUse { .. } => Some("take it off with `docker network disconnect`, then run the same again".into()),
             Self::Going => Some("restart the Engine, then run the same again".into()),
             Self::Overlap { .. } => Some("run `labctl up` again".into()),
-            Self::Unstable { .. } | Self::Engine { .. } | Self::Client(_) | Self::State(_) | Self::Copy { .. } => None,
+            Self::Unstable { .. }
+            | Self::Engine { .. }
+            | Self::Client(_)
+            | Self::State(_)
+            | Self::Copy { .. }
+            | Self::Copying { .. }
+            | Self::Stopped => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     net::Ipv4Addr,
 };
 
-use super::{Object, Observed, Role};
+use super::{Object, Observed, Role, State};
 use crate::lab::{Group, Lab, Login, Service, Subnet, subnet::SMALLEST};
 
 /// Addresses of a subnet that no container gets: its own, the gateway's (which Engines set aside, also where nobody has it)
@@ -182,11 +182,13 @@ impl Ports {
         let mut kept = BTreeMap::new();
         for group in &lab.groups {
             let server = Object::of(&group.name, Role::Server);
-            let ports = observed.objects.get(&server).and_then(|found| found.parts.get(PORTS));
-            for (whose, port) in
-                ports.into_iter().flat_map(|ports| ports.split(',')).filter_map(|pair| pair.split_once('='))
-            {
-                kept.extend(port.parse().ok().map(|port: u16| ((server.clone(), whose.to_owned()), port)));
+            let Some(found) = observed.objects.get(&server) else { continue };
+            let pairs = found.parts.get(PORTS).into_iter().flat_map(|ports| ports.split(','));
+            for (whose, port) in pairs.filter_map(|pair| pair.split_once('=')) {
+                // A port that somebody has while the server does not run is somebody else's now.
+                let is_own = |port: &u16| found.state != State::Stopped || !observed.ports.contains(port);
+                let port = port.parse().ok().filter(is_own);
+                kept.extend(port.map(|port: u16| ((server.clone(), whose.to_owned()), port)));
             }
         }
         let taken = observed.ports.iter().chain(kept.values()).copied().collect();
@@ -338,6 +340,9 @@ mod tests {
             .objects
             .insert(Object::of(&"g01".parse().unwrap(), Role::Server), Found { parts, ..Found::running("1") });
         assert_eq!(ports(&lab, &observed).unwrap(), "*/smtp=20000,*/pop3=20002,ana/smtp=20001,ana/pop3=20007");
+        let server = observed.objects.values_mut().next().expect("inserted");
+        server.state = State::Stopped;
+        assert_eq!(ports(&lab, &observed).unwrap(), "*/smtp=20000,*/pop3=20002,ana/smtp=20003,ana/pop3=20007");
         let all = Observed { ports: (FIRST_PORT..=LAST_PORT).collect(), ..Observed::default() };
         assert!(ports(&lab, &all).unwrap_err().to_string().contains("group `g01`"));
     }

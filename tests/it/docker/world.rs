@@ -11,7 +11,13 @@ use std::{
 use serde_json::Value;
 
 /// The clients' image of the tests; what is in it has this number, so that it is made once.
-pub const IMAGE: &str = "labctl-test-client:1";
+pub const IMAGE: &str = "labctl-test-client:2";
+
+/// What busybox is called there.
+const APPLETS: [&str; 25] = [
+    "sh", "sleep", "nc", "cat", "ls", "ip", "grep", "printf", "dd", "find", "id", "ln", "mkdir", "mknod", "mount",
+    "ping", "ping6", "rm", "seq", "touch", "wc", "chmod", "nslookup", "kill", "cp",
+];
 
 /// Worlds of this process.
 static WORLDS: AtomicU8 = AtomicU8::new(0);
@@ -61,7 +67,7 @@ impl World {
             fs::create_dir_all(root.join(folder)).expect("a folder");
         }
         fs::copy(busybox(), root.join("bin/busybox")).expect("busybox is installed: tests/install.sh");
-        for applet in ["sh", "sleep", "nc", "cat", "ls", "ip", "grep", "printf"] {
+        for applet in APPLETS {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link");
         }
         let mut tar = Command::new("tar");
@@ -79,6 +85,16 @@ impl World {
         command.args(args).current_dir(self.folder.path().join("class")).stdin(Stdio::null());
         command.env("LABCTL_STATE_DIR", self.state()).env("LC_ALL", "C").env_remove("LANG");
         command
+    }
+
+    /// A path beside the lab's folder, where commands run.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("class").join(name)
+    }
+
+    /// What a shell's line in a student's container ends with, and says.
+    pub fn sh(&self, student: &str, line: &str) -> (i32, String) {
+        self.run(&["exec", student, "--", "sh", "-c", line])
     }
 
     fn state(&self) -> PathBuf {
@@ -154,13 +170,16 @@ impl World {
         self.list(&["ps", "--all", "--no-trunc"], "{{.ID}}", &filters).remove(0)
     }
 
-    /// The addresses of a group's containers, the server's first.
+    /// The addresses of a group's containers on its own network, the server's first.
     pub fn addresses(&self, group: &str) -> Vec<String> {
         let ids = self.list(&["ps", "--no-trunc"], "{{.ID}}", &[format!("label=labctl.group={group}")]);
-        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let format = "{{range $name, $on := .NetworkSettings.Networks}}{{println $name $on.IPAddress}}{{end}}";
         let args: Vec<&str> =
             ["inspect", "--format", format].into_iter().chain(ids.iter().map(String::as_str)).collect();
-        let mut addresses = docker(&args);
+        let own = |line: &String| {
+            line.split_once(' ').filter(|(name, _)| name.ends_with(&format!(".{group}"))).map(|(_, own)| own.to_owned())
+        };
+        let mut addresses: Vec<String> = docker(&args).iter().filter_map(own).collect();
         addresses.sort_by_key(|address| address.parse::<std::net::Ipv4Addr>().expect("an address"));
         addresses
     }
