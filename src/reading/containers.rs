@@ -3,7 +3,7 @@
 use std::{net::IpAddr, ops::RangeInclusive};
 
 use super::{
-    diagnostic::{Code, Findings},
+    diagnostic::{Code, Findings, in_lab},
     fields::{Field, Fields},
     keys,
 };
@@ -38,14 +38,24 @@ pub fn containers(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Containers {
         return default;
     };
     let start = [("always", Start::Always), ("on-demand", Start::OnDemand)];
-    Containers {
+    let containers = Containers {
         pool: table.get("pool").and_then(|field| pool(&field, findings)),
         internet: table.boolean("internet", default.internet, findings),
         clients: table.get("clients").and_then(|field| field.choice(&start, findings)).unwrap_or(default.clients),
         publish: table.get("publish").and_then(|field| publish(&field, findings)),
         server: allowance(&table, "server", default.server, findings),
         client: allowance(&table, "client", default.client, findings),
+    };
+    if let (Some(internet), Some(publish)) = (table.get("internet"), table.get("publish"))
+        && containers.internet
+        && containers.publish.is_some_and(|address| !address.is_loopback())
+    {
+        let message = "students with a way out would reach each other's published ports";
+        let problem = findings.lab(Code::Conflict, &publish.span, message);
+        problem.second(in_lab(&internet.key_span), "the way out");
+        problem.help("a port says whose connection it is: publish at loopback, or do without `internet`");
     }
+    containers
 }
 
 fn pool(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<subnet::Subnet> {

@@ -5,10 +5,14 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use super::world::{World, docker};
+use super::world::{IMAGE, World, docker};
 
 /// Two groups with a backbone and published ports: all the networks that there are. Little memory, so that it is soon full.
 const LAB: &str = r#"
@@ -57,9 +61,7 @@ fn the_own_server_is_reached_by_all_its_names(world: &World) {
 /// Addresses of the other group's containers, of servers on networks of the whole lab, of the host on all its interfaces, of
 /// the world; there mail's ports, the published ones, and a listener of the host.
 fn nobody_else_is_reached(world: &World) {
-    let listener = TcpListener::bind("[::]:0").expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
-    listener.set_nonblocking(true).expect("a socket");
+    let (port, visitors) = listener();
     let own: BTreeSet<Ipv4Addr> = world.addresses("g01").iter().map(|text| text.parse().expect("an address")).collect();
     let servers = ["g01", "g02"].map(|group| world.container("server", group));
     let networks = "{{range .NetworkSettings.Networks}}{{println .IPAddress .Gateway}}{{end}}";
@@ -82,11 +84,21 @@ fn nobody_else_is_reached(world: &World) {
     let (_, reached) =
         world.sh("ana", &tries.chunks(AT_ONCE).map(|some| some.join("\n") + "\nwait\n").collect::<String>());
     assert_eq!(reached, "mail 25\n", "of {} tried", tries.len());
-    assert!(listener.accept().is_err(), "the host was reached");
+    assert_eq!(visitors.load(Ordering::SeqCst), 0, "the host was reached");
     assert_eq!(world.sh("ana", "cat /proc/net/if_inet6"), (0, String::new()), "nobody has an IPv6 address");
     for line in ["nc -w 1 fe80::1%eth0 25 </dev/null", "ping6 -c 1 -w 1 ff02::1%eth0", "nslookup debian.org"] {
         assert_ne!(world.sh("ana", line).0, 0, "{line}");
     }
+}
+
+/// A port of the host where somebody listens, and how many came.
+fn listener() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("[::]:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let visitors = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&visitors);
+    std::thread::spawn(move || listener.incoming().for_each(|_| _ = count.fetch_add(1, Ordering::SeqCst)));
+    (port, visitors)
 }
 
 /// The host's own addresses, whatever interface they are on.
@@ -176,6 +188,33 @@ fn what_is_used_up_is_the_students_own(world: &World) {
     served("a full disk");
     assert_eq!(world.sh("ana", "rm full; echo again").0, 0);
 }
+
+/// What a way out opens is written in the reference: the host, and what it reaches; not the other groups.
+#[test]
+fn a_way_out_leads_to_the_host_and_to_no_other_group() {
+    let Some(world) = World::new(OPEN) else { return };
+    let (code, said) = world.run(&["up", "--engine", "docker", "--client-image", IMAGE]);
+    assert!(code == 0 && said.contains("warning: with `internet` students reach"), "{said}");
+    let (port, visitors) = listener();
+    let host = hosts_addresses().remove(0);
+    assert_eq!(world.sh("ana", &format!("nc -w 5 {host} {port} </dev/null")).0, 0, "a way out");
+    assert_eq!(visitors.load(Ordering::SeqCst), 1);
+    let others = world.addresses("g02");
+    assert_eq!(others.len(), 2);
+    let tries = others
+        .iter()
+        .flat_map(|other| [25, 110].map(|port| format!("nc -w 1 {other} {port} </dev/null && echo {other}\n")));
+    let (_, reached) = world.sh("ana", &tries.collect::<String>());
+    assert!(!others.iter().any(|other| reached.contains(other.as_str())), "{reached}");
+    assert_eq!(world.sh("ana", "nc -w 5 mail 25 </dev/null").0, 0, "the own server");
+}
+
+/// Two groups with a way out.
+const OPEN: &str = r#"
+domain = "{group}.lab"
+students = [{ login = "ana", group = "g01" }, { login = "eva", group = "g02" }]
+docker = { internet = true, pool = "10.83.32.0/24" }
+"#;
 
 /// Where a student's own port of the host is.
 fn published(world: &World, login: &str, service: &str) -> (String, u16) {

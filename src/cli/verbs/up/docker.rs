@@ -22,7 +22,7 @@ use crate::{
         state::DockerChoices,
     },
     lab::{EngineKind, Key, Lab, ServerConfig},
-    plan::docker::{self, Desired, Images, Object, Role, Spec},
+    plan::docker::{self, Desired, Images, Object, Observed, Role, Spec},
 };
 
 /// Plans in a row: each ends with what others who bring labs up at the same moment left of the pool.
@@ -104,11 +104,7 @@ impl Run<'_> {
         if !self.args.json {
             super::announce(self.out, self.lab, &first.steps, self.args.dry_run);
         }
-        let frozen: Vec<String> = first.observed.frozen().map(|login| format!("`{login}`")).collect();
-        if !frozen.is_empty() {
-            let (lab, frozen) = (&self.lab.name, frozen.join(", "));
-            self.out.note(format_args!("frozen, and stays as it is until `labctl thaw --lab {lab}`: {frozen}"));
-        }
+        say_what_holds(self.out, self.lab, &first.observed);
         self.steps = first.steps.iter().map(ToString::to_string).collect();
         if self.args.dry_run {
             return Ok(());
@@ -260,6 +256,26 @@ impl Run<'_> {
             failed if failed > 0 && failed >= self.steps.len() => Exit::Failed,
             _ => Exit::Partly,
         })
+    }
+}
+
+/// What an instructor may have forgotten: who is frozen, and what is open.
+fn say_what_holds(out: Output, lab: &Lab, observed: &Observed) {
+    let name = &lab.name;
+    let frozen: Vec<String> = observed.frozen().map(|login| format!("`{login}`")).collect();
+    if !frozen.is_empty() {
+        let frozen = frozen.join(", ");
+        out.note(format_args!("frozen, and stays as it is until `labctl thaw --lab {name}`: {frozen}"));
+    }
+    if lab.docker.internet {
+        out.warn(
+            "with `internet` students reach what the Engine's host reaches, and its own addresses; groups stay apart",
+        );
+    }
+    if let Some(address) = lab.docker.publish.filter(|address| !address.is_loopback()) {
+        out.warn(format_args!(
+            "everybody who reaches `{address}` reaches the servers, and whoever connects to a student's port is that student"
+        ));
     }
 }
 
