@@ -42,7 +42,7 @@ pub struct Allowance {
     pub processes: u32,
     /// Open files of a process.
     pub files: u32,
-    /// What may be kept, octets: the volume where the Engine's disk has quotas, and a single file everywhere.
+    /// What may be kept, octets: the volume where the Engine's disk has quotas, and of a client a single file everywhere.
     pub disk: u64,
 }
 

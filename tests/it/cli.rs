@@ -3,6 +3,7 @@
 
 mod engine;
 mod life;
+mod tending;
 mod trouble;
 mod words;
 

@@ -35,7 +35,7 @@ const MAX_HOSTNAME: usize = 63;
 const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 
 /// How large each of them may become.
-const SCRATCH_OPTIONS: &str = "rw,nosuid,nodev,size=64m,mode=1777";
+const SCRATCH_OPTIONS: &str = "rw,exec,nosuid,nodev,size=64m,mode=1777";
 
 /// The Engine counts processors in thousand millionths.
 const NANO_PER_MILLI: i64 = 1_000_000;
@@ -156,7 +156,7 @@ impl Docker {
     /// A student's container. Its first process waits and answers signals; work is done in shells beside it.
     pub(super) fn student(&self, object: &Object, spec: &Spec, client: &Client<'_>) -> ContainerCreateBody {
         let Client { image, server, hosts, variables, allowance } = client;
-        let host = HostConfig {
+        let mut host = HostConfig {
             init: Some(true),
             extra_hosts: Some(hosts.iter().map(|host| format!("{host}:{server}")).collect()),
             // The Engine's own resolver would ask the host's; a group asks its server or nobody.
@@ -166,6 +166,10 @@ impl Docker {
             tmpfs: Some(SCRATCH.map(|folder| (folder.to_owned(), SCRATCH_OPTIONS.to_owned())).into()),
             ..self.host(object, allowance, HOME)
         };
+        // A server would be ended by a limit on files, where a full disk is an answer; a student's program learns from it.
+        // No core dump fills a home.
+        let more = [most("fsize", i64::try_from(allowance.disk).unwrap_or(i64::MAX)), most("core", 0)];
+        host.ulimits.get_or_insert_default().extend(more);
         let login = variables.get("LABCTL_LOGIN").map(String::as_str).unwrap_or_default();
         let own = [("HOME", HOME), ("LOGNAME", login)].map(|(name, value)| format!("{name}={value}"));
         let env = variables.iter().map(|(name, value)| format!("{name}={value}")).chain(own).collect();
@@ -190,22 +194,14 @@ impl Docker {
             typ: Some(MountType::VOLUME),
             ..Default::default()
         };
-        let most =
-            |name: &str, most: i64| ResourcesUlimits { name: Some(name.into()), soft: Some(most), hard: Some(most) };
-        let octets = |octets: u64| i64::try_from(octets).unwrap_or(i64::MAX);
-        let memory = octets(allowance.memory);
+        let memory = i64::try_from(allowance.memory).unwrap_or(i64::MAX);
         let logs = [("max-size", "1m"), ("max-file", "2")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         HostConfig {
             memory: Some(memory),
             memory_swap: Some(memory),
             nano_cpus: Some(i64::from(allowance.millicpus) * NANO_PER_MILLI),
             pids_limit: Some(allowance.processes.into()),
-            // No core dump fills a home.
-            ulimits: Some(vec![
-                most("nofile", allowance.files.into()),
-                most("fsize", octets(allowance.disk)),
-                most("core", 0),
-            ]),
+            ulimits: Some(vec![most("nofile", allowance.files.into())]),
             cap_drop: Some(vec!["ALL".into()]),
             security_opt: Some(vec!["no-new-privileges".into()]),
             mounts: Some(vec![volume]),
@@ -217,6 +213,11 @@ impl Docker {
             ..Default::default()
         }
     }
+}
+
+/// A limit on what each process does.
+fn most(name: &str, most: i64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.into()), soft: Some(most), hard: Some(most) }
 }
 
 /// Puts a container on its group's network, at its address.
