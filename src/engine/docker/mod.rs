@@ -153,7 +153,14 @@ impl DockerError {
             Self::Place(PlaceError::Context { .. }) => Some("`docker context ls` lists those there are".into()),
             Self::Place(_) => Some("`--engine embedded` needs no Engine".into()),
             Self::Image { hint, .. } => hint.clone(),
-            Self::NoRoom(_) => Some("choose another pool, for example `--pool 10.99.0.0/16`".into()),
+            Self::NoRoom(NoRoom::Addresses { .. }) => Some(
+                "choose another pool: `--pool 10.99.0.0/16`, or `pool = \"10.99.0.0/16\"` under `[docker]` in the lab file"
+                    .into(),
+            ),
+            Self::NoRoom(NoRoom::Ports { .. }) => Some("make several labs of the class, or do without `publish`".into()),
+            Self::Engine { source, .. } if has_port(source) => {
+                Some("somebody else has that port of the host: `labctl up` again chooses another".into())
+            }
             Self::NotRunning { .. } => Some("run `labctl up`".into()),
             Self::Frozen { .. } => Some("let it go on with `labctl thaw`".into()),
             Self::Left { .. } => Some("run `labctl down` again".into()),
@@ -200,6 +207,12 @@ fn in_use(users: &[String]) -> String {
 fn failed(what: impl Into<String>) -> impl FnOnce(Answer) -> DockerError {
     let what = what.into();
     move |source| DockerError::Engine { what, source }
+}
+
+/// Whether somebody else has a port that is to be published.
+fn has_port(answer: &Answer) -> bool {
+    let told = told(answer);
+    ["port is already allocated", "address already in use"].iter().any(|why| told.contains(why))
 }
 
 /// The status of an answer; none where there was no answer.
