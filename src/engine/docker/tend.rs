@@ -5,11 +5,16 @@
 //! in a listing and outlives a reboot, so it is given first and taken away first. Whatever was stopped in the middle of is
 //! finished by the same verb, or by `up`.
 
+use std::time::Duration;
+
 use bollard::{
     models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum},
     query_parameters::{RenameContainerOptions, RestartContainerOptions, StartContainerOptions},
 };
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{Docker, DockerError, expected, failed, make};
 use crate::{
@@ -24,6 +29,10 @@ const AT_ONCE: usize = 4;
 /// sessions, for [`crate::control::host::DRAIN`].
 const CLIENT_GRACE_SECS: i32 = 1;
 const SERVER_GRACE_SECS: i32 = 10;
+
+/// How long somebody who needs a container waits while files are copied, and how often it is looked.
+const HELD: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,16 +123,20 @@ impl Docker {
         expected(self.api.pause_container(id).await, &[304, 409]).map_err(failed("freeze"))
     }
 
-    /// The id of a student's container that runs; one that waited for it is started.
+    /// The id of a student's container that runs; one that waited for it is started. While files are copied it is held for a
+    /// moment, which is waited for.
     pub(super) async fn needed(&self, group: &GroupName, login: &Login) -> Result<String, DockerError> {
-        let (object, found) = self.client_of(group, login).await?;
-        match found.state {
-            _ if found.frozen => return Err(DockerError::Frozen { object: object.to_string() }),
-            State::Running => {}
-            State::Stopped => self.start_again(&found.id).await?,
-            State::Paused | State::Broken => return Err(DockerError::NotRunning { object: object.to_string() }),
+        let deadline = Instant::now() + HELD;
+        loop {
+            let (object, found) = self.client_of(group, login).await?;
+            match found.state {
+                _ if found.frozen => return Err(DockerError::Frozen { object: object.to_string() }),
+                State::Running => return Ok(found.id),
+                State::Stopped => return self.start_again(&found.id).await.map(|()| found.id),
+                State::Paused if Instant::now() < deadline => sleep(LOOK).await,
+                State::Paused | State::Broken => return Err(DockerError::NotRunning { object: object.to_string() }),
+            }
         }
-        Ok(found.id)
     }
 
     async fn start_again(&self, id: &str) -> Result<(), DockerError> {

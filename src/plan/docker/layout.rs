@@ -331,19 +331,28 @@ mod tests {
         let mut lab = lab(&[("g01", &["ana"])]);
         lab.docker.publish = Some([127, 0, 0, 1].into());
         let mut observed = Observed { ports: BTreeSet::from([FIRST_PORT + 1]), ..Observed::default() };
-        let ports = |lab: &Lab, observed: &Observed| {
-            layouts(lab, observed, Subnet::default_pool()).map(|all| ports_part(&all.groups[0].ports))
+        let ports = |observed: &Observed| -> Result<BTreeMap<String, u16>, NoRoom> {
+            let all = layouts(&lab, observed, Subnet::default_pool())?;
+            let ports = all.groups[0].ports.clone();
+            let numbers: BTreeSet<u16> = ports.values().copied().collect();
+            assert_eq!(numbers.len(), ports.len(), "nobody's port is another's");
+            Ok(ports.into_iter().map(|((whose, service), port)| (port_name(whose.as_ref(), service), port)).collect())
         };
-        assert_eq!(ports(&lab, &observed).unwrap(), "*/smtp=20000,*/pop3=20002,ana/smtp=20003,ana/pop3=20004");
-        let parts = BTreeMap::from([(PORTS.to_owned(), "ana/smtp=20001,ana/pop3=20007".to_owned())]);
-        observed
-            .objects
-            .insert(Object::of(&"g01".parse().unwrap(), Role::Server), Found { parts, ..Found::running("1") });
-        assert_eq!(ports(&lab, &observed).unwrap(), "*/smtp=20000,*/pop3=20002,ana/smtp=20001,ana/pop3=20007");
+        let first = ports(&observed).unwrap();
+        assert_eq!(first["*/smtp"], FIRST_PORT);
+        assert!(first.values().all(|port| *port != FIRST_PORT + 1), "somebody has it");
+        let parts = BTreeMap::from([(PORTS.to_owned(), "ana/smtp=20001,ana/pop3=20700".to_owned())]);
+        let server = Object::of(&"g01".parse().unwrap(), Role::Server);
+        observed.objects.insert(server, Found { parts, ..Found::running("1") });
+        let kept = ports(&observed).unwrap();
+        assert_eq!([kept["*/smtp"], kept["ana/smtp"], kept["ana/pop3"]], [20_000, 20_001, 20_700]);
         let server = observed.objects.values_mut().next().expect("inserted");
         server.state = State::Stopped;
-        assert_eq!(ports(&lab, &observed).unwrap(), "*/smtp=20000,*/pop3=20002,ana/smtp=20003,ana/pop3=20007");
-        let all = Observed { ports: (FIRST_PORT..=LAST_PORT).collect(), ..Observed::default() };
-        assert!(ports(&lab, &all).unwrap_err().to_string().contains("group `g01`"));
+        let stopped = ports(&observed).unwrap();
+        assert!(stopped["ana/smtp"] != 20_001 && stopped["ana/pop3"] == 20_700, "somebody took it meanwhile");
+        let wanted = u16::try_from(first.len()).unwrap();
+        let taken = |to: u16| Observed { ports: (FIRST_PORT..=to).collect(), ..Observed::default() };
+        assert!(ports(&taken(LAST_PORT - wanted)).is_ok());
+        assert!(ports(&taken(LAST_PORT - wanted + 1)).unwrap_err().to_string().contains("group `g01`"));
     }
 }

@@ -128,13 +128,10 @@ impl Docker {
         let options = DownloadFromContainerOptions { path: from.absolute() };
         let mut chunks = std::pin::pin!(self.api.download_from_container(id, Some(options)));
         let mut file = tempfile::tempfile().map_err(not_copied(whose))?;
-        let mut room = MAX_OCTETS + MAX_ENTRIES as u64 * OVERHEAD;
+        let mut room = Room(MAX_OCTETS + MAX_ENTRIES as u64 * OVERHEAD);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(failed(format!("read `{whose}`")))?;
-            room = room.checked_sub(chunk.len() as u64).ok_or_else(|| {
-                let source = io::Error::other(format!("it has more than {MAX_OCTETS} octets"));
-                DockerError::Copying { whose: whose.to_owned(), source }
-            })?;
+            room.take(chunk.len()).map_err(not_copied(whose))?;
             file.write_all(&chunk).map_err(not_copied(whose))?;
         }
         file.rewind().map_err(not_copied(whose))?;
@@ -201,6 +198,17 @@ impl Docker {
     }
 }
 
+/// What of an archive may still come.
+struct Room(u64);
+
+impl Room {
+    fn take(&mut self, octets: usize) -> io::Result<()> {
+        let left = self.0.checked_sub(octets as u64);
+        self.0 = left.ok_or_else(|| io::Error::other(format!("it has more than {MAX_OCTETS} octets")))?;
+        Ok(())
+    }
+}
+
 fn not_copied(whose: impl Into<String>) -> impl FnOnce(io::Error) -> DockerError {
     let whose = whose.into();
     move |source| DockerError::Copying { whose, source }
@@ -224,4 +232,16 @@ fn chunks(mut file: File) -> ReceiverStream<io::Result<Bytes>> {
         }
     });
     ReceiverStream::new(receive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_ends_at_its_limit() {
+        let mut room = Room(3);
+        assert!(room.take(3).is_ok() && room.take(0).is_ok());
+        assert!(room.take(1).is_err());
+    }
 }

@@ -170,6 +170,14 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_left_out_so_many_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let links = (0..=NAMED).fold(Evil::new(), |evil, _| evil.add("work/link", EntryType::Symlink, "/tmp", ""));
+        let copied = links.unpack(folder.path()).unwrap();
+        assert_eq!((copied.left_out.len(), copied.more_left_out), (NAMED, 1));
+    }
+
+    #[test]
     fn a_file_is_not_written_through_a_link_or_over_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let (to, target) = (folder.path().join("ana"), folder.path().join("target"));
