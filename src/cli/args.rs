@@ -359,6 +359,9 @@ pub struct Credentials {
     /// Print a card for each student, to cut out and give away
     #[arg(long)]
     pub cards: bool,
+    /// Print the certificate that makes mail programs trust the lab's servers (PEM)
+    #[arg(long, conflicts_with_all = ["json", "csv", "cards"])]
+    pub ca: bool,
 }
 
 /// `inject`

@@ -161,6 +161,9 @@ pub enum Error {
         /// The lab.
         name: String,
     },
+    /// Nobody gave the lab's servers certificates.
+    #[error("the servers of lab `{0}` have no certificates")]
+    NoAuthority(LabName),
     /// The lab is not up.
     #[error("lab `{name}` is not up")]
     NotUp {
@@ -277,6 +280,7 @@ impl Error {
             | Self::NoLabFile(_)
             | Self::NeverUp { .. }
             | Self::NotUp { .. }
+            | Self::NoAuthority(_)
             | Self::Nobody { .. }
             | Self::UnknownMail { .. }
             | Self::UnknownSession { .. } => Exit::Unknown,
@@ -336,6 +340,9 @@ impl Error {
                 Some(format!("make one with `labctl new {}`", shell_word(&folder.display().to_string())))
             }
             Self::NeverUp { name } => Some(format!("bring it up with `labctl up {name}`")),
+            Self::NoAuthority(name) => {
+                Some(format!("`labctl up {name}` makes them where the lab does not say `tls = \"off\"`"))
+            }
             Self::NotUp { name } => Some(format!("bring it up with `labctl up {name}`")),
             Self::Wildcard { own: Some(own), .. } => {
                 Some(format!("name the one they reach, for example `--listen {own}`"))

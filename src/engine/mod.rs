@@ -2,11 +2,13 @@
 //! isolated networks. What labctl keeps on disk is [`state`]; what should run is decided in `crate::plan`, here it is only
 //! observed and performed.
 
+pub mod authority;
 pub mod docker;
 pub mod embedded;
 pub mod owner;
 pub mod state;
 
+pub use authority::Authority;
 pub use state::{Kept, LabDir, Record, StateDir, StateError};
 
 use self::{

@@ -10,7 +10,10 @@ pub mod service;
 pub mod subnet;
 pub mod template;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +22,7 @@ pub use exercise::{Check, Exercise, Script};
 pub use names::{Domain, ExerciseId, GroupName, LabName, Login, MailId};
 pub use personal::Key;
 pub use relaying::{Neighbour, Patience, Relaying, Route};
-pub use server::{Leniency, Limits, LoneNewline, Protocol, ServerConfig, Service};
+pub use server::{Leniency, Limits, LoneNewline, Protocol, ServerConfig, Service, Tls};
 pub use subnet::Subnet;
 
 /// The most students one lab may have, over all groups.
@@ -157,7 +160,11 @@ pub struct Settings {
     pub lone_newline: LoneNewline,
     /// The mailbox that takes mail for unknown local recipients; none: they are refused.
     pub catch_all: Option<Login>,
-    /// The port per protocol on each endpoint.
+    /// What the servers say to TLS.
+    pub tls: Tls,
+    /// The services that are opened.
+    pub services: BTreeSet<Service>,
+    /// The port per service on each endpoint.
     pub ports: BTreeMap<Service, u16>,
     /// The limits of each server.
     pub limits: Limits,

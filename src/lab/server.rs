@@ -1,7 +1,7 @@
 //! What one server is told before it starts: the checked, resolved configuration of one group. It travels as JSON
 //! (state directory, control API), so that the same `labctl serve` runs under every engine.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,45 @@ pub enum LoneNewline {
     Keep,
 }
 
+/// What a server says to TLS on the services that begin in the clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// There is none, nor any service with implicit TLS.
+    Off,
+    /// STARTTLS and STLS are offered where the dialect knows them, and nobody has to use them.
+    #[default]
+    Offered,
+    /// Nothing but the way to TLS is answered before it (RFC 3207 4, RFC 2595 2.5).
+    Required,
+}
+
+impl Tls {
+    /// As the lab file writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Offered => "offered",
+            Self::Required => "required",
+        }
+    }
+}
+
+/// A server's certificate and its key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The certificate in PEM (RFC 7468), signed by the lab's authority.
+    pub certificate: String,
+    /// Its private key in PEM, PKCS #8. No student may read it.
+    pub key: String,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Identity").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
 /// The limits of one server. Lengths are octets with their CRLF.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -92,6 +131,8 @@ pub struct Limits {
     pub smtp_idle_secs: u64,
     /// Idle time of a POP3 session in seconds (RFC 1939 3: at least 10 minutes).
     pub pop3_idle_secs: u64,
+    /// How long a TLS handshake may take, in seconds.
+    pub handshake_secs: u64,
 }
 
 impl Default for Limits {
@@ -108,6 +149,7 @@ impl Default for Limits {
             errors: 100,
             smtp_idle_secs: 300,
             pop3_idle_secs: 600,
+            handshake_secs: 30,
         }
     }
 }
@@ -151,6 +193,10 @@ pub struct ServerConfig {
     pub leniency: Leniency,
     /// What happens to a lone CR or LF in data.
     pub lone_newline: LoneNewline,
+    /// What it says to TLS.
+    pub tls: Tls,
+    /// With what it does TLS; without, it does none.
+    pub identity: Option<Identity>,
     /// Whether mail for foreign domains is accepted.
     pub relay: bool,
     /// Whether AUTH, and IMAP's AUTHENTICATE, is offered before TLS is on (RFC 4954 4, RFC 5034 4).

@@ -18,6 +18,8 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
         dialect,
         leniency,
         lone_newline,
+        tls,
+        identity,
         relay,
         auth_before_tls,
         vrfy,
@@ -40,6 +42,7 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     differs("domain", domain, &new.domain);
     differs("host", host, &new.host);
     differs("dialect", dialect, &new.dialect);
+    differs("tls", &tls.as_str(), &new.tls.as_str());
     differs("relay", relay, &new.relay);
     differs("auth_before_tls", auth_before_tls, &new.auth_before_tls);
     differs("vrfy", vrfy, &new.vrfy);
@@ -50,6 +53,12 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     numbers(limits, &new.limits, &mut changes);
     mailboxes(accounts, &new.accounts, &mut changes);
     addresses(endpoints, &new.endpoints, &mut changes);
+    match (identity, &new.identity) {
+        (None, Some(_)) => changes.push("it gets a certificate".into()),
+        (Some(_), None) => changes.push("its certificate goes".into()),
+        (Some(before), Some(after)) if before != after => changes.push("its certificate is renewed".into()),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
     if *clients != new.clients {
         changes.push("addresses of clients change".into());
     }
@@ -89,6 +98,7 @@ fn numbers(old: &Limits, new: &Limits, changes: &mut Vec<String>) {
         errors,
         smtp_idle_secs,
         pop3_idle_secs,
+        handshake_secs,
     } = old;
     let wide = |number: usize| number as u64;
     let all = [
@@ -103,6 +113,7 @@ fn numbers(old: &Limits, new: &Limits, changes: &mut Vec<String>) {
         ("errors", wide(*errors), wide(new.errors)),
         ("smtp_idle_secs", *smtp_idle_secs, new.smtp_idle_secs),
         ("pop3_idle_secs", *pop3_idle_secs, new.pop3_idle_secs),
+        ("handshake_secs", *handshake_secs, new.handshake_secs),
     ];
     for (name, old, new) in all {
         if old != new {

@@ -59,6 +59,8 @@ fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: 
         dialect: settings.dialect.clone(),
         leniency: settings.leniency,
         lone_newline: settings.lone_newline,
+        tls: settings.tls,
+        identity: None,
         relay: settings.relay,
         auth_before_tls: settings.auth_before_tls,
         vrfy: settings.vrfy,
@@ -88,7 +90,7 @@ fn endpoints(lab: &Lab, group: &Group, addressing: Addressing, numbers: &Numbers
     let mut endpoints = Vec::new();
     for student in &group.students {
         let Some(place) = numbers.place(&group.name, &student.login) else { continue };
-        for service in Service::served() {
+        for service in lab.settings.services.iter().copied() {
             let address = addressing.endpoint(place, service, port(service));
             endpoints.push(Endpoint { service, address, student: Some(student.login.clone()) });
         }
@@ -98,8 +100,10 @@ fn endpoints(lab: &Lab, group: &Group, addressing: Addressing, numbers: &Numbers
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::lab::{Leniency, Limits, LoneNewline, Patience, Settings, Student, Text, User};
+    use crate::lab::{Leniency, Limits, LoneNewline, Patience, Settings, Student, Text, Tls, User};
 
     /// A lab with these groups and their students, all else as small as can be.
     pub(crate) fn lab(groups: &[(&str, &[&str])]) -> Lab {
@@ -121,6 +125,8 @@ pub(crate) mod tests {
                 relay: false,
                 auth_before_tls: false,
                 vrfy: false,
+                tls: Tls::default(),
+                services: Service::served().collect(),
                 dialect: "labctl".into(),
                 leniency: Leniency::LENIENT,
                 lone_newline: LoneNewline::Refuse,
@@ -142,7 +148,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_server_gets_fixed_and_drawn_passwords_and_an_endpoint_per_student_and_service() {
-        let lab = lab(&[("g01", &["ana", "ben"])]);
+        let mut lab = lab(&[("g01", &["ana", "ben"])]);
+        lab.settings.services = BTreeSet::from([Service::Pop3, Service::Domain, Service::Smtp]);
         let mut numbers = Numbers::default();
         numbers.assign(&lab);
         let config = servers(&lab, &key(), Addressing::Loopback { second: 77 }, &numbers).remove(0);

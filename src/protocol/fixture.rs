@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Peer, dialect};
 use crate::{
     evidence::Who,
-    lab::{Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service, server::Account},
+    lab::{Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service, Tls, server::Account},
 };
 
 /// Somebody unknown at a server of this dialect, where `ana` is a student and `daniel.morato` a shared mailbox.
@@ -20,6 +20,8 @@ pub(crate) fn peer(dialect: &str) -> Peer {
         dialect: dialect.into(),
         leniency: Leniency::LENIENT,
         lone_newline: LoneNewline::Refuse,
+        tls: Tls::default(),
+        identity: None,
         relay: false,
         auth_before_tls: false,
         vrfy: false,

@@ -24,7 +24,7 @@ use std::{
 
 use crate::{
     evidence::{EventKind, TlsVersion, Who},
-    lab::{Login, ServerConfig, Service},
+    lab::{Login, ServerConfig, Service, Tls},
     mail::{Entry, Envelope},
 };
 
@@ -63,6 +63,17 @@ impl Peer {
     /// The other end's address, `127.0.0.1` for labctl's own connections.
     pub fn address(&self) -> IpAddr {
         self.remote.map_or(IpAddr::from([127, 0, 0, 1]), |remote| remote.ip())
+    }
+
+    /// Whether TLS can be had on a connection that begins in the clear; labctl's own need none.
+    pub fn offers_tls(&self) -> bool {
+        let Self { config, service, remote, .. } = self;
+        config.tls != Tls::Off && config.identity.is_some() && remote.is_some() && !service.implicit_tls()
+    }
+
+    /// Whether TLS must come first on such a connection.
+    pub fn requires_tls(&self) -> bool {
+        self.offers_tls() && self.config.tls == Tls::Required
     }
 }
 

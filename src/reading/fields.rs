@@ -102,6 +102,11 @@ impl<'a> Field<'a> {
         self.value.is_table()
     }
 
+    /// Whether it is a list.
+    pub fn is_list(&self) -> bool {
+        self.value.is_array()
+    }
+
     /// A decimal number as it is written, for whoever wants it exact.
     pub fn decimal(&self) -> Option<&'a str> {
         match self.value {

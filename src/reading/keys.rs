@@ -27,6 +27,8 @@ pub const LAB: Section = Section {
         "lenient",
         "lone_newline",
         "catch_all",
+        "tls",
+        "services",
         "ports",
         "limits",
         "docker",
@@ -83,6 +85,7 @@ pub const LIMITS: Section = Section {
         "errors",
         "smtp_idle_secs",
         "pop3_idle_secs",
+        "handshake_secs",
     ],
 };
 

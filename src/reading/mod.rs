@@ -27,6 +27,7 @@ mod placeholders;
 pub mod relaying;
 mod render;
 mod roster;
+mod services;
 mod settings;
 mod slug;
 mod steps;

@@ -1,16 +1,16 @@
-//! What all servers of a lab have in common: relay, dialect, leniency, ports and limits.
+//! What all servers of a lab have in common: relay, dialect, leniency and limits.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use super::{
     diagnostic::{Code, Findings},
     fields::Fields,
     keys,
     people::People,
-    relaying,
+    relaying, services,
 };
 use crate::{
-    lab::{Leniency, Limits, Login, LoneNewline, Service, Settings},
+    lab::{Leniency, Limits, Login, LoneNewline, Settings},
     protocol::dialect,
 };
 
@@ -30,7 +30,7 @@ const fn range(key: &'static str, allowed: RangeInclusive<u64>, rfc: Option<(u64
 }
 
 /// The ranges of all limits.
-pub const RANGES: [Range; 11] = [
+pub const RANGES: [Range; 12] = [
     range("line", 64..=65_536, Some((512, "RFC 5321 4.5.3.1.4"))),
     range("text_line", 80..=(1 << 20), Some((1_000, "RFC 5321 4.5.3.1.6"))),
     range("recipients", 1..=10_000, Some((100, "RFC 5321 4.5.3.1.8"))),
@@ -42,6 +42,7 @@ pub const RANGES: [Range; 11] = [
     range("errors", 1..=1_000_000, None),
     range("smtp_idle_secs", 1..=86_400, Some((300, "RFC 5321 4.5.3.2.7"))),
     range("pop3_idle_secs", 1..=86_400, Some((600, "RFC 1939 3"))),
+    range("handshake_secs", 1..=3_600, None),
 ];
 
 /// Other names of dialects.
@@ -51,6 +52,8 @@ const ALIASES: [(&str, &str); 1] = [("sendmail+qpopper", "sendmail")];
 pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) -> Settings {
     let dialect = dialect(lab, findings);
     let relay = lab.boolean("relay", false, findings);
+    let tls = services::tls(lab, &dialect, findings);
+    let services = services::services(lab, &dialect, tls, findings);
     Settings {
         relay,
         routes: relaying::routes(lab, relay, findings),
@@ -60,7 +63,9 @@ pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) 
         leniency: leniency(lab, findings),
         lone_newline: lone_newline(lab, findings),
         catch_all: catch_all(lab, &dialect, people, findings),
-        ports: ports(lab, findings),
+        tls,
+        ports: services::ports(lab, &services, findings),
+        services,
         limits: limits(lab, findings),
         dialect,
     }
@@ -113,25 +118,6 @@ fn catch_all(lab: &Fields<'_>, dialect: &str, people: &People, findings: &mut Fi
     first
 }
 
-fn ports(lab: &Fields<'_>, findings: &mut Findings<'_>) -> BTreeMap<Service, u16> {
-    let mut ports: BTreeMap<Service, u16> = Service::ALL.into_iter().map(|s| (s, s.embedded_port())).collect();
-    let Some(field) = lab.get("ports") else {
-        return ports;
-    };
-    let Some(table) = field.table(&keys::PORTS, findings) else {
-        return ports;
-    };
-    for (service, port) in &mut ports {
-        let chosen = table.number(service.as_str(), u64::from(*port), 1..=u64::from(u16::MAX), findings);
-        *port = u16::try_from(chosen).unwrap_or(*port);
-    }
-    let numbers: std::collections::BTreeSet<u16> = ports.values().copied().collect();
-    if numbers.len() < ports.len() {
-        findings.lab(Code::Conflict, &field.span, "two services have the same port");
-    }
-    ports
-}
-
 fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
     let default = Limits::default();
     let Some(table) = lab.get("limits").and_then(|field| field.table(&keys::LIMITS, findings)) else {
@@ -151,6 +137,7 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
         mailbox: size("mailbox", default.mailbox),
         smtp_idle_secs: size("smtp_idle_secs", default.smtp_idle_secs),
         pop3_idle_secs: size("pop3_idle_secs", default.pop3_idle_secs),
+        handshake_secs: size("handshake_secs", default.handshake_secs),
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     player::{self, PlayError, Step},
 };
 use crate::{
+    engine::{Authority, StateError},
     evidence::Seq,
     inject::{self, Undelivered, compose, dialogue},
     lab::{Exercise, Group, Key, Lab, Protocol, Service, Student, template::Person},
@@ -42,6 +43,9 @@ pub enum StageError {
     /// A server did not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The server has no certificate.
+    #[error(transparent)]
+    Certificate(#[from] StateError),
     /// A store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,7 +69,9 @@ impl Stage {
     pub(super) fn new(lab: &Lab, key: &Key, folder: &Path) -> Result<Self, StageError> {
         let group = lab.groups.iter().find(|group| !group.students.is_empty());
         let group = group.ok_or_else(|| StageError::NoStudent(lab.name.to_string()))?.clone();
-        let lab = Lab { groups: vec![group], ..lab.clone() };
+        let mut lab = Lab { groups: vec![group], ..lab.clone() };
+        // Solutions are played in the clear, also where students are to have TLS only.
+        lab.settings.services.extend([Service::Smtp, Service::Pop3]);
         Ok(Self { lab, key: key.clone(), folder: folder.to_owned() })
     }
 
@@ -88,7 +94,8 @@ impl Stage {
     pub(super) async fn perform(&self, number: usize, play: &Play) -> Result<Played, StageError> {
         let mut numbers = Numbers::default();
         numbers.assign(&self.lab);
-        let config = resolve::servers(&self.lab, &self.key, Addressing::Ephemeral, &numbers).remove(0);
+        let mut config = resolve::servers(&self.lab, &self.key, Addressing::Ephemeral, &numbers).remove(0);
+        config.identity = Authority::passing(&self.lab.name)?.identify(&config, None)?;
         let store = self.folder.join(format!("{number}.sqlite"));
         let server = Server::start(config, &store).await?;
         self.inject(&server).await?;

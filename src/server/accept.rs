@@ -8,7 +8,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{ServerError, Shared, machine, names, registry};
+use super::{ServerError, Shared, machine, names, registry, wire::Connection};
 use crate::{
     lab::{Protocol, server::Endpoint},
     protocol::Peer,
@@ -148,5 +148,5 @@ fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, strea
         who,
         seed: server.seeds.draw(),
     };
-    machine::start(server, stream, peer, seat);
+    machine::start(server, Connection::Clear(stream), peer, seat);
 }

@@ -2,6 +2,7 @@
 //! answer is the session's business.
 
 use std::{
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
@@ -19,11 +20,12 @@ use super::{
     machine::Machine,
     registry::{Seat, learnt},
     relay,
+    tls::{self, Secured},
     wire::Wire,
 };
 use crate::{
     evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
-    lab::Login,
+    lab::{Login, Service},
     mail::{Entry, Envelope},
     protocol::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line::Framer},
     store::{MailboxLock, Origin},
@@ -38,9 +40,12 @@ pub(super) struct Drive<M, W> {
     /// Says when the server stops and until when work may be finished. As long as it lives, the server waits for this session.
     stopping: watch::Receiver<Option<Instant>>,
     wire: W,
+    /// What the record is told of a connection that must begin with a handshake and does not; none for others.
+    door: Option<Box<Door>>,
     session: M,
     framer: Framer,
     idle: Duration,
+    handshake_secs: u64,
     mailbox_limit: u64,
     queue_limit: usize,
     conn: Conn,
@@ -59,6 +64,26 @@ pub(super) struct Drive<M, W> {
     since: Timestamp,
     /// Whether the last command was QUIT.
     quit: bool,
+}
+
+/// A service with implicit TLS and the two ends of a connection to it.
+struct Door {
+    service: Service,
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+}
+
+impl Door {
+    fn of(peer: &Peer) -> Option<Box<Self>> {
+        let Peer { service, remote, local, .. } = *peer;
+        service.implicit_tls().then(|| Box::new(Self { service, peer: remote, local }))
+    }
+
+    /// Nobody was greeted there.
+    fn event(&self) -> EventKind {
+        let Self { service, peer, local } = *self;
+        EventKind::Connected { protocol: service.protocol(), service, peer, local, reply: String::new() }
+    }
 }
 
 /// What waiting for the client brought.
@@ -83,6 +108,8 @@ impl<M: Machine, W: Wire> Drive<M, W> {
             stopping: server.stopping.subscribe(),
             framer: Framer::new(M::framing(&peer)),
             idle: M::idle(limits),
+            handshake_secs: limits.handshake_secs,
+            door: Door::of(&peer),
             mailbox_limit: limits.mailbox,
             queue_limit: peer.config.relaying.patience.recipients,
             conn: server.store.next_conn(),
@@ -113,11 +140,23 @@ impl<M: Machine, W: Wire> Drive<M, W> {
     }
 
     async fn converse(&mut self, refusal: Option<Refusal>) -> Ending {
-        self.say(refusal.map_or(Input::Connected, Input::Refused)).await;
-        if refusal.is_some() {
-            return self.close(Ending::Refused).await;
+        if let Some(door) = self.door.take() {
+            if let Err(ending) = self.open_door(&door, refusal).await {
+                return ending;
+            }
+        } else {
+            self.say(refusal.map_or(Input::Connected, Input::Refused)).await;
+            if refusal.is_some() {
+                return self.close(Ending::Refused).await;
+            }
         }
         loop {
+            if self.next == Next::StartTls {
+                match Box::pin(self.start_tls()).await {
+                    Ok(()) => continue,
+                    Err(ending) => return ending,
+                }
+            }
             if self.next == Next::Close {
                 let how = if self.quit { Ending::Quit } else { Ending::Refused };
                 return self.close(how).await;
@@ -145,6 +184,78 @@ impl<M: Machine, W: Wire> Drive<M, W> {
             self.say(last).await;
             return self.close(how).await;
         }
+    }
+
+    /// Greets over TLS from the first octet. Whoever is one too many is not worth a handshake and hears nothing.
+    async fn open_door(&mut self, door: &Door, refusal: Option<Refusal>) -> Result<(), Ending> {
+        if refusal.is_some() {
+            let why = "too many connections: close one, then try again".to_owned();
+            self.note([door.event(), EventKind::HandshakeFailed { why }]);
+            return Err(Ending::Refused);
+        }
+        match Box::pin(self.handshake()).await {
+            Ok(secured) => {
+                self.say(Input::Secured { version: secured.version, cipher: &secured.cipher }).await;
+                self.say(Input::Connected).await;
+                self.note([secured.event()]);
+                Ok(())
+            }
+            Err((why, ending)) => {
+                self.note([door.event(), EventKind::HandshakeFailed { why }]);
+                Err(ending)
+            }
+        }
+    }
+
+    /// Goes over to TLS. What came behind the command in the clear may have been put there by anybody on the way.
+    async fn start_tls(&mut self) -> Result<(), Ending> {
+        self.send().await?;
+        let octets = self.framer.clear() as u64;
+        if octets > 0 {
+            self.note([EventKind::Discarded { octets }]);
+        }
+        match self.handshake().await {
+            Ok(secured) => {
+                self.note([secured.event()]);
+                self.say(Input::Secured { version: secured.version, cipher: &secured.cipher }).await;
+                Ok(())
+            }
+            Err((why, ending)) => {
+                self.note([EventKind::HandshakeFailed { why }]);
+                Err(ending)
+            }
+        }
+    }
+
+    /// Holds a handshake; if it fails, why, and how the connection ends with that.
+    async fn handshake(&mut self) -> Result<Secured, (String, Ending)> {
+        let settings = self.server.settings();
+        let config = settings.handshakes().map_err(|why| (why.to_owned(), Ending::Refused))?;
+        let limit = Duration::from_secs(self.handshake_secs);
+        let held = tokio::select! {
+            biased;
+            held = timeout(limit, self.wire.secure(config)) => held,
+            () = stop(&mut self.stopping, false) => return Err(("the server stops".to_owned(), Ending::Shutdown)),
+        };
+        match held {
+            Ok(Ok(secured)) => Ok(secured),
+            Ok(Err(problem)) => {
+                let (why, by_client) = tls::explain(&problem);
+                Err((why, if by_client { Ending::Dropped } else { Ending::Refused }))
+            }
+            Err(_) => {
+                let why = format!("it was not complete within {} seconds: the server waits for TLS", limit.as_secs());
+                Err((why, Ending::Idle))
+            }
+        }
+    }
+
+    /// Has the record hold what the session does not know of.
+    fn note<const N: usize>(&mut self, events: [EventKind; N]) {
+        if self.events.is_empty() {
+            self.since = Timestamp(self.server.clock.now().micros);
+        }
+        self.events.extend(events);
     }
 
     /// Gives the session an input that did not come from the client.
@@ -295,7 +406,11 @@ impl<M: Machine, W: Wire> Drive<M, W> {
     }
 
     async fn close(&mut self, how: Ending) -> Ending {
-        self.send().await.err().unwrap_or(how)
+        if let Err(ending) = self.send().await {
+            return ending;
+        }
+        self.wire.finish().await;
+        how
     }
 
     /// Waits for the client. A message under way may be finished while the server stops; a command may not be begun.
@@ -350,7 +465,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        lab::{Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service},
+        lab::{Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service, Tls},
         protocol::{dialect, line},
         server::{Server, wire::Stream},
     };
@@ -388,6 +503,8 @@ mod tests {
             dialect: "labctl".to_owned(),
             leniency: Leniency::LENIENT,
             lone_newline: LoneNewline::Refuse,
+            tls: Tls::default(),
+            identity: None,
             relay: false,
             auth_before_tls: false,
             vrfy: false,

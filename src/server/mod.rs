@@ -14,12 +14,13 @@ mod machine;
 mod names;
 mod registry;
 mod relay;
+mod tls;
 mod wire;
 
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -82,6 +83,8 @@ struct Shared {
 struct Settings {
     config: Arc<ServerConfig>,
     dialect: Arc<Dialect>,
+    /// Made when the first handshake comes: most servers of a large class see none for hours.
+    handshakes: OnceLock<Result<Arc<rustls::ServerConfig>, String>>,
 }
 
 /// What a server is doing.
@@ -240,7 +243,16 @@ impl Shared {
 impl Settings {
     fn new(config: ServerConfig) -> Result<Self, ServerError> {
         let dialect = dialect::named(&config.dialect).ok_or_else(|| ServerError::Dialect(config.dialect.clone()))?;
-        Ok(Self { config: Arc::new(config), dialect })
+        Ok(Self { config: Arc::new(config), dialect, handshakes: OnceLock::new() })
+    }
+
+    /// What handshakes are held with, or why there can be none.
+    fn handshakes(&self) -> Result<&Arc<rustls::ServerConfig>, &str> {
+        let make = || match &self.config.identity {
+            Some(identity) => tls::config(identity).map_err(|why| format!("the server's certificate is no use: {why}")),
+            None => Err("the server has no certificate".to_owned()),
+        };
+        self.handshakes.get_or_init(make).as_ref().map_err(String::as_str)
     }
 }
 

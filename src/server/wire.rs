@@ -1,13 +1,21 @@
-//! What a session's octets travel on: a student's TCP connection, or any stream that labctl itself brings.
+//! What a session's octets travel on: a student's TCP connection, in the clear or over TLS, or any stream that labctl itself
+//! brings.
 
-use std::io;
+use std::{io, sync::Arc, time::Duration};
 
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
+    time::timeout,
 };
+use tokio_rustls::server::TlsStream;
 
+use super::tls::{self, Secured};
 use crate::protocol::line::Framer;
+
+/// How long a client that reads nothing may keep a connection from being ended in the way of TLS.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection. Dropping it closes it.
 pub(super) trait Wire: Send {
@@ -16,17 +24,83 @@ pub(super) trait Wire: Send {
 
     /// Writes all of it.
     fn write(&mut self, octets: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Holds a TLS handshake; from then on everything goes over TLS. After a failure nothing goes at all.
+    fn secure(&mut self, config: &Arc<ServerConfig>) -> impl Future<Output = io::Result<Secured>> + Send;
+
+    /// Says in the way of TLS that nothing more will come (RFC 8446 6.1), where the connection is over TLS.
+    fn finish(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-impl Wire for TcpStream {
+/// A TCP connection.
+#[derive(Debug)]
+pub(super) enum Connection {
+    /// In the clear.
+    Clear(TcpStream),
+    /// Over TLS.
+    Secure(Box<TlsStream<TcpStream>>),
+    /// A handshake failed.
+    Gone,
+}
+
+impl Connection {
+    /// Returns when something has come, or the other end has closed, before anything was asked for.
+    pub(super) async fn disturbed(&self) {
+        let tcp = match self {
+            Self::Clear(stream) => stream,
+            Self::Secure(stream) => stream.get_ref().0,
+            Self::Gone => return,
+        };
+        let _ = tcp.readable().await;
+    }
+}
+
+impl Wire for Connection {
     async fn read(&mut self, framer: &mut Framer) -> io::Result<usize> {
-        // Room is made when something has come: a session that waits holds no buffer.
-        self.readable().await?;
-        self.read_buf(framer.buffer()).await
+        match self {
+            // Room is made when something has come: a session that waits holds no buffer.
+            Self::Clear(stream) => {
+                stream.readable().await?;
+                stream.read_buf(framer.buffer()).await
+            }
+            Self::Secure(stream) => {
+                let (tcp, tls) = stream.get_ref();
+                if tls.wants_read() {
+                    tcp.readable().await?;
+                }
+                stream.read_buf(framer.buffer()).await
+            }
+            Self::Gone => Ok(0),
+        }
     }
 
     async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.write_all(octets).await
+        match self {
+            Self::Clear(stream) => stream.write_all(octets).await,
+            Self::Secure(stream) => {
+                stream.write_all(octets).await?;
+                stream.flush().await
+            }
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    async fn secure(&mut self, config: &Arc<ServerConfig>) -> io::Result<Secured> {
+        match std::mem::replace(self, Self::Gone) {
+            Self::Clear(stream) => {
+                let (stream, secured) = tls::handshake(config, stream).await?;
+                *self = Self::Secure(stream);
+                Ok(secured)
+            }
+            Self::Secure(_) | Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    async fn finish(&mut self) {
+        if let Self::Secure(stream) = self {
+            // Whoever is gone already need not be told.
+            let _ = timeout(FAREWELL, stream.shutdown()).await;
+        }
     }
 }
 
@@ -38,6 +112,14 @@ impl<W: Wire> Wire for &mut W {
 
     fn write(&mut self, octets: &[u8]) -> impl Future<Output = io::Result<()>> + Send {
         (**self).write(octets)
+    }
+
+    async fn secure(&mut self, config: &Arc<ServerConfig>) -> io::Result<Secured> {
+        (**self).secure(config).await
+    }
+
+    async fn finish(&mut self) {
+        (**self).finish().await;
     }
 }
 
@@ -54,4 +136,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for Stream<S> {
         self.0.write_all(octets).await?;
         self.0.flush().await
     }
+
+    /// No session offers TLS to labctl itself.
+    async fn secure(&mut self, _: &Arc<ServerConfig>) -> io::Result<Secured> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    async fn finish(&mut self) {}
 }

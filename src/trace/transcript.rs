@@ -101,7 +101,12 @@ pub(super) fn contradiction(event: &Event, address: &Login, login: &Login, look:
 pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
     let mut out = Out::of(event, look);
     match &event.kind {
-        EventKind::Connected { reply, .. } => out.server(reply, reply.len() as u64),
+        EventKind::Connected { service, reply, .. } => {
+            if service.implicit_tls() && !reply.is_empty() {
+                out.note("TLS from the first octet");
+            }
+            out.server(reply, reply.len() as u64);
+        }
         EventKind::Command { verb, line, octets, reply, reply_octets, .. } => {
             match &**verb {
                 "<message>" => out.note(&format!("message data, {octets} octets")),

@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use labctl::lab::Service;
 use serde_json::Value;
 
 use crate::{Fallible, load::free_address, process, smtp_client};
@@ -151,11 +152,12 @@ fn group_name(group: usize) -> String {
 
 /// A lab file with ports of its own and limits that no measurement reaches.
 pub fn lab_file(class: Class) -> Fallible<String> {
-    let (smtp, pop3) = (free_address()?.port(), free_address()?.port());
+    let ports = Service::ALL
+        .map(|service| Ok::<_, Box<dyn std::error::Error>>(format!("{service} = {}", free_address()?.port())));
+    let ports = ports.into_iter().collect::<Result<Vec<_>, _>>()?.join(", ");
     let domain = if class.groups == 1 { "bench.lab" } else { "{group}.lab" };
-    let mut text = format!(
-        "name = \"bench\"\ndomain = \"{domain}\"\nrelay = false\nports = {{ smtp = {smtp}, pop3 = {pop3} }}\nstudents = [\n"
-    );
+    let mut text =
+        format!("name = \"bench\"\ndomain = \"{domain}\"\nrelay = false\nports = {{ {ports} }}\nstudents = [\n");
     for number in 0..class.groups * class.students {
         let (login, group) = (number + 1, group_name(number / class.students));
         let _ = writeln!(text, "  {{ login = \"user{login}\", group = \"{group}\", password = \"{PASSWORD}\" }},");

@@ -6,3 +6,4 @@ mod killed;
 pub mod running;
 mod sessions;
 mod strangers;
+mod tls;

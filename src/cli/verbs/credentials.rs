@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    fs, io,
     net::{IpAddr, SocketAddr},
 };
 
@@ -75,6 +76,10 @@ pub struct Mailbox {
 /// Prints them.
 pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
     let opened = shell.open_to_read(args.lab.as_deref())?;
+    if args.ca {
+        shell.out.data(&ca(&opened)?)?;
+        return Ok(Exit::Done);
+    }
     let students = current(shell, &opened)?;
     if args.json {
         shell.out.json(&All { version: 1, students })?;
@@ -88,6 +93,16 @@ pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
         shell.out.table(&head, &rows)?;
     }
     Ok(Exit::Done)
+}
+
+/// The certificate of the lab's authority.
+fn ca(opened: &Opened) -> Result<String, Error> {
+    let path = opened.dir.ca();
+    match fs::read_to_string(&path) {
+        Ok(certificate) => Ok(certificate),
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => Err(Error::NoAuthority(opened.lab.name.clone())),
+        Err(problem) => Err(Error::file("read", path)(problem)),
+    }
 }
 
 /// The credentials that work: those of the process while the lab is up, whatever its file says meanwhile.
@@ -106,7 +121,10 @@ fn current(shell: &Shell, opened: &Opened) -> Result<Vec<Student>, Error> {
     };
     let running: BTreeMap<_, _> =
         status.servers.into_iter().map(|server| (server.config.group.clone(), server.config)).collect();
-    if wanted.iter().any(|config| running.get(&config.group).is_some_and(|running| running != config))
+    let differs = |wanted: &ServerConfig, running: &ServerConfig| {
+        *running != ServerConfig { identity: running.identity.clone(), ..wanted.clone() }
+    };
+    if wanted.iter().any(|config| running.get(&config.group).is_some_and(|running| differs(config, running)))
         || running.keys().any(|group| opened.lab.group(group.as_str()).is_none())
     {
         let name = &opened.lab.name;
@@ -134,7 +152,9 @@ async fn in_containers(opened: &Opened) -> Result<Vec<ServerConfig>, Error> {
     let layouts = docker::layouts(&opened.lab, &observed, opened.record.docker.pool(opened.lab.docker.pool))
         .map_err(DockerError::from)?;
     let images = Images { server: String::new(), client: String::new() };
-    let desired = docker::desired(&opened.lab, &opened.key, &layouts, &images);
+    // Passwords and addresses are asked for, and certificates are none of either.
+    let none = |_: &ServerConfig| Ok::<_, Error>(None);
+    let desired = docker::desired(&opened.lab, &opened.key, &layouts, &images, none)?;
     Ok(super::up::docker::servers(&desired).cloned().collect())
 }
 
@@ -203,9 +223,16 @@ fn row(student: &Student) -> Vec<String> {
 
 fn csv(students: &[Student]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
+    // What came later than the first columns comes after them: whoever counts columns finds the old ones where they were.
+    let later: Vec<Service> =
+        Service::served().filter(|service| !matches!(service, Service::Smtp | Service::Pop3)).collect();
     let head = ["group", "domain", "login", "password", "smtp", "pop3", "shared_mailboxes"];
-    let rows = std::iter::once(head.map(str::to_owned).to_vec()).chain(students.iter().map(row));
-    for row in rows {
+    let head = head.into_iter().chain(later.iter().map(|service| service.as_str())).map(str::to_owned).collect();
+    let row = |student: &Student| {
+        let endpoint = |service: &Service| student.endpoints.get(service).cloned().unwrap_or_default();
+        row(student).into_iter().chain(later.iter().map(endpoint)).collect::<Vec<_>>()
+    };
+    for row in std::iter::once(head).chain(students.iter().map(row)) {
         writer.write_record(&row).expect("a list of octets takes every record");
     }
     String::from_utf8(writer.into_inner().unwrap_or_default()).expect("CSV of text is text")
@@ -216,18 +243,19 @@ fn card(student: &Student) -> String {
     let mut card = format!("{:-<72}\n{}   group {}   domain {}\n\n", "", student.login, student.group, student.domain);
     for (service, address) in student.outside() {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-        let what = match service {
-            Service::Smtp => "send mail",
-            Service::Pop3 => "read mail",
-            // What telnet cannot speak, or nobody serves.
-            Service::Submission
-            | Service::Submissions
-            | Service::Pop3s
-            | Service::Imap
-            | Service::Imaps
-            | Service::Domain => continue,
+        let telnet = || format!("telnet {} {port}", host.trim_matches(['[', ']']));
+        let openssl = || format!("openssl s_client -crlf -connect {address}");
+        let (what, line) = match service {
+            Service::Smtp => ("send mail", telnet()),
+            Service::Submissions => ("send, TLS", openssl()),
+            Service::Pop3 => ("read mail", telnet()),
+            Service::Pop3s => ("read, TLS", openssl()),
+            Service::Imap => ("folders", telnet()),
+            Service::Imaps => ("folder, TLS", openssl()),
+            // One way to send mail by hand is enough for a card, and nobody speaks to the DNS by hand.
+            Service::Submission | Service::Domain => continue,
         };
-        let _ = writeln!(card, "  {what}   telnet {} {port}", host.trim_matches(['[', ']']));
+        let _ = writeln!(card, "  {what:<11} {line}");
     }
     card.push('\n');
     for mailbox in &student.mailboxes {

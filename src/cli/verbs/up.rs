@@ -29,7 +29,7 @@ use crate::{
     },
     control::Status,
     engine::{
-        Engine, LabDir, Record, StateError,
+        Authority, Engine, LabDir, Record, StateError,
         docker::Host,
         embedded::{self, Embedded, Failure},
         owner,
@@ -123,7 +123,11 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
         dir.key_or_new()?
     };
     warn_of_listening(shell.out, &lab, &record, args);
-    let desired = desired(&lab, &key, &record)?;
+    let mut authority = Authority::open(&dir)?;
+    let desired = desired(&lab, &key, &record, &mut authority)?;
+    if !args.dry_run {
+        authority.keep(&dir)?;
+    }
     let work = Work { out: shell.out, lab: Arc::new(lab), dir, key, desired, listened };
     super::runtime()?.block_on(work.run(args))
 }
@@ -195,7 +199,7 @@ fn is_elsewhere(lab: &Lab, record: &Record, addressing: Addressing) -> bool {
     let Some((group, student)) = lab.students().next() else { return false };
     let Some(place) = record.numbers.place(&group.name, &student.login) else { return false };
     let port = |service: Service| lab.settings.ports.get(&service).copied().unwrap_or(service.embedded_port());
-    Service::ALL.into_iter().any(|service| {
+    lab.settings.services.iter().any(|&service| {
         let address = addressing.endpoint(place, service, port(service));
         let in_use = TcpListener::bind(address).is_err_and(|problem| problem.kind() == io::ErrorKind::AddrInUse);
         in_use && owner::of(address).is_none_or(|owner| owner.name == "labctl")
@@ -252,9 +256,12 @@ async fn what_answers() -> Choice {
     choice::by_answer(answer.map(|host| host.place().to_string()).map_err(|problem| problem.to_string()))
 }
 
-fn desired(lab: &Lab, key: &Key, record: &Record) -> Result<Desired, Error> {
+fn desired(lab: &Lab, key: &Key, record: &Record, authority: &mut Authority) -> Result<Desired, Error> {
     let addressing = record.addressing().ok_or(StateError::NoBlock)?;
-    let servers = plan::servers(lab, key, addressing, &record.numbers);
+    let mut servers = plan::servers(lab, key, addressing, &record.numbers);
+    for server in &mut servers {
+        server.identity = authority.identify(server, None)?;
+    }
     Ok(Desired {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         beyond_loopback: record.listen.is_some_and(|address| !address.is_loopback()),

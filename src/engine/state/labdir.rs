@@ -120,6 +120,28 @@ impl LabDir {
         Ok(Key(octets))
     }
 
+    /// The lab's certificates and their keys.
+    pub fn certificates(&self) -> PathBuf {
+        self.root.join("certificates.json")
+    }
+
+    /// The certificate of the lab's authority, for students.
+    pub fn ca(&self) -> PathBuf {
+        self.root.join("ca.pem")
+    }
+
+    /// What [`LabDir::keep_certificates`] kept.
+    pub fn read_certificates(&self) -> Result<Option<Vec<u8>>, StateError> {
+        read(&self.certificates())
+    }
+
+    /// Keeps the lab's certificates, and that of its authority once more by itself.
+    pub fn keep_certificates(&self, all: &[u8], ca: &[u8]) -> Result<(), StateError> {
+        self.make()?;
+        replace(&self.certificates(), all)?;
+        replace(&self.ca(), ca)
+    }
+
     /// The store of one group.
     pub fn store(&self, group: &GroupName) -> PathBuf {
         self.stores().join(format!("{group}.sqlite"))

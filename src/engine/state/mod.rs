@@ -5,6 +5,7 @@
 //!  lock              held while a lab chooses its block of addresses
 //!  locks/NAME        held by up, down and reset: two at once wait for each other; never deleted, so that nobody waits in vain
 //!  labs/NAME/key             32 random octets in hexadecimal; passwords and secrets are drawn from it
+//!  labs/NAME/certificates.json  the lab's certificate authority and what it gave to servers, with keys; ca.pem: what students may have
 //!  labs/NAME/lab.json        the lab file, whether it is up, its addresses
 //!  labs/NAME/kept.toml, kept.csv, kept.json   lab file and roster of the last up, and where the roster was
 //!  labs/NAME/serve.lock      held by the serving process as long as it lives; holds its process number
@@ -62,6 +63,9 @@ pub enum StateError {
         /// What is wrong with it.
         why: String,
     },
+    /// A certificate could not be made.
+    #[error("make a certificate: {0}")]
+    Certificate(rcgen::Error),
     /// Every block of addresses belongs to a lab that is up.
     #[error("every block of addresses belongs to a lab that is up")]
     NoBlock,

@@ -167,8 +167,8 @@ fn addresses(have: impl Iterator<Item = Option<Ipv4Addr>>, subnet: Subnet, first
 }
 
 /// What is published: DNS is for the containers, where it is the resolver.
-fn services() -> impl Iterator<Item = Service> {
-    Service::served().filter(|service| *service != Service::Domain)
+fn services(lab: &Lab) -> impl Iterator<Item = Service> {
+    lab.settings.services.iter().copied().filter(|service| *service != Service::Domain)
 }
 
 /// The ports of the host while they are given away.
@@ -204,7 +204,7 @@ impl Ports {
         let server = Object::of(&group.name, Role::Server);
         let students = group.students.iter().map(|student| Some(student.login.clone()));
         for whose in [None].into_iter().chain(students) {
-            for service in services() {
+            for service in services(lab) {
                 let name = port_name(whose.as_ref(), service);
                 let kept = self.kept.get(&(server.clone(), name)).copied();
                 let free = || (FIRST_PORT..=LAST_PORT).find(|port| !self.taken.contains(port));
@@ -330,6 +330,7 @@ mod tests {
     fn published_ports_are_kept_and_new_ones_are_free() {
         let mut lab = lab(&[("g01", &["ana"])]);
         lab.docker.publish = Some([127, 0, 0, 1].into());
+        lab.settings.services = BTreeSet::from([Service::Smtp, Service::Pop3]);
         let mut observed = Observed { ports: BTreeSet::from([FIRST_PORT + 1]), ..Observed::default() };
         let ports = |observed: &Observed| -> Result<BTreeMap<String, u16>, NoRoom> {
             let all = layouts(&lab, observed, Subnet::default_pool())?;

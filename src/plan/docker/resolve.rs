@@ -10,7 +10,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Desired, Layout, Layouts, Object, Published, Reach, Role, Spec};
 use crate::{
-    lab::{Domain, GroupName, Key, Lab, Login, ServerConfig, Service, containers::Start, server::Endpoint},
+    lab::{
+        Domain, GroupName, Key, Lab, Login, ServerConfig, Service,
+        containers::Start,
+        server::{Endpoint, Identity},
+    },
     plan::{Addressing, Numbers, resolve::connect},
 };
 
@@ -26,8 +30,15 @@ pub struct Images {
     pub client: String,
 }
 
-/// The objects of a lab.
-pub fn desired(lab: &Lab, key: &Key, layouts: &Layouts, images: &Images) -> Desired {
+/// The objects of a lab. Certificates are none of the plan's business: `identify` knows a server's, once its addresses are
+/// known.
+pub fn desired<E>(
+    lab: &Lab,
+    key: &Key,
+    layouts: &Layouts,
+    images: &Images,
+    mut identify: impl FnMut(&ServerConfig) -> Result<Option<Identity>, E>,
+) -> Result<Desired, E> {
     let mut desired = Desired::new();
     for (role, subnet) in &layouts.shared {
         let reach = if *role == Role::Front { Reach::Front } else { Reach::Isolated };
@@ -47,6 +58,8 @@ pub fn desired(lab: &Lab, key: &Key, layouts: &Layouts, images: &Images) -> Desi
         Some((SocketAddr::from((address, Service::Smtp.standard_port())), IpAddr::V4(address)))
     });
     for (config, layout) in servers.into_iter().zip(&layouts.groups) {
+        let mut config = config;
+        config.identity = identify(&config)?;
         let object = |role| Object::of(&config.group, role);
         desired.insert(object(Role::Network), Spec::Network { subnet: layout.subnet, reach });
         let hosts = hosts(&config);
@@ -73,7 +86,7 @@ pub fn desired(lab: &Lab, key: &Key, layouts: &Layouts, images: &Images) -> Desi
         };
         desired.insert(object(Role::Server), server);
     }
-    desired
+    Ok(desired)
 }
 
 /// The configuration with the addresses of its networks: one endpoint per service in the group, where each student is known
@@ -85,7 +98,7 @@ fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig 
         let address = SocketAddr::from((layout.server, chosen.unwrap_or_else(|| service.standard_port())));
         Endpoint { service, address, student: None }
     };
-    config.endpoints = Service::served().map(endpoint).collect();
+    config.endpoints = lab.settings.services.iter().copied().map(endpoint).collect();
     if let Some(address) = layout.shared.get(&Role::Front) {
         let endpoint = |((student, service), port): (&(Option<Login>, Service), &u16)| Endpoint {
             service: *service,
@@ -100,7 +113,8 @@ fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig 
 
 fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
     // Those of the group's own network come first.
-    let ports = config.endpoints.iter().take(Service::served().count()).map(|endpoint| {
+    let own = config.endpoints.first().map(|endpoint| endpoint.address.ip());
+    let ports = config.endpoints.iter().take_while(|endpoint| Some(endpoint.address.ip()) == own).map(|endpoint| {
         let name = format!("LABCTL_{}", endpoint.service.as_str().to_uppercase());
         (name, endpoint.address.port().to_string())
     });
@@ -110,7 +124,7 @@ fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
 }
 
 /// The names that mean the server inside its network: its own where it is one, the mail domain, and `mail`.
-fn hosts(config: &ServerConfig) -> Vec<String> {
+pub fn hosts(config: &ServerConfig) -> Vec<String> {
     let own: Option<Domain> = config.host.parse().ok();
     let names = own.into_iter().chain([config.domain.clone()]).map(|name| name.to_string());
     let mut names: Vec<String> = names.chain(["mail".to_owned()]).collect();

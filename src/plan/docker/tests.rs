@@ -11,7 +11,7 @@ use crate::{
 fn plan(lab: &Lab, observed: &Observed) -> (Desired, Vec<Step>) {
     let layouts = layouts(lab, observed, Subnet::default_pool()).expect("room");
     let images = Images { server: "server:1".into(), client: "client:1".into() };
-    let desired = desired(lab, &key(), &layouts, &images);
+    let desired = desired(lab, &key(), &layouts, &images, |_| Ok::<_, std::convert::Infallible>(None)).unwrap();
     let steps = steps(&desired, observed);
     (desired, steps)
 }

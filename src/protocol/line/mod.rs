@@ -92,9 +92,12 @@ impl Framer {
         self.buffer.len() == self.start
     }
 
-    /// Throws away what waits: after STARTTLS nothing that came in the clear may count (RFC 3207 4.2).
-    pub fn clear(&mut self) {
+    /// Throws away what waits, and says how many octets that were: after STARTTLS nothing that came in the clear may count
+    /// (RFC 3207 4.2).
+    pub fn clear(&mut self) -> usize {
+        let waiting = self.buffer.len() - self.start;
         *self = Self::new(self.limits);
+        waiting
     }
 
     /// The next input of the kind that the session wants, if all of it is there. After `None` the buffer has given back the memory it does not need.

@@ -2,7 +2,7 @@
 
 use super::{
     Command, Opening, Session, Stage,
-    command::{Heard, Verb},
+    command::{Heard, Place, Verb},
     login,
     maildrop::Maildrop,
     reply::{Reply, plural},
@@ -12,6 +12,9 @@ use crate::{
     lab::Login,
     protocol::{Now, Outcome, Output, sasl::Claim},
 };
+
+/// The capability and the command (RFC 2595 4).
+const STLS: &str = "STLS";
 
 impl Session {
     /// Carries out a command before the login. A claim stands until PASS is tried, whatever comes between: RFC 1939 7 wants
@@ -23,13 +26,19 @@ impl Session {
         now: Now,
         out: &mut Output,
     ) -> Stage {
+        let login = matches!(command.verb, Verb::User | Verb::Pass | Verb::Apop | Verb::Auth);
+        if login && self.offers_tls() && self.peer.requires_tls() {
+            self.refuse(Reply::NeedTls, &[], out);
+            return Stage::Authorization { claim };
+        }
         match command.verb {
             Verb::User => self.user_command(command, out),
             Verb::Pass => self.pass(claim, command, out),
             Verb::Apop => self.apop(claim, command, out),
             Verb::Auth => self.auth(claim, command, now, out),
+            Verb::Stls => self.stls(claim, command, out),
             Verb::Capa => {
-                self.capabilities(out);
+                self.capabilities(Place::Authorization, out);
                 Stage::Authorization { claim }
             }
             Verb::Quit => {
@@ -43,8 +52,33 @@ impl Session {
         }
     }
 
-    pub(super) fn capabilities(&self, out: &mut Output) {
-        let stands = |line: &str| self.offers_auth() || !line.starts_with("SASL ");
+    /// Nothing that was said in the clear counts after it (RFC 2595 4).
+    fn stls(&mut self, claim: Option<Claim>, command: Command<'_>, out: &mut Output) -> Stage {
+        if self.offers_tls() {
+            self.say(Reply::Stls, &[], out);
+            return Stage::Securing;
+        }
+        let refusal = match (self.secure, Reply::Capa.lists(&self.peer, STLS)) {
+            (true, _) => Reply::StlsTwice,
+            (false, true) => Reply::StlsNone,
+            // A server that never heard of it.
+            (false, false) => Reply::Unknown,
+        };
+        self.refuse(refusal, &[("verb", &command.heard.verb)], out);
+        Stage::Authorization { claim }
+    }
+
+    fn offers_tls(&self) -> bool {
+        !self.secure && self.peer.offers_tls() && Reply::Capa.lists(&self.peer, STLS)
+    }
+
+    /// STLS is listed where it may still come: before the login, and once.
+    pub(super) fn capabilities(&self, place: Place, out: &mut Output) {
+        let stls = place == Place::Authorization && self.offers_tls();
+        let stands = |line: &str| match line {
+            STLS => stls,
+            line => self.offers_auth() || !line.starts_with("SASL "),
+        };
         Reply::Capa.write_list(&self.peer, &stands, &mut out.reply);
         out.reply.extend_from_slice(b".\r\n");
     }

@@ -1,5 +1,5 @@
 //! POP3 command lines: the verbs, when each may come, what it takes, and how much of its line may be recorded. Nothing here
-//! carries a command out. RFC 1939 3, 5 to 7; RFC 2449 5 (CAPA); RFC 5034 (AUTH).
+//! carries a command out. RFC 1939 3, 5 to 7; RFC 2449 5 (CAPA); RFC 2595 4 (STLS); RFC 5034 (AUTH).
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ pub enum Verb {
     Pass,
     Apop,
     Auth,
+    Stls,
     Capa,
     Stat,
     List,
@@ -61,11 +62,12 @@ pub struct Rule {
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::User,
         Self::Pass,
         Self::Apop,
         Self::Auth,
+        Self::Stls,
         Self::Capa,
         Self::Stat,
         Self::List,
@@ -91,6 +93,7 @@ impl Verb {
             Self::Pass => ("PASS", Authorization, (1, usize::MAX), "PASS password", 1),
             Self::Apop => ("APOP", Authorization, (2, 2), "APOP name digest", 2),
             Self::Auth => ("AUTH", Authorization, (0, usize::MAX), "AUTH or AUTH mechanism", 1),
+            Self::Stls => ("STLS", Authorization, (0, 0), "STLS", usize::MAX),
             Self::Capa => ("CAPA", Anywhere, (0, 0), "CAPA", usize::MAX),
             Self::Stat => ("STAT", Transaction, (0, 0), "STAT", usize::MAX),
             Self::List => ("LIST", Transaction, (0, 1), "LIST or LIST number", usize::MAX),

@@ -10,6 +10,7 @@
 //!                  Authenticating ─proved─▶ Opening                │       │                          │
 //!                     │                                            ▼       │                          │
 //!                     │                                            Fetching                           │
+//!                     │  STLS: Securing ─ handshake ─▶ Authorization, and nothing is known any more          │
 //!                     └── QUIT ───────────────────────────────────────────────────────────────────────┤
 //!                               anywhere: idle, shutdown, too many errors; nothing is deleted then ───┘
 //! ```
@@ -80,6 +81,8 @@ enum Stage {
     Fetching { maildrop: Maildrop, wanted: Wanted, heard: Heard },
     /// The store deletes what was marked; `farewell` is sent when it has.
     Updating { farewell: Vec<u8>, heard: Heard },
+    /// After +OK to STLS.
+    Securing,
     /// Over.
     Closed,
 }
@@ -110,9 +113,11 @@ struct Wanted {
 impl Stage {
     const fn state(&self) -> State {
         match self {
-            Self::Fresh | Self::Authorization { .. } | Self::Authenticating(_) | Self::Opening { .. } => {
-                State::Authorization
-            }
+            Self::Fresh
+            | Self::Authorization { .. }
+            | Self::Authenticating(_)
+            | Self::Opening { .. }
+            | Self::Securing => State::Authorization,
             Self::Transaction(_) | Self::Fetching { .. } => State::Transaction,
             Self::Updating { .. } => State::Update,
             Self::Closed => State::Closed,
@@ -129,6 +134,7 @@ impl Stage {
             | Self::Opening { .. }
             | Self::Fetching { .. }
             | Self::Updating { .. }
+            | Self::Securing
             | Self::Closed => None,
         }
     }
@@ -142,6 +148,7 @@ impl Stage {
             | Self::Authenticating(_)
             | Self::Opening { .. }
             | Self::Updating { .. }
+            | Self::Securing
             | Self::Closed => "",
         }
     }
@@ -150,9 +157,11 @@ impl Stage {
         match self {
             Self::Authorization { claim: Some(_) } => Suspicion::Everything,
             Self::Authorization { claim: None } if login_tried => Suspicion::Everything,
-            Self::Fresh | Self::Authorization { claim: None } | Self::Authenticating(_) | Self::Opening { .. } => {
-                Suspicion::Arguments
-            }
+            Self::Fresh
+            | Self::Authorization { claim: None }
+            | Self::Authenticating(_)
+            | Self::Opening { .. }
+            | Self::Securing => Suspicion::Arguments,
             Self::Transaction(_) | Self::Fetching { .. } | Self::Updating { .. } | Self::Closed => Suspicion::None,
         }
     }
@@ -189,8 +198,16 @@ impl Session {
             // (RFC 1939 3).
             Input::Idle | Input::Shutdown => self.stage = Stage::Closed,
         }
-        if matches!(self.stage, Stage::Closed) {
-            out.next = Next::Close;
+        match self.stage {
+            Stage::Securing => out.next = Next::StartTls,
+            Stage::Closed => out.next = Next::Close,
+            Stage::Fresh
+            | Stage::Authorization { .. }
+            | Stage::Authenticating(_)
+            | Stage::Opening { .. }
+            | Stage::Transaction(_)
+            | Stage::Fetching { .. }
+            | Stage::Updating { .. } => {}
         }
     }
 
@@ -206,9 +223,9 @@ impl Session {
     /// TLS is on: a name that USER gave in the clear is forgotten (RFC 2595 4).
     fn secured(&mut self) {
         self.secure = true;
-        if let Stage::Authorization { claim } = &mut self.stage {
-            *claim = None;
-            self.login_tried = false;
+        self.login_tried = false;
+        if matches!(self.stage, Stage::Securing) {
+            self.stage = Stage::Authorization { claim: None };
         }
     }
 
@@ -299,6 +316,7 @@ impl Session {
             | Stage::Opening { .. }
             | Stage::Fetching { .. }
             | Stage::Updating { .. }
+            | Stage::Securing
             | Stage::Closed) => stage,
         };
     }
@@ -312,6 +330,7 @@ impl Session {
             | Stage::Authorization { .. }
             | Stage::Authenticating(_)
             | Stage::Transaction(_)
+            | Stage::Securing
             | Stage::Closed) => stage,
         };
     }

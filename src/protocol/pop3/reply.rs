@@ -67,6 +67,14 @@ replies! {
     AuthFault = "auth_fault",
     /// A response over the limit.
     AuthTooLong = "auth_too_long",
+    /// STLS (RFC 2595 4).
+    Stls = "stls",
+    /// STLS where there is no TLS.
+    StlsNone = "stls_none",
+    /// STLS over TLS.
+    StlsTwice = "stls_twice",
+    /// A login in the clear where the lab wants TLS first.
+    NeedTls = "need_tls",
     /// CAPA's lines but for the final one.
     Capa = "capa",
     /// STAT.
@@ -153,6 +161,11 @@ impl Reply {
                 out.extend_from_slice(b"\r\n");
             }
         }
+    }
+
+    /// Whether a line of this reply is `line`.
+    pub fn lists(self, peer: &Peer, line: &str) -> bool {
+        self.template(&peer.dialect).iter().any(|listed| listed == line)
     }
 
     /// Whether the server's words for this reply have the placeholder `name`.

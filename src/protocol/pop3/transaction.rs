@@ -2,7 +2,7 @@
 
 use super::{
     Command, Session, Stage, Wanted,
-    command::{Heard, Verb},
+    command::{Heard, Place, Verb},
     content,
     maildrop::{Maildrop, NoMessage, Number, UniqueId, decimal},
     reply::Reply,
@@ -26,10 +26,10 @@ impl Session {
                 maildrop.unmark_all();
                 self.say_totals(Reply::Rset, &maildrop, out);
             }
-            Verb::Capa => self.capabilities(out),
+            Verb::Capa => self.capabilities(Place::Transaction, out),
             Verb::Quit => return self.quit(&maildrop, command, out),
             // These come before the login only; the table of commands says so and they never get here.
-            Verb::User | Verb::Pass | Verb::Apop | Verb::Auth => {}
+            Verb::User | Verb::Pass | Verb::Apop | Verb::Auth | Verb::Stls => {}
         }
         Stage::Transaction(maildrop)
     }

@@ -78,6 +78,7 @@ impl Session {
             | Stage::Inquiring(_)
             | Stage::Storing(_)
             | Stage::Auth(_)
+            | Stage::Securing
             | Stage::Closed => {
                 let key = if self.hello.is_some() { "sequence.mail" } else { "sequence.hello" };
                 Target::Refused { key: refusal.unwrap_or(key), transaction: None }

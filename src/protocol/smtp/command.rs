@@ -50,6 +50,8 @@ pub enum Verb {
     Turn,
     /// What Sendmail made up.
     Sendmail,
+    /// RFC 3207 4.
+    StartTls,
     /// A command of SMTP that this server does not have.
     Missing,
     /// The name of an extension, typed as if it were a command.
@@ -73,7 +75,7 @@ const TABLE: &[(&str, Verb)] = &[
     ("EXPN", Verb::Expn),
     ("HELP", Verb::Help),
     ("AUTH", Verb::Auth),
-    ("STARTTLS", Verb::Missing),
+    ("STARTTLS", Verb::StartTls),
     ("BDAT", Verb::Bdat),
     ("BURL", Verb::Missing),
     ("ETRN", Verb::Etrn),
@@ -167,6 +169,7 @@ impl Verb {
             (Self::Rcpt | Self::Data, State::Data) => Err("sequence.chunks"),
             (Self::Auth, State::Mail | State::Rcpt | State::Data) => Err("sequence.auth"),
             (Self::Etrn | Self::Atrn, State::Mail | State::Rcpt | State::Data) => Err("sequence.queue"),
+            (Self::StartTls, State::Mail | State::Rcpt | State::Data) => Err("sequence.starttls"),
             (Self::Rcpt | Self::Data, State::Ready) => Err("sequence.mail"),
             (Self::Data, State::Mail) => Err("sequence.rcpt"),
             (
@@ -187,6 +190,7 @@ impl Verb {
                 | Self::Atrn
                 | Self::Turn
                 | Self::Sendmail
+                | Self::StartTls
                 | Self::Missing
                 | Self::Extension
                 | Self::Pop3

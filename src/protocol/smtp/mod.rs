@@ -25,6 +25,7 @@ mod parameter;
 mod path;
 mod reply;
 mod route;
+mod starttls;
 mod trace;
 mod transaction;
 pub mod turning;
@@ -40,6 +41,8 @@ use crate::{
     evidence::{EventKind, State, Who, kept_reply},
     lab::{Login, Protocol},
 };
+
+pub use reply::offers;
 
 use self::{
     chunking::Chunk,
@@ -88,6 +91,7 @@ fn longest(verb: Verb, offer: Offer, line: usize) -> usize {
         | Verb::Atrn
         | Verb::Turn
         | Verb::Sendmail
+        | Verb::StartTls
         | Verb::Missing
         | Verb::Extension
         | Verb::Pop3
@@ -108,6 +112,8 @@ pub struct Session {
     offer: Offer,
     /// AUTH exchanges begun.
     exchanges: u64,
+    /// EHLO lists STARTTLS on this connection until it is secure.
+    offers_tls: bool,
     /// TLS is on.
     secure: bool,
     /// An AUTH was refused and nothing sensible came since: what comes now may be its password.
@@ -142,6 +148,8 @@ enum Stage {
     Storing(Vec<u8>),
     /// Inside an AUTH exchange.
     Auth(Exchange),
+    /// After 220 to STARTTLS.
+    Securing,
     /// Nothing more is read.
     Closed,
 }
@@ -161,6 +169,7 @@ impl Session {
         Self {
             offer: Offer::of(&peer),
             exchanges: 0,
+            offers_tls: peer.offers_tls() && reply::offers(&peer.dialect, "STARTTLS"),
             who: peer.who.clone(),
             peer,
             hello: None,
@@ -204,6 +213,7 @@ impl Session {
         out.next = match self.stage {
             Stage::Data(_) => Next::Data,
             Stage::Chunk(ref chunk) => Next::Chunk(chunk.left),
+            Stage::Securing => Next::StartTls,
             Stage::Closed => Next::Close,
             Stage::Idle
             | Stage::Open(_)
@@ -289,6 +299,12 @@ impl Session {
             state => state,
         };
         let words = Words { verb: &command.name, argument: command.argument, ..Words::default() };
+        if command.verb == Verb::StartTls && !self.knows_tls() {
+            return self.say("missing.command", &words, now, out);
+        }
+        if self.wants_tls_first(command.verb) {
+            return self.say("tls.required", &words, now, out);
+        }
         if let Err(key) = command.verb.may_come(state) {
             let refused = matches!(&self.stage, Stage::Open(transaction) if transaction.refused);
             return self.say(
@@ -308,6 +324,7 @@ impl Session {
             Verb::Mail => self.mail(command.argument, std::str::from_utf8(octets).is_ok(), now, out),
             Verb::Rcpt => self.rcpt(command.argument, std::str::from_utf8(octets).is_ok(), now, out),
             Verb::Auth => self.auth(command.argument, now, out),
+            Verb::StartTls => self.start_tls(&words, now, out),
             Verb::Noop => self.say("noop", &words, now, out),
             Verb::Help => self.help(&words, now, out),
             Verb::Vrfy | Verb::Expn => self.verify(command.verb == Verb::Expn, &words, now, out),
@@ -348,14 +365,6 @@ impl Session {
         self.hello = Some(Hello { extended, argument: argument.to_owned() });
     }
 
-    /// TLS is on: what was learnt in the clear is forgotten (RFC 3207 4.2).
-    fn secured(&mut self) {
-        self.secure = true;
-        (self.hello, self.login) = (None, None);
-        self.auth_refused = false;
-        self.stage = Stage::Idle;
-    }
-
     fn done(&mut self, outcome: &Outcome, now: Now, out: &mut Output) {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Asking(transaction, asked) => {
@@ -372,6 +381,7 @@ impl Session {
             | Stage::Data(_)
             | Stage::Chunk(_)
             | Stage::Auth(_)
+            | Stage::Securing
             | Stage::Closed) => {
                 self.stage = stage;
             }
@@ -442,7 +452,7 @@ impl Session {
             Transaction { .. } => State::Rcpt,
         };
         match &self.stage {
-            Stage::Idle | Stage::Inquiring(_) | Stage::Storing(_) => ready,
+            Stage::Idle | Stage::Inquiring(_) | Stage::Storing(_) | Stage::Securing => ready,
             Stage::Open(transaction) | Stage::Asking(transaction, _) => open(transaction),
             Stage::Data(_) => State::Data,
             Stage::Chunk(chunk) => chunk.transaction().map_or(ready, open),

@@ -60,6 +60,8 @@ impl Session {
     pub(super) fn write_ehlo(&self, words: &Words<'_>, now: Now, out: &mut Output) {
         let stands = |keyword: &str| match keyword {
             "AUTH" => self.offers_auth(),
+            // Not over TLS again (RFC 3207 4.2).
+            "STARTTLS" => self.offers_tls && !self.secure,
             _ => true,
         };
         let lists_auth = reply::offers(&self.peer.dialect, "AUTH");

@@ -301,6 +301,7 @@ mod tests {
             include_str!("parameter.rs"),
             include_str!("path.rs"),
             include_str!("route.rs"),
+            include_str!("starttls.rs"),
             include_str!("trace.rs"),
             include_str!("transaction.rs"),
             include_str!("turning.rs"),

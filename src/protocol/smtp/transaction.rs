@@ -288,12 +288,17 @@ impl Session {
             utf8,
             id,
             only_for: &only_for,
-            with: match (utf8, extended, self.login.is_some()) {
-                (true, _, false) => "UTF8SMTP",
-                (true, _, true) => "UTF8SMTPA",
-                (false, true, true) => "ESMTPA",
-                (false, true, false) => "ESMTP",
-                (false, false, _) => "SMTP",
+            with: match (utf8, extended, self.secure, self.login.is_some()) {
+                (true, _, false, false) => "UTF8SMTP",
+                (true, _, false, true) => "UTF8SMTPA",
+                (true, _, true, false) => "UTF8SMTPS",
+                (true, _, true, true) => "UTF8SMTPSA",
+                (false, true, false, false) => "ESMTP",
+                (false, true, false, true) => "ESMTPA",
+                (false, true, true, false) => "ESMTPS",
+                (false, true, true, true) => "ESMTPSA",
+                // RFC 3848 has no word for HELO over TLS.
+                (false, false, _, _) => "SMTP",
             },
             ..Words::default()
         };

@@ -6,15 +6,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::{TcpStream, lookup_host},
-    sync::watch,
-    time::Instant,
-    time::timeout,
-};
+use tokio::{net::lookup_host, sync::watch, time::Instant, time::timeout};
 
 use super::{
-    super::{Shared, wire::Wire},
+    super::{
+        Shared,
+        wire::{Connection, Wire},
+    },
     line::{self, Line},
 };
 use crate::{
@@ -128,7 +126,7 @@ impl Courier {
     }
 
     /// Sends message after message, until there are no more.
-    async fn deliver(&mut self, mut line: Line<TcpStream>, tried: &Tried) {
+    async fn deliver(&mut self, mut line: Line<Connection>, tried: &Tried) {
         for _ in 0..MESSAGES {
             match self.next(&mut line, tried).await {
                 Sending::Sent => {}
@@ -158,7 +156,7 @@ impl Courier {
     }
 
     /// Waits a moment for more mail. False: it is time to go.
-    async fn more(&mut self, line: &Line<TcpStream>) -> bool {
+    async fn more(&mut self, line: &Line<Connection>) -> bool {
         let Some(bell) = self.server.relay.lanes.idle(&self.domain) else { return false };
         let rung = bell.notified();
         if self.server.relay.lanes.is_due(&self.domain, self.now()) {

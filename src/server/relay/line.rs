@@ -17,7 +17,7 @@ use crate::{
             hearing::{Hearing, Reply},
         },
     },
-    server::wire::Wire,
+    server::wire::{Connection, Wire},
 };
 
 /// How long a connection may take to open.
@@ -60,7 +60,7 @@ pub(super) async fn open(
     to: SocketAddr,
     from: Option<std::net::IpAddr>,
     config: &ServerConfig,
-) -> Result<Line<TcpStream>, Reply> {
+) -> Result<Line<Connection>, Reply> {
     let failed = |what: &str, problem: &dyn std::fmt::Display| Reply::own(451, format!("4.4.1 {what} {to}: {problem}"));
     let connecting = timeout(CONNECT, connect(to, from));
     let stream = match connecting.await {
@@ -68,7 +68,7 @@ pub(super) async fn open(
         Ok(Err(problem)) => return Err(failed("connect to", &problem)),
         Err(_) => return Err(failed("connect to", &"no answer")),
     };
-    let mut line = Line::new(stream, config);
+    let mut line = Line::new(Connection::Clear(stream), config);
     match line.turn(Turn::Listen).await {
         Turn::Ready => Ok(line),
         Turn::Over(_, reply) => Err(Reply { code: 451, lines: vec![format!("4.4.2 {to} said {reply}")] }),
@@ -90,10 +90,10 @@ async fn connect(to: SocketAddr, from: Option<std::net::IpAddr>) -> io::Result<T
     Ok(stream)
 }
 
-impl Line<TcpStream> {
+impl Line<Connection> {
     /// Returns when the server has something to say, or has gone, although it was not asked.
     pub(super) async fn disturbed(&self) {
-        let _ = self.wire.readable().await;
+        self.wire.disturbed().await;
     }
 }
 

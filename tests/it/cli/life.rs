@@ -73,7 +73,7 @@ fn a_changed_lab_changes_only_that_and_says_why() {
     test.send_mail();
     test.write(&LAB.replace("relay = false", "relay = true\ndialect = \"argosoft\""));
     let plan = test.run(&["up", "class", "--dry-run"]).err;
-    let changed = "update server `class`: dialect is `argosoft` and was `labctl`; relay is `true` and was `false`; endpoints of the group are new; where servers meet changes\n";
+    let changed = "update server `class`: dialect is `argosoft` and was `labctl`; relay is `true` and was `false`; endpoints of the group are new; endpoints of `user1` move; endpoints of `user2` move; its certificate is renewed; where servers meet changes\n";
     assert_eq!(plan, format!("engine `embedded`: `--engine` says so\nlab `class`: would\n  {changed}"));
     assert!(test.smtp(1, &[])[0].ends_with("ESMTP labctl"), "a dry run changes nothing");
     assert!(test.run(&["up", "class"]).err.contains(changed));
@@ -89,7 +89,9 @@ fn a_student_who_comes_later_moves_nobody() {
     test.write(&LAB.replace("users = [", "users = [\"abel\", "));
     let up = test.run(&["up", "class"]);
     assert!(
-        up.err.contains("update server `class`: mailbox `abel` is new; endpoints of `abel` are new\n"),
+        up.err.contains(
+            "update server `class`: mailbox `abel` is new; endpoints of `abel` are new; its certificate is renewed\n"
+        ),
         "{}",
         up.err
     );

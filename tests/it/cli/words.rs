@@ -1,7 +1,8 @@
 //! What is printed: help, tables into pipes, the JSON shapes that are promised.
 
-use std::io::Write as _;
+use std::{collections::BTreeMap, io::Write as _};
 
+use labctl::lab::Service;
 use serde_json::json;
 
 use super::{LAB, Test, exists};
@@ -69,14 +70,14 @@ fn a_new_lab_is_good_and_is_not_overwritten() {
 fn credentials_have_the_promised_shape() {
     let test = Test::with(LAB);
     test.done(&["up", "class"]);
+    let endpoints = |number: u8| {
+        let address = |service| (service, format!("127.77.1.{number}:{}", test.ports[&service]));
+        Service::served().map(address).collect::<BTreeMap<_, _>>()
+    };
     let student = |login: &str, number: u8| {
         json!({
             "group": "class", "domain": "lib.lab", "login": login, "password": format!("{login}pass"),
-            "endpoints": {
-                "smtp": format!("127.77.1.{number}:{}", test.smtp),
-                "pop3": format!("127.77.1.{number}:{}", test.pop3),
-                "domain": format!("127.77.1.{number}:{}", test.domain),
-            },
+            "endpoints": endpoints(number),
             "mailboxes": [{ "user": login, "password": format!("{login}pass") }],
         })
     };
@@ -92,12 +93,15 @@ fn credentials_have_the_promised_shape() {
     assert!(tokens.iter().all(|token| token.len() == 32) && tokens[0] != tokens[1], "{tokens:?}");
     let csv = test.done(&["credentials", "--csv"]);
     assert!(
-        csv.starts_with("group,domain,login,password,smtp,pop3,shared_mailboxes\nclass,lib.lab,user1,user1pass,"),
+        csv.starts_with("group,domain,login,password,smtp,pop3,shared_mailboxes,submission,submissions,pop3s"),
         "{csv}"
     );
     let cards = test.done(&["credentials", "--cards"]);
     assert!(cards.contains("send mail   telnet 127.77.1.1 $SMTP\n"), "{cards}");
     assert!(cards.contains(&format!("token    {}\n", tokens[0])), "{cards}");
+    assert!(cards.contains("read, TLS   openssl s_client -crlf -connect 127.77.1.1:$POP3S\n"), "{cards}");
+    let ca = test.done(&["credentials", "--ca"]);
+    assert!(ca.starts_with("-----BEGIN CERTIFICATE-----\n") && !ca.contains("PRIVATE"), "{ca}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use labctl::{
     evidence::{By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid, Who},
     lab::{
         Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Patience, Protocol, Service, Settings,
-        Student, Text, User,
+        Student, Text, Tls, User,
         exercise::{Conversation, MailboxCheck, MessageCheck, Pattern, Points, Touched, Which},
         template::Person,
     },
@@ -231,6 +231,8 @@ fn empty() -> Lab {
             dialect: "labctl".into(),
             leniency: Leniency::LENIENT,
             lone_newline: LoneNewline::Refuse,
+            tls: Tls::default(),
+            services: Service::served().collect(),
             catch_all: None,
             ports: BTreeMap::new(),
             limits: Limits::default(),

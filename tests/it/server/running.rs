@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::ControlFlow, sync::Arc, t
 use labctl::{
     evidence::{Event, Seq},
     lab::{
-        Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service,
+        Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service, Tls,
         server::{Account, Endpoint},
     },
     server::Server,
@@ -39,6 +39,8 @@ pub fn config() -> ServerConfig {
         dialect: "labctl".to_owned(),
         leniency: Leniency::LENIENT,
         lone_newline: LoneNewline::Refuse,
+        tls: Tls::default(),
+        identity: None,
         relay: false,
         auth_before_tls: false,
         vrfy: false,

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use labctl::{
     evidence::{By, Who},
-    lab::{Leniency, Limits, Login, LoneNewline, Relaying, ServerConfig, Service, server::Account},
+    lab::{
+        Leniency, Limits, Login, LoneNewline, Relaying, ServerConfig, Service, Tls,
+        server::{Account, Identity},
+    },
     protocol::Now,
 };
 
@@ -164,6 +167,8 @@ impl Default for Settings {
                 dialect: "labctl".to_owned(),
                 leniency: Leniency::LENIENT,
                 lone_newline: LoneNewline::Refuse,
+                tls: Tls::default(),
+                identity: None,
                 relay: false,
                 auth_before_tls: false,
                 vrfy: false,
@@ -232,6 +237,16 @@ impl Settings {
             "local" => self.local = number(value)?,
             "name" => self.name = Some(value.to_owned()),
             "who" => self.who = Who::Student { login: login(value)?, by: By::Endpoint },
+            // Sessions never look into a certificate.
+            "tls" => {
+                config.identity = Some(Identity { certificate: String::new(), key: String::new() });
+                config.tls = match value {
+                    "off" => Tls::Off,
+                    "offered" => Tls::Offered,
+                    "required" => Tls::Required,
+                    _ => return Err("off, offered or required".into()),
+                };
+            }
             "service" => self.service = Some(value.parse().map_err(|()| "no such service".to_owned())?),
             "seed" => self.seed = number(value)?,
             "waiting" => {

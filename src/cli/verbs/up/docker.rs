@@ -17,7 +17,7 @@ use crate::{
         verbs::{credentials, inject},
     },
     engine::{
-        LabDir, Record,
+        Authority, LabDir, Record,
         docker::{Docker, DockerError, Failure, Outcome, Progress, Work},
         state::DockerChoices,
     },
@@ -129,7 +129,12 @@ impl Run<'_> {
         let observed = self.docker.observe().await?;
         let layouts = docker::layouts(self.lab, &observed, self.record.docker.pool(self.lab.docker.pool))
             .map_err(DockerError::from)?;
-        let desired = docker::desired(self.lab, &self.key, &layouts, images);
+        let mut authority = Authority::open(self.dir)?;
+        let identify = |config: &ServerConfig| authority.identify(config, self.lab.docker.publish);
+        let desired = docker::desired(self.lab, &self.key, &layouts, images, identify)?;
+        if !self.args.dry_run {
+            authority.keep(self.dir)?;
+        }
         let steps = docker::steps(&desired, &observed);
         Ok(Arc::new(Work { desired, observed, steps }))
     }

@@ -1,0 +1,79 @@
+//! What the servers listen for: the services, their ports, and what is said to TLS.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    diagnostic::{Code, Findings},
+    fields::Fields,
+    keys,
+};
+use crate::{
+    lab::{Service, Tls},
+    protocol::{dialect, smtp},
+};
+
+/// Reads `tls`.
+pub fn tls(lab: &Fields<'_>, dialect: &str, findings: &mut Findings<'_>) -> Tls {
+    let choices = [Tls::Off, Tls::Offered, Tls::Required].map(|tls| (tls.as_str(), tls));
+    let Some(field) = lab.get("tls") else { return Tls::default() };
+    let chosen = field.choice(&choices, findings).unwrap_or_default();
+    if chosen == Tls::Required && !offers_tls(dialect) {
+        let message = format!("`{dialect}` has no STARTTLS, so TLS cannot be required on `smtp`");
+        findings.lab(Code::NoEffect, &field.span, message).help("choose another dialect, such as `postfix`");
+    }
+    chosen
+}
+
+/// Reads `services`. Without the key everything that is served is; where the dialect's server had no TLS or the lab wants
+/// none, what begins with TLS is not.
+pub fn services(lab: &Fields<'_>, dialect: &str, tls: Tls, findings: &mut Findings<'_>) -> BTreeSet<Service> {
+    let Some(field) = lab.get("services") else {
+        let with_tls = tls != Tls::Off && offers_tls(dialect);
+        // Submission wants a login, and a login wants TLS.
+        let without = |service: &Service| !service.implicit_tls() && *service != Service::Submission;
+        return Service::served().filter(|service| with_tls || without(service)).collect();
+    };
+    let known: Vec<(&str, Service)> = Service::served().map(|service| (service.as_str(), service)).collect();
+    let mut services = BTreeSet::new();
+    let entries = field.list(findings);
+    for entry in &entries {
+        let Some(service) = entry.choice(&known, findings) else { continue };
+        if service.implicit_tls() && tls == Tls::Off {
+            let message = format!("`{service}` is over TLS, and `tls = \"off\"`");
+            findings.lab(Code::Conflict, &entry.span, message);
+        }
+        if !services.insert(service) {
+            findings.lab(Code::Duplicate, &entry.span, format!("service `{service}` stands twice"));
+        }
+    }
+    if entries.is_empty() && field.is_list() {
+        let problem = findings.lab(Code::NoEffect, &field.span, "a server without a service is of no use");
+        problem.help("leave `services` out, and all are opened");
+    }
+    services
+}
+
+/// Reads `ports`.
+pub fn ports(lab: &Fields<'_>, services: &BTreeSet<Service>, findings: &mut Findings<'_>) -> BTreeMap<Service, u16> {
+    let mut ports: BTreeMap<Service, u16> =
+        Service::ALL.into_iter().map(|service| (service, service.embedded_port())).collect();
+    let Some(field) = lab.get("ports") else {
+        return ports;
+    };
+    let Some(table) = field.table(&keys::PORTS, findings) else {
+        return ports;
+    };
+    for (service, port) in &mut ports {
+        let chosen = table.number(service.as_str(), u64::from(*port), 1..=u64::from(u16::MAX), findings);
+        *port = u16::try_from(chosen).unwrap_or(*port);
+    }
+    let open: Vec<u16> = services.iter().filter_map(|service| ports.get(service).copied()).collect();
+    if open.iter().collect::<BTreeSet<_>>().len() < open.len() {
+        findings.lab(Code::Conflict, &field.span, "two services have the same port");
+    }
+    ports
+}
+
+fn offers_tls(dialect: &str) -> bool {
+    dialect::named(dialect).is_some_and(|dialect| smtp::offers(&dialect, "STARTTLS"))
+}
