@@ -5,7 +5,10 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::{GroupName, Login, MailId, Protocol, Service};
+use crate::{
+    lab::{GroupName, Login, MailId, Protocol, Service},
+    mail::folder::FolderName,
+};
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -120,13 +123,21 @@ pub enum State {
     Transaction,
     /// POP3: after QUIT (RFC 1939 6).
     Update,
+    /// IMAP: before the login (RFC 9051 3.1).
+    NotAuthenticated,
+    /// IMAP: after it, with no folder open (RFC 9051 3.2).
+    Authenticated,
+    /// IMAP: a folder is open (RFC 9051 3.3).
+    Selected,
+    /// IMAP: after LOGOUT (RFC 9051 3.4).
+    Logout,
     /// The session has ended.
     Closed,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Connect,
         Self::Ready,
         Self::Mail,
@@ -136,6 +147,10 @@ impl State {
         Self::Authorization,
         Self::Transaction,
         Self::Update,
+        Self::NotAuthenticated,
+        Self::Authenticated,
+        Self::Selected,
+        Self::Logout,
         Self::Closed,
     ];
 
@@ -151,6 +166,10 @@ impl State {
             Self::Authorization => "authorization",
             Self::Transaction => "transaction",
             Self::Update => "update",
+            Self::NotAuthenticated => "notauthenticated",
+            Self::Authenticated => "authenticated",
+            Self::Selected => "selected",
+            Self::Logout => "logout",
             Self::Closed => "closed",
         }
     }
@@ -321,8 +340,11 @@ pub enum EventKind {
         uid: Uid,
         /// Body lines asked for (POP3 TOP); none for the whole message.
         top: Option<u64>,
+        /// The folder of the mailbox; POP3 knows INBOX only.
+        #[serde(default = "FolderName::inbox", skip_serializing_if = "FolderName::is_inbox")]
+        folder: FolderName,
     },
-    /// A deletion was carried out (POP3: at QUIT).
+    /// A deletion was carried out (POP3: at QUIT; IMAP: by EXPUNGE or CLOSE).
     Deleted {
         /// The message.
         message: MessageId,
@@ -330,6 +352,61 @@ pub enum EventKind {
         mailbox: Login,
         /// Its number there.
         uid: Uid,
+        /// The folder of the mailbox.
+        #[serde(default = "FolderName::inbox", skip_serializing_if = "FolderName::is_inbox")]
+        folder: FolderName,
+    },
+    /// A client put a message into a folder (IMAP APPEND).
+    Appended {
+        /// The message.
+        message: MessageId,
+        /// The mailbox.
+        mailbox: Login,
+        /// The folder.
+        folder: FolderName,
+        /// Its number there.
+        uid: Uid,
+        /// Its flags, with blanks between.
+        flags: String,
+        /// Octets as they came.
+        octets: u64,
+        /// SHA-256 of them, in lower-case hexadecimal.
+        sha256: String,
+    },
+    /// Messages were copied or moved to another folder of the mailbox (IMAP COPY and MOVE).
+    Copied {
+        /// The mailbox.
+        mailbox: Login,
+        /// The folder they were in.
+        from: FolderName,
+        /// The folder that the copies are in.
+        to: FolderName,
+        /// Each message with its number in both.
+        copies: Vec<Copied>,
+        /// Whether they left the first folder.
+        moved: bool,
+    },
+    /// Flags of messages were changed (IMAP STORE, and FETCH that marks as read).
+    Flagged {
+        /// The mailbox.
+        mailbox: Login,
+        /// The folder.
+        folder: FolderName,
+        /// The numbers of the messages there, as IMAP writes sets: `1:3,7`.
+        uids: String,
+        /// What was done with the flags.
+        change: FlagChange,
+        /// The flags, with blanks between.
+        flags: String,
+    },
+    /// A folder was made, removed or renamed, or its subscription changed (IMAP).
+    Folder {
+        /// The mailbox.
+        mailbox: Login,
+        /// The folder, by its name before.
+        folder: FolderName,
+        /// What was done.
+        change: FolderChange,
     },
     /// A connection ended.
     Disconnected {
@@ -380,6 +457,45 @@ impl fmt::Display for TlsVersion {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.pad(self.as_str())
     }
+}
+
+/// A message that was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// The message; the copy is the same one.
+    pub message: MessageId,
+    /// Its number in the first folder.
+    pub uid: Uid,
+    /// Its number in the second.
+    pub copy: Uid,
+}
+
+/// What was done with flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlagChange {
+    /// The messages have these flags now and no others.
+    Replaced,
+    /// These were set.
+    Added,
+    /// These were taken off.
+    Removed,
+}
+
+/// What was done with a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderChange {
+    /// It was made.
+    Created,
+    /// It was removed, and the messages in it are in no folder any more.
+    Removed,
+    /// It, and what lies in it, has another name now; of INBOX the messages moved there.
+    Renamed(FolderName),
+    /// Its name is on the list of subscriptions.
+    Subscribed,
+    /// It is not any more.
+    Unsubscribed,
 }
 
 /// A message in a mailbox.
@@ -443,6 +559,10 @@ impl EventKind {
             Self::Query { .. } => "query",
             Self::Retrieved { .. } => "retrieved",
             Self::Deleted { .. } => "deleted",
+            Self::Appended { .. } => "appended",
+            Self::Copied { .. } => "copied",
+            Self::Flagged { .. } => "flagged",
+            Self::Folder { .. } => "folder",
             Self::Disconnected { .. } => "disconnected",
             Self::Reset { .. } => "reset",
             Self::Started { .. } => "started",
@@ -460,6 +580,17 @@ pub fn kept_reply(reply: &[u8]) -> String {
         &reply[..line.min(REPLY_KEPT)]
     };
     String::from_utf8_lossy(kept).into_owned()
+}
+
+/// What of the reply to an IMAP command an event keeps: all of a short one, the tagged line, which comes last, of a long one.
+/// `kept` ends in that line; `octets` is the length of all that was sent.
+pub fn kept_tagged(kept: &[u8], octets: u64) -> String {
+    if octets <= REPLY_KEPT as u64 {
+        return String::from_utf8_lossy(kept).into_owned();
+    }
+    let line = kept.strip_suffix(b"\r\n").unwrap_or(kept);
+    let start = line.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+    kept_reply(&kept[start..])
 }
 
 /// What of a command line an event keeps.

@@ -92,6 +92,8 @@ pub struct Limits {
     pub smtp_idle_secs: u64,
     /// Idle time of a POP3 session in seconds (RFC 1939 3: at least 10 minutes).
     pub pop3_idle_secs: u64,
+    /// Idle time of an IMAP session in seconds (RFC 9051 5.4: at least 30 minutes).
+    pub imap_idle_secs: u64,
 }
 
 impl Default for Limits {
@@ -108,6 +110,7 @@ impl Default for Limits {
             errors: 100,
             smtp_idle_secs: 300,
             pop3_idle_secs: 600,
+            imap_idle_secs: 1_800,
         }
     }
 }

@@ -87,8 +87,8 @@ impl Service {
     /// Whether servers open this service; for one that they do not, no endpoint is planned.
     pub const fn is_served(self) -> bool {
         match self {
-            Self::Smtp | Self::Pop3 | Self::Domain => true,
-            Self::Submission | Self::Submissions | Self::Pop3s | Self::Imap | Self::Imaps => false,
+            Self::Smtp | Self::Pop3 | Self::Imap | Self::Domain => true,
+            Self::Submission | Self::Submissions | Self::Pop3s | Self::Imaps => false,
         }
     }
 

@@ -89,6 +89,7 @@ fn numbers(old: &Limits, new: &Limits, changes: &mut Vec<String>) {
         errors,
         smtp_idle_secs,
         pop3_idle_secs,
+        imap_idle_secs,
     } = old;
     let wide = |number: usize| number as u64;
     let all = [
@@ -103,6 +104,7 @@ fn numbers(old: &Limits, new: &Limits, changes: &mut Vec<String>) {
         ("errors", wide(*errors), wide(new.errors)),
         ("smtp_idle_secs", *smtp_idle_secs, new.smtp_idle_secs),
         ("pop3_idle_secs", *pop3_idle_secs, new.pop3_idle_secs),
+        ("imap_idle_secs", *imap_idle_secs, new.imap_idle_secs),
     ];
     for (name, old, new) in all {
         if old != new {

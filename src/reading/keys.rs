@@ -83,6 +83,7 @@ pub const LIMITS: Section = Section {
         "errors",
         "smtp_idle_secs",
         "pop3_idle_secs",
+        "imap_idle_secs",
     ],
 };
 

@@ -45,6 +45,8 @@ pub struct Student {
     pub smtp: SocketAddr,
     /// Where the student's POP3 server is.
     pub pop3: SocketAddr,
+    /// Where the student's IMAP server is.
+    pub imap: SocketAddr,
 }
 
 /// A lab that is up.
@@ -57,6 +59,8 @@ pub struct Labctl {
     pub smtp: SocketAddr,
     /// The POP3 server of the first student.
     pub pop3: SocketAddr,
+    /// The IMAP server of the first student.
+    pub imap: SocketAddr,
 }
 
 impl Labctl {
@@ -75,10 +79,10 @@ impl Labctl {
         let lab = folder.join("bench.toml");
         fs::write(&lab, format!("{}{exercises}", lab_file(class)?))?;
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Self { state: folder.join("state"), lab, pid: 0, smtp: any, pop3: any };
+        let mut server = Self { state: folder.join("state"), lab, pid: 0, smtp: any, pop3: any, imap: any };
         server.labctl("up")?;
         let first = server.students()?.into_iter().next().ok_or("the lab has no student")?;
-        (server.smtp, server.pop3) = (first.smtp, first.pop3);
+        (server.smtp, server.pop3, server.imap) = (first.smtp, first.pop3, first.imap);
         server.pid = process::from_pid_file(&server.state.join("labctl/labs/bench/serve.lock"))?;
         Ok(server)
     }
@@ -92,7 +96,12 @@ impl Labctl {
         let student = |student: &Value| {
             let endpoint =
                 |protocol: &str| Ok::<_, Box<dyn std::error::Error>>(text(&student["endpoints"][protocol])?.parse()?);
-            Ok(Student { login: text(&student["login"])?, smtp: endpoint("smtp")?, pop3: endpoint("pop3")? })
+            Ok(Student {
+                login: text(&student["login"])?,
+                smtp: endpoint("smtp")?,
+                pop3: endpoint("pop3")?,
+                imap: endpoint("imap")?,
+            })
         };
         students.iter().map(student).collect()
     }
@@ -151,10 +160,10 @@ fn group_name(group: usize) -> String {
 
 /// A lab file with ports of its own and limits that no measurement reaches.
 pub fn lab_file(class: Class) -> Fallible<String> {
-    let (smtp, pop3) = (free_address()?.port(), free_address()?.port());
+    let (smtp, pop3, imap) = (free_address()?.port(), free_address()?.port(), free_address()?.port());
     let domain = if class.groups == 1 { "bench.lab" } else { "{group}.lab" };
     let mut text = format!(
-        "name = \"bench\"\ndomain = \"{domain}\"\nrelay = false\nports = {{ smtp = {smtp}, pop3 = {pop3} }}\nstudents = [\n"
+        "name = \"bench\"\ndomain = \"{domain}\"\nrelay = false\nports = {{ smtp = {smtp}, pop3 = {pop3}, imap = {imap} }}\nstudents = [\n"
     );
     for number in 0..class.groups * class.students {
         let (login, group) = (number + 1, group_name(number / class.students));
