@@ -2,12 +2,13 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use serde_json::Value;
+
+use crate::cli::{free_ports, ports_line};
 
 /// A lab that is up; it is taken down when the test ends, however it ends.
 pub struct Class {
@@ -28,9 +29,7 @@ impl Class {
         let text = fs::read_to_string(&file).expect("the lab's file");
         let kept: String =
             text.lines().filter(|line| !line.starts_with("ports ")).flat_map(|line| [line, "\n"]).collect();
-        let (smtp, pop3, domain) = (free_port(), free_port(), free_port());
-        let ports = format!("ports = {{ smtp = {smtp}, pop3 = {pop3}, domain = {domain} }}\n");
-        fs::write(&file, ports + &kept).expect("written");
+        fs::write(&file, ports_line(&free_ports()) + &kept).expect("written");
         class.text(&["up", class.lab().to_str().expect("UTF-8"), "--engine", "embedded"]);
         class
     }
@@ -73,9 +72,4 @@ impl Drop for Class {
     fn drop(&mut self) {
         self.run(&["down", "--purge", "--yes"]);
     }
-}
-
-/// A port that nothing listens on.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }

@@ -8,6 +8,7 @@ mod trouble;
 mod words;
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use labctl::lab::Service;
 use serde_json::Value;
 
 /// How long an answer on a socket may take before a test fails.
@@ -29,7 +31,20 @@ struct Test {
     folder: tempfile::TempDir,
     smtp: u16,
     pop3: u16,
-    domain: u16,
+    ports: BTreeMap<Service, u16>,
+}
+
+/// Ports that are free on every address when they are chosen.
+pub fn free_ports() -> BTreeMap<Service, u16> {
+    let listeners = Service::ALL.map(|service| (service, TcpListener::bind("0.0.0.0:0").expect("a free port")));
+    let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
+    listeners.iter().map(|(service, listener)| (*service, port(listener))).collect()
+}
+
+/// The line of a lab file with these ports.
+pub fn ports_line(ports: &BTreeMap<Service, u16>) -> String {
+    let ports: Vec<String> = ports.iter().map(|(service, port)| format!("{service} = {port}")).collect();
+    format!("ports = {{ {} }}\n", ports.join(", "))
 }
 
 /// What a command did.
@@ -42,11 +57,9 @@ struct Ran {
 impl Test {
     /// A place where nothing has happened yet. The ports are free on every address when they are chosen.
     fn new() -> Self {
-        let free = || TcpListener::bind("0.0.0.0:0").expect("a free port");
-        let (one, other, third) = (free(), free(), free());
-        let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
-        let (smtp, pop3, domain) = (port(&one), port(&other), port(&third));
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), smtp, pop3, domain }
+        let ports = free_ports();
+        let (smtp, pop3) = (ports[&Service::Smtp], ports[&Service::Pop3]);
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), smtp, pop3, ports }
     }
 
     /// With a lab `class` of `text`, on the test's ports.
@@ -60,8 +73,7 @@ impl Test {
     fn write(&self, text: &str) {
         let folder = self.path("class");
         fs::create_dir_all(&folder).expect("a folder");
-        let Self { smtp, pop3, domain, .. } = self;
-        let lab = format!("ports = {{ smtp = {smtp}, pop3 = {pop3}, domain = {domain} }}\n{text}");
+        let lab = format!("{}{text}", ports_line(&self.ports));
         fs::write(folder.join("lab.toml"), lab).expect("a file");
     }
 
@@ -96,7 +108,10 @@ impl Test {
         let text = text.replace(&self.folder.path().canonicalize().expect("it exists").display().to_string(), "$DIR");
         let text = text.replace(&self.folder.path().display().to_string(), "$DIR");
         let text = text.replace(env!("CARGO_BIN_EXE_labctl"), "labctl");
-        text.replace(&self.smtp.to_string(), "$SMTP").replace(&self.pop3.to_string(), "$POP3")
+        let named = |text: String, (service, port): (&Service, &u16)| {
+            text.replace(&port.to_string(), &format!("${}", service.as_str().to_uppercase()))
+        };
+        self.ports.iter().fold(text, named)
     }
 
     /// Runs a command that must do all it was told, and gives its data.

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use labctl::lab::Service;
 use serde_json::json;
 
 use super::{LAB, Test, exists};
@@ -75,7 +76,8 @@ fn credentials_have_the_promised_shape() {
             "endpoints": {
                 "smtp": format!("127.77.1.{number}:{}", test.smtp),
                 "pop3": format!("127.77.1.{number}:{}", test.pop3),
-                "domain": format!("127.77.1.{number}:{}", test.domain),
+                "imap": format!("127.77.1.{number}:{}", test.ports[&Service::Imap]),
+                "domain": format!("127.77.1.{number}:{}", test.ports[&Service::Domain]),
             },
             "mailboxes": [{ "user": login, "password": format!("{login}pass") }],
         })
