@@ -1,6 +1,9 @@
 //! Evidence: what a server saw, one [`Event`] at a time. Values only; the store writes them, marking reads them.
 //! An event never holds a password: whoever makes one masks it first ([`masked`]).
 
+mod folders;
+mod kept;
+
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     lab::{GroupName, Login, MailId, Protocol, Service},
     mail::folder::FolderName,
+};
+
+pub use self::{
+    folders::{Copied, FlagChange, FolderChange},
+    kept::{LINE_KEPT, REPLY_KEPT, kept_line, kept_reply, kept_tagged, masked},
 };
 
 /// Microseconds since 1970-01-01T00:00:00Z.
@@ -459,45 +467,6 @@ impl fmt::Display for TlsVersion {
     }
 }
 
-/// A message that was copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Copied {
-    /// The message; the copy is the same one.
-    pub message: MessageId,
-    /// Its number in the first folder.
-    pub uid: Uid,
-    /// Its number in the second.
-    pub copy: Uid,
-}
-
-/// What was done with flags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FlagChange {
-    /// The messages have these flags now and no others.
-    Replaced,
-    /// These were set.
-    Added,
-    /// These were taken off.
-    Removed,
-}
-
-/// What was done with a folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FolderChange {
-    /// It was made.
-    Created,
-    /// It was removed, and the messages in it are in no folder any more.
-    Removed,
-    /// It, and what lies in it, has another name now; of INBOX the messages moved there.
-    Renamed(FolderName),
-    /// Its name is on the list of subscriptions.
-    Subscribed,
-    /// It is not any more.
-    Unsubscribed,
-}
-
 /// A message in a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
@@ -534,12 +503,6 @@ pub enum Ending {
     Failed,
 }
 
-/// The longest reply that an event keeps whole, in octets; of a longer one it keeps the first line.
-pub const REPLY_KEPT: usize = 1_024;
-
-/// The longest command line that an event keeps, in octets; the rest is cut.
-pub const LINE_KEPT: usize = 1_024;
-
 impl EventKind {
     /// The kind as `trace` and the store name it.
     pub const fn name(&self) -> &'static str {
@@ -571,64 +534,9 @@ impl EventKind {
     }
 }
 
-/// What of a reply an event keeps: all of a short one, the first line of a long one.
-pub fn kept_reply(reply: &[u8]) -> String {
-    let kept = if reply.len() <= REPLY_KEPT {
-        reply
-    } else {
-        let line = reply.iter().position(|octet| *octet == b'\n').map_or(reply.len(), |at| at + 1);
-        &reply[..line.min(REPLY_KEPT)]
-    };
-    String::from_utf8_lossy(kept).into_owned()
-}
-
-/// What of the reply to an IMAP command an event keeps: all of a short one, the tagged line, which comes last, of a long one.
-/// `kept` ends in that line; `octets` is the length of all that was sent.
-pub fn kept_tagged(kept: &[u8], octets: u64) -> String {
-    if octets <= REPLY_KEPT as u64 {
-        return String::from_utf8_lossy(kept).into_owned();
-    }
-    let line = kept.strip_suffix(b"\r\n").unwrap_or(kept);
-    let start = line.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
-    kept_reply(&kept[start..])
-}
-
-/// What of a command line an event keeps.
-pub fn kept_line(line: &[u8]) -> String {
-    String::from_utf8_lossy(&line[..line.len().min(LINE_KEPT)]).into_owned()
-}
-
-/// A line whose first `keep` words stand and whose rest is a secret.
-pub fn masked(line: &[u8], keep: usize) -> String {
-    let text = kept_line(line);
-    let words: Vec<&str> = text.split_ascii_whitespace().collect();
-    if words.len() <= keep {
-        return text;
-    }
-    format!("{} ***", words[..keep].join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_password_is_masked_whatever_stands_round_it() {
-        assert_eq!(masked(b"PASS Usuario2", 1), "PASS ***");
-        assert_eq!(masked(b"pass  two words", 1), "pass ***");
-        assert_eq!(masked(b"APOP ana c4c9334bac560ecc979e58001b3e22fb", 2), "APOP ana ***");
-        assert_eq!(masked(b"PASS", 1), "PASS");
-    }
-
-    #[test]
-    fn a_long_reply_keeps_its_first_line() {
-        let long = [b"+OK 3\r\n".as_slice(), &b"x".repeat(REPLY_KEPT)].concat();
-        assert_eq!(kept_reply(&long), "+OK 3\r\n");
-        let short = b"+OK\r\n1 2\r\n.\r\n";
-        assert_eq!(kept_reply(short).as_bytes(), short);
-        let edge = b"y".repeat(REPLY_KEPT);
-        assert_eq!(kept_reply(&edge).len(), REPLY_KEPT);
-    }
 
     #[test]
     fn an_event_is_flat_json() {

@@ -27,6 +27,7 @@ impl Session {
             | Outcome::Opened(_)
             | Outcome::Locked
             | Outcome::Message(_)
+            | Outcome::Waiting(_)
             | Outcome::Expunged => None,
         };
         match (task, told) {

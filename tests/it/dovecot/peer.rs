@@ -1,6 +1,7 @@
 //! Dovecot in a folder of its own, on a free port, and a client that talks to either server.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -129,9 +130,9 @@ impl Talk {
             if place % 2 == 0 {
                 sent.push_str(piece);
             } else if piece.is_ascii() {
-                sent.push_str(&format!("\"{piece}\""));
+                let _ = write!(sent, "\"{piece}\"");
             } else {
-                sent.push_str(&format!("{{{}+}}\r\n{piece}", piece.len()));
+                let _ = write!(sent, "{{{}+}}\r\n{piece}", piece.len());
             }
         }
         self.send(format!("{sent}\r\n").as_bytes());

@@ -67,12 +67,12 @@ OK
 [b'1']
 OK
 [b'Sent (MESSAGES 1 UNSEEN 0)']
-[b'(\\HasChildren) \x22/\x22 lab', b'(\\HasNoChildren) \x22/\x22 lab/one']
+[b'(\\HasChildren) \x22/\x22 lab', b'(\\Marked \\HasNoChildren) \x22/\x22 lab/one']
 [b'((\x22\x22 \x22/\x22)) NIL NIL']
 [b'1 (UID 2 FLAGS (\\Recent))']
 OK BYE
 ";
-    assert_eq!(printed.replace("'(", "'(").replace('"', "\\x22"), expected);
+    assert_eq!(printed.replace('"', "\\x22"), expected);
     let events = running.stopped();
     let count = |wanted: fn(&EventKind) -> bool| events.iter().filter(|event| wanted(&event.kind)).count();
     assert_eq!(count(|kind| matches!(kind, EventKind::Deleted { .. })), 1);
