@@ -228,7 +228,7 @@ fn told(problem: &ServerError) -> Problem {
             };
             Problem { listening: listening.map(|why| (*address, why)), ..told }
         }
-        ServerError::NotServed(_) | ServerError::Dialect(_) | ServerError::Seed(_) | ServerError::Store(_) => told,
+        ServerError::Dialect(_) | ServerError::Seed(_) | ServerError::Store(_) => told,
     }
 }
 

@@ -1,11 +1,22 @@
 //! Evidence: what a server saw, one [`Event`] at a time. Values only; the store writes them, marking reads them.
 //! An event never holds a password: whoever makes one masks it first ([`masked`]).
 
+mod folders;
+mod kept;
+
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::{GroupName, Login, MailId, Protocol, Service};
+use crate::{
+    lab::{GroupName, Login, MailId, Protocol, Service},
+    mail::folder::FolderName,
+};
+
+pub use self::{
+    folders::{Copied, FlagChange, FolderChange},
+    kept::{LINE_KEPT, REPLY_KEPT, kept_line, kept_reply, kept_tagged, masked},
+};
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -120,13 +131,21 @@ pub enum State {
     Transaction,
     /// POP3: after QUIT (RFC 1939 6).
     Update,
+    /// IMAP: before the login (RFC 9051 3.1).
+    NotAuthenticated,
+    /// IMAP: after it, with no folder open (RFC 9051 3.2).
+    Authenticated,
+    /// IMAP: a folder is open (RFC 9051 3.3).
+    Selected,
+    /// IMAP: after LOGOUT (RFC 9051 3.4).
+    Logout,
     /// The session has ended.
     Closed,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Connect,
         Self::Ready,
         Self::Mail,
@@ -136,6 +155,10 @@ impl State {
         Self::Authorization,
         Self::Transaction,
         Self::Update,
+        Self::NotAuthenticated,
+        Self::Authenticated,
+        Self::Selected,
+        Self::Logout,
         Self::Closed,
     ];
 
@@ -151,6 +174,10 @@ impl State {
             Self::Authorization => "authorization",
             Self::Transaction => "transaction",
             Self::Update => "update",
+            Self::NotAuthenticated => "notauthenticated",
+            Self::Authenticated => "authenticated",
+            Self::Selected => "selected",
+            Self::Logout => "logout",
             Self::Closed => "closed",
         }
     }
@@ -321,8 +348,11 @@ pub enum EventKind {
         uid: Uid,
         /// Body lines asked for (POP3 TOP); none for the whole message.
         top: Option<u64>,
+        /// The folder of the mailbox; POP3 knows INBOX only.
+        #[serde(default = "FolderName::inbox", skip_serializing_if = "FolderName::is_inbox")]
+        folder: FolderName,
     },
-    /// A deletion was carried out (POP3: at QUIT).
+    /// A deletion was carried out (POP3: at QUIT; IMAP: by EXPUNGE or CLOSE).
     Deleted {
         /// The message.
         message: MessageId,
@@ -330,6 +360,61 @@ pub enum EventKind {
         mailbox: Login,
         /// Its number there.
         uid: Uid,
+        /// The folder of the mailbox.
+        #[serde(default = "FolderName::inbox", skip_serializing_if = "FolderName::is_inbox")]
+        folder: FolderName,
+    },
+    /// A client put a message into a folder (IMAP APPEND).
+    Appended {
+        /// The message.
+        message: MessageId,
+        /// The mailbox.
+        mailbox: Login,
+        /// The folder.
+        folder: FolderName,
+        /// Its number there.
+        uid: Uid,
+        /// Its flags, with blanks between.
+        flags: String,
+        /// Octets as they came.
+        octets: u64,
+        /// SHA-256 of them, in lower-case hexadecimal.
+        sha256: String,
+    },
+    /// Messages were copied or moved to another folder of the mailbox (IMAP COPY and MOVE).
+    Copied {
+        /// The mailbox.
+        mailbox: Login,
+        /// The folder they were in.
+        from: FolderName,
+        /// The folder that the copies are in.
+        to: FolderName,
+        /// Each message with its number in both.
+        copies: Vec<Copied>,
+        /// Whether they left the first folder.
+        moved: bool,
+    },
+    /// Flags of messages were changed (IMAP STORE, and FETCH that marks as read).
+    Flagged {
+        /// The mailbox.
+        mailbox: Login,
+        /// The folder.
+        folder: FolderName,
+        /// The numbers of the messages there, as IMAP writes sets: `1:3,7`.
+        uids: String,
+        /// What was done with the flags.
+        change: FlagChange,
+        /// The flags, with blanks between.
+        flags: String,
+    },
+    /// A folder was made, removed or renamed, or its subscription changed (IMAP).
+    Folder {
+        /// The mailbox.
+        mailbox: Login,
+        /// The folder, by its name before.
+        folder: FolderName,
+        /// What was done.
+        change: FolderChange,
     },
     /// A connection ended.
     Disconnected {
@@ -418,12 +503,6 @@ pub enum Ending {
     Failed,
 }
 
-/// The longest reply that an event keeps whole, in octets; of a longer one it keeps the first line.
-pub const REPLY_KEPT: usize = 1_024;
-
-/// The longest command line that an event keeps, in octets; the rest is cut.
-pub const LINE_KEPT: usize = 1_024;
-
 impl EventKind {
     /// The kind as `trace` and the store name it.
     pub const fn name(&self) -> &'static str {
@@ -443,6 +522,10 @@ impl EventKind {
             Self::Query { .. } => "query",
             Self::Retrieved { .. } => "retrieved",
             Self::Deleted { .. } => "deleted",
+            Self::Appended { .. } => "appended",
+            Self::Copied { .. } => "copied",
+            Self::Flagged { .. } => "flagged",
+            Self::Folder { .. } => "folder",
             Self::Disconnected { .. } => "disconnected",
             Self::Reset { .. } => "reset",
             Self::Started { .. } => "started",
@@ -451,53 +534,9 @@ impl EventKind {
     }
 }
 
-/// What of a reply an event keeps: all of a short one, the first line of a long one.
-pub fn kept_reply(reply: &[u8]) -> String {
-    let kept = if reply.len() <= REPLY_KEPT {
-        reply
-    } else {
-        let line = reply.iter().position(|octet| *octet == b'\n').map_or(reply.len(), |at| at + 1);
-        &reply[..line.min(REPLY_KEPT)]
-    };
-    String::from_utf8_lossy(kept).into_owned()
-}
-
-/// What of a command line an event keeps.
-pub fn kept_line(line: &[u8]) -> String {
-    String::from_utf8_lossy(&line[..line.len().min(LINE_KEPT)]).into_owned()
-}
-
-/// A line whose first `keep` words stand and whose rest is a secret.
-pub fn masked(line: &[u8], keep: usize) -> String {
-    let text = kept_line(line);
-    let words: Vec<&str> = text.split_ascii_whitespace().collect();
-    if words.len() <= keep {
-        return text;
-    }
-    format!("{} ***", words[..keep].join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_password_is_masked_whatever_stands_round_it() {
-        assert_eq!(masked(b"PASS Usuario2", 1), "PASS ***");
-        assert_eq!(masked(b"pass  two words", 1), "pass ***");
-        assert_eq!(masked(b"APOP ana c4c9334bac560ecc979e58001b3e22fb", 2), "APOP ana ***");
-        assert_eq!(masked(b"PASS", 1), "PASS");
-    }
-
-    #[test]
-    fn a_long_reply_keeps_its_first_line() {
-        let long = [b"+OK 3\r\n".as_slice(), &b"x".repeat(REPLY_KEPT)].concat();
-        assert_eq!(kept_reply(&long), "+OK 3\r\n");
-        let short = b"+OK\r\n1 2\r\n.\r\n";
-        assert_eq!(kept_reply(short).as_bytes(), short);
-        let edge = b"y".repeat(REPLY_KEPT);
-        assert_eq!(kept_reply(&edge).len(), REPLY_KEPT);
-    }
 
     #[test]
     fn an_event_is_flat_json() {

@@ -133,6 +133,8 @@ pub struct Limits {
     pub pop3_idle_secs: u64,
     /// How long a TLS handshake may take, in seconds.
     pub handshake_secs: u64,
+    /// Idle time of an IMAP session in seconds (RFC 9051 5.4: at least 30 minutes).
+    pub imap_idle_secs: u64,
 }
 
 impl Default for Limits {
@@ -150,6 +152,7 @@ impl Default for Limits {
             smtp_idle_secs: 300,
             pop3_idle_secs: 600,
             handshake_secs: 30,
+            imap_idle_secs: 1_800,
         }
     }
 }

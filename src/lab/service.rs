@@ -72,7 +72,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// Every service, also those that nobody serves yet.
+    /// Every service.
     pub const ALL: [Self; 8] = [
         Self::Smtp,
         Self::Submission,
@@ -83,19 +83,6 @@ impl Service {
         Self::Imaps,
         Self::Domain,
     ];
-
-    /// Whether servers open this service; for one that they do not, no endpoint is planned.
-    pub const fn is_served(self) -> bool {
-        match self {
-            Self::Smtp | Self::Submission | Self::Submissions | Self::Pop3 | Self::Pop3s | Self::Domain => true,
-            Self::Imap | Self::Imaps => false,
-        }
-    }
-
-    /// The services that servers open.
-    pub fn served() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|service| service.is_served())
-    }
 
     /// IANA's name, as the lab file writes it.
     pub const fn as_str(self) -> &'static str {

@@ -1,8 +1,12 @@
 //! Mail as values: envelopes, stored messages, header fields, line ends and dots. No I/O, no sockets, and no MIME code of
 //! our own: structure comes from mail-parser.
 
+pub mod address;
 pub mod dsn;
+pub mod fields;
+pub mod folder;
 pub mod outgoing;
+pub mod parts;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -20,7 +20,7 @@ use super::{
     touched::{Touch, Touching},
 };
 use crate::{
-    evidence::{Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp},
+    evidence::{Conn, Copied, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid},
     lab::{Exercise, Group, Key, Lab, Login, Protocol, exercise::Which, template::Person},
 };
 
@@ -95,8 +95,27 @@ impl Class {
                     (0..self.students.len()).for_each(|student| self.look_round(student));
                 }
             }
-            EventKind::Deleted { mailbox, uid, .. } => {
-                self.change(event, &[Delivered { mailbox: mailbox.clone(), uid: *uid }], false);
+            EventKind::Deleted { mailbox, uid, folder, .. } => {
+                if folder.is_inbox() {
+                    self.change(event, &[Delivered { mailbox: mailbox.clone(), uid: *uid }], false);
+                }
+            }
+            // A mailbox check counts INBOX: what POP3 shows, and what mail comes into.
+            EventKind::Appended { mailbox, folder, uid, .. } => {
+                if folder.is_inbox() {
+                    self.change(event, &[Delivered { mailbox: mailbox.clone(), uid: *uid }], true);
+                }
+            }
+            EventKind::Copied { mailbox, from, to, copies, moved } => {
+                let places = |uid: fn(&Copied) -> Uid| -> Vec<Delivered> {
+                    copies.iter().map(|copy| Delivered { mailbox: mailbox.clone(), uid: uid(copy) }).collect()
+                };
+                if *moved && from.is_inbox() {
+                    self.change(event, &places(|copy| copy.uid), false);
+                }
+                if to.is_inbox() {
+                    self.change(event, &places(|copy| copy.copy), true);
+                }
             }
             EventKind::Reset { student, removed } => {
                 self.change(event, removed, false);
@@ -118,6 +137,8 @@ impl Class {
             | EventKind::Bounced { .. }
             | EventKind::Query { .. }
             | EventKind::Retrieved { .. }
+            | EventKind::Flagged { .. }
+            | EventKind::Folder { .. }
             | EventKind::Disconnected { .. }
             | EventKind::Started { .. } => {}
         }
@@ -164,10 +185,10 @@ impl Class {
                     &mut Delivery::new((*message, *octets), (from, recipients, delivered), &self.domain, fetch);
                 deliver(&self.rules, &here, delivery, &mut self.students[place]);
             }
-            EventKind::Retrieved { message, mailbox, uid: _, top } => {
+            EventKind::Retrieved { message, mailbox, uid: _, top, folder: _ } => {
                 self.touch(&here, live, (Touch::Retrieved, *message, mailbox, top.is_some()));
             }
-            EventKind::Deleted { message, mailbox, uid: _ } => {
+            EventKind::Deleted { message, mailbox, uid: _, folder: _ } => {
                 self.touch(&here, live, (Touch::Deleted, *message, mailbox, false));
             }
             EventKind::Disconnected { how } => self.end(&here, live, *how),
@@ -182,6 +203,10 @@ impl Class {
             | EventKind::Query { .. }
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
+            | EventKind::Appended { .. }
+            | EventKind::Copied { .. }
+            | EventKind::Flagged { .. }
+            | EventKind::Folder { .. }
             | EventKind::Reset { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}
@@ -351,10 +376,18 @@ impl Student {
         let touched = rules.touched.iter().map(|rule| rule.check);
         let checks: Vec<usize> = match state {
             Some(State::Mail | State::Rcpt | State::Data) => messages.collect(),
-            Some(State::Transaction | State::Update) => touched.collect(),
-            Some(State::Connect | State::Ready | State::Auth | State::Authorization | State::Closed) | None => {
-                Vec::new()
-            }
+            Some(State::Transaction | State::Update | State::Selected) => touched.collect(),
+            Some(
+                State::Connect
+                | State::Ready
+                | State::Auth
+                | State::Authorization
+                | State::NotAuthenticated
+                | State::Authenticated
+                | State::Logout
+                | State::Closed,
+            )
+            | None => Vec::new(),
         };
         for check in checks {
             if !self.progress[check].held {

@@ -126,6 +126,10 @@ impl Live {
             | EventKind::Query { .. }
             | EventKind::Retrieved { .. }
             | EventKind::Deleted { .. }
+            | EventKind::Appended { .. }
+            | EventKind::Copied { .. }
+            | EventKind::Flagged { .. }
+            | EventKind::Folder { .. }
             | EventKind::Disconnected { .. }
             | EventKind::Reset { .. }
             | EventKind::Started { .. }
@@ -214,6 +218,7 @@ const fn spoken_in(state: State) -> Option<Protocol> {
     match state {
         State::Connect | State::Ready | State::Mail | State::Rcpt | State::Data | State::Auth => Some(Protocol::Smtp),
         State::Authorization | State::Transaction | State::Update => Some(Protocol::Pop3),
+        State::NotAuthenticated | State::Authenticated | State::Selected | State::Logout => Some(Protocol::Imap),
         State::Closed => None,
     }
 }

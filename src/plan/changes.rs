@@ -99,6 +99,7 @@ fn numbers(old: &Limits, new: &Limits, changes: &mut Vec<String>) {
         smtp_idle_secs,
         pop3_idle_secs,
         handshake_secs,
+        imap_idle_secs,
     } = old;
     let wide = |number: usize| number as u64;
     let all = [
@@ -114,6 +115,7 @@ fn numbers(old: &Limits, new: &Limits, changes: &mut Vec<String>) {
         ("smtp_idle_secs", *smtp_idle_secs, new.smtp_idle_secs),
         ("pop3_idle_secs", *pop3_idle_secs, new.pop3_idle_secs),
         ("handshake_secs", *handshake_secs, new.handshake_secs),
+        ("imap_idle_secs", *imap_idle_secs, new.imap_idle_secs),
     ];
     for (name, old, new) in all {
         if old != new {

@@ -126,7 +126,7 @@ pub(crate) mod tests {
                 auth_before_tls: false,
                 vrfy: false,
                 tls: Tls::default(),
-                services: Service::served().collect(),
+                services: Service::ALL.into(),
                 dialect: "labctl".into(),
                 leniency: Leniency::LENIENT,
                 lone_newline: LoneNewline::Refuse,
@@ -166,9 +166,11 @@ pub(crate) mod tests {
             [
                 "ana smtp 127.77.1.1:2525",
                 "ana pop3 127.77.1.1:2110",
+                "ana imap 127.77.1.1:2143",
                 "ana domain 127.77.1.1:2053",
                 "ben smtp 127.77.1.2:2525",
                 "ben pop3 127.77.1.2:2110",
+                "ben imap 127.77.1.2:2143",
                 "ben domain 127.77.1.2:2053",
             ]
         );

@@ -11,6 +11,8 @@ pub mod dialect;
 pub mod dns;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod folders;
+pub mod imap;
 pub mod line;
 pub mod outgoing;
 pub mod pop3;
@@ -102,6 +104,8 @@ pub enum Input<'a> {
     Data(line::Data),
     /// Octets of a chunk, at most so many as [`Next::Chunk`] said.
     Chunk(&'a [u8]),
+    /// The folder that the session watches has changed ([`folders::Ask::Watch`]).
+    Changed,
     /// The connection is secured: after [`Next::StartTls`], or first of all where the service has implicit TLS. After
     /// STARTTLS the session forgets all that it learnt in the clear (RFC 3207 4.2, RFC 2595 4, RFC 9051 6.2.1); a reply to it
     /// goes over TLS, and none is due. A handshake that fails ends the connection, and the session hears of neither.
@@ -210,6 +214,8 @@ pub enum Action {
         /// What to delete; possibly nothing.
         entries: Vec<Entry>,
     },
+    /// Something with folders -> [`Outcome::Folders`] or [`Outcome::Failed`]
+    Folders(Box<folders::Ask>),
 }
 
 /// What became of an action.
@@ -229,6 +235,8 @@ pub enum Outcome {
     Message(Vec<u8>),
     /// The deletions are committed.
     Expunged,
+    /// What was asked of folders.
+    Folders(Box<folders::Told>),
     /// The store could not do it (disk full, damaged file): a temporary failure for the client.
     Failed,
 }

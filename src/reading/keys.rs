@@ -86,6 +86,7 @@ pub const LIMITS: Section = Section {
         "smtp_idle_secs",
         "pop3_idle_secs",
         "handshake_secs",
+        "imap_idle_secs",
     ],
 };
 

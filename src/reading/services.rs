@@ -31,9 +31,9 @@ pub fn services(lab: &Fields<'_>, dialect: &str, tls: Tls, findings: &mut Findin
         let with_tls = tls != Tls::Off && offers_tls(dialect);
         // Submission wants a login, and a login wants TLS.
         let without = |service: &Service| !service.implicit_tls() && *service != Service::Submission;
-        return Service::served().filter(|service| with_tls || without(service)).collect();
+        return Service::ALL.into_iter().filter(|service| with_tls || without(service)).collect();
     };
-    let known: Vec<(&str, Service)> = Service::served().map(|service| (service.as_str(), service)).collect();
+    let known: Vec<(&str, Service)> = Service::ALL.into_iter().map(|service| (service.as_str(), service)).collect();
     let mut services = BTreeSet::new();
     let entries = field.list(findings);
     for entry in &entries {

@@ -30,7 +30,7 @@ const fn range(key: &'static str, allowed: RangeInclusive<u64>, rfc: Option<(u64
 }
 
 /// The ranges of all limits.
-pub const RANGES: [Range; 12] = [
+pub const RANGES: [Range; 13] = [
     range("line", 64..=65_536, Some((512, "RFC 5321 4.5.3.1.4"))),
     range("text_line", 80..=(1 << 20), Some((1_000, "RFC 5321 4.5.3.1.6"))),
     range("recipients", 1..=10_000, Some((100, "RFC 5321 4.5.3.1.8"))),
@@ -43,6 +43,7 @@ pub const RANGES: [Range; 12] = [
     range("smtp_idle_secs", 1..=86_400, Some((300, "RFC 5321 4.5.3.2.7"))),
     range("pop3_idle_secs", 1..=86_400, Some((600, "RFC 1939 3"))),
     range("handshake_secs", 1..=3_600, None),
+    range("imap_idle_secs", 1..=86_400, Some((1_800, "RFC 9051 5.4"))),
 ];
 
 /// Other names of dialects.
@@ -138,6 +139,7 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
         smtp_idle_secs: size("smtp_idle_secs", default.smtp_idle_secs),
         pop3_idle_secs: size("pop3_idle_secs", default.pop3_idle_secs),
         handshake_secs: size("handshake_secs", default.handshake_secs),
+        imap_idle_secs: size("imap_idle_secs", default.imap_idle_secs),
     }
 }
 

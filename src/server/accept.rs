@@ -64,9 +64,6 @@ impl Listener {
 
 /// Binds an endpoint's address.
 pub(super) fn bind(endpoint: &Endpoint) -> Result<Sockets, ServerError> {
-    if !endpoint.service.is_served() {
-        return Err(ServerError::NotServed(endpoint.service));
-    }
     let listen = || {
         let socket = Socket::new(Domain::for_address(endpoint.address), Type::STREAM, None)?;
         // A server that comes back must not wait for the last connections of the one before it.

@@ -27,9 +27,12 @@ use crate::{
     evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
     lab::{Login, Service},
     mail::{Entry, Envelope},
-    protocol::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line::Framer},
+    protocol::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, folders::Ask, line::Framer},
     store::{MailboxLock, Origin},
 };
+
+/// How long the changes of a folder are gathered before a session that idles is told.
+const CALM: Duration = Duration::from_millis(20);
 
 /// Replies to pipelined commands leave in one write, up to about so many octets.
 const GATHERED: usize = 64 << 10;
@@ -62,7 +65,9 @@ pub(super) struct Drive<M, W> {
     /// Events that the store does not have yet, and when the first of them was.
     events: Vec<EventKind>,
     since: Timestamp,
-    /// Whether the last command was QUIT.
+    /// Tells when the folder that the session watches has changed.
+    watched: Option<watch::Receiver<u64>>,
+    /// Whether the last command was QUIT or LOGOUT.
     quit: bool,
 }
 
@@ -89,6 +94,7 @@ impl Door {
 /// What waiting for the client brought.
 enum Heard {
     Octets,
+    Changed,
     Nothing,
     Stop,
     Gone(Ending),
@@ -125,6 +131,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
             next: Next::Line,
             events: Vec::new(),
             since: Timestamp::default(),
+            watched: None,
             quit: false,
         }
     }
@@ -140,49 +147,54 @@ impl<M: Machine, W: Wire> Drive<M, W> {
     }
 
     async fn converse(&mut self, refusal: Option<Refusal>) -> Ending {
+        match self.talk(refusal).await {
+            Ok(ending) => self.close(ending).await,
+            Err(ending) => ending,
+        }
+    }
+
+    /// The conversation, up to an end that still is to be told, or one after which nobody listens.
+    async fn talk(&mut self, refusal: Option<Refusal>) -> Result<Ending, Ending> {
         if let Some(door) = self.door.take() {
-            if let Err(ending) = self.open_door(&door, refusal).await {
-                return ending;
-            }
+            self.open_door(&door, refusal).await?;
         } else {
-            self.say(refusal.map_or(Input::Connected, Input::Refused)).await;
+            self.say(refusal.map_or(Input::Connected, Input::Refused)).await?;
             if refusal.is_some() {
-                return self.close(Ending::Refused).await;
+                return Ok(Ending::Refused);
             }
         }
         loop {
             if self.next == Next::StartTls {
-                match Box::pin(self.start_tls()).await {
-                    Ok(()) => continue,
-                    Err(ending) => return ending,
-                }
+                Box::pin(self.start_tls()).await?;
+                continue;
             }
             if self.next == Next::Close {
-                let how = if self.quit { Ending::Quit } else { Ending::Refused };
-                return self.close(how).await;
+                return Ok(if self.quit { Ending::Quit } else { Ending::Refused });
             }
-            if self.reply.len() >= GATHERED
-                && let Err(ending) = self.send().await
-            {
-                return ending;
+            if self.reply.len() >= GATHERED {
+                self.send().await?;
             }
             let now = self.server.clock.now();
             if let Some(input) = self.framer.next(self.next) {
                 self.session.handle(input, now, &mut self.out);
-                self.settle(now).await;
+                self.settle(now).await?;
                 continue;
             }
-            if let Err(ending) = self.send().await {
-                return ending;
-            }
+            self.send().await?;
             let (last, how) = match self.listen().await {
                 Heard::Octets => continue,
+                Heard::Changed => {
+                    // Changes come in bursts: a few are told together.
+                    sleep_until(Instant::now() + CALM).await;
+                    self.say(Input::Changed).await?;
+                    continue;
+                }
                 Heard::Nothing => (Input::Idle, Ending::Idle),
                 Heard::Stop => (Input::Shutdown, Ending::Shutdown),
-                Heard::Gone(ending) => return ending,
+                Heard::Gone(ending) => return Err(ending),
             };
-            self.say(last).await;
-            return self.close(how).await;
+            self.say(last).await?;
+            return Ok(how);
         }
     }
 
@@ -195,8 +207,8 @@ impl<M: Machine, W: Wire> Drive<M, W> {
         }
         match Box::pin(self.handshake()).await {
             Ok(secured) => {
-                self.say(Input::Secured { version: secured.version, cipher: &secured.cipher }).await;
-                self.say(Input::Connected).await;
+                self.say(Input::Secured { version: secured.version, cipher: &secured.cipher }).await?;
+                self.say(Input::Connected).await?;
                 self.note([secured.event()]);
                 Ok(())
             }
@@ -217,8 +229,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
         match self.handshake().await {
             Ok(secured) => {
                 self.note([secured.event()]);
-                self.say(Input::Secured { version: secured.version, cipher: &secured.cipher }).await;
-                Ok(())
+                self.say(Input::Secured { version: secured.version, cipher: &secured.cipher }).await
             }
             Err((why, ending)) => {
                 self.note([EventKind::HandshakeFailed { why }]);
@@ -259,21 +270,25 @@ impl<M: Machine, W: Wire> Drive<M, W> {
     }
 
     /// Gives the session an input that did not come from the client.
-    async fn say(&mut self, input: Input<'_>) {
+    async fn say(&mut self, input: Input<'_>) -> Result<(), Ending> {
         let now = self.server.clock.now();
         self.session.handle(input, now, &mut self.out);
-        self.settle(now).await;
+        self.settle(now).await
     }
 
     /// Takes in what the session wants, and performs its actions until it asks for nothing more.
-    async fn settle(&mut self, mut now: Now) {
+    async fn settle(&mut self, mut now: Now) -> Result<(), Ending> {
         loop {
             if let Some(who) = self.out.who.take() {
                 // What came before was seen of whoever it was then.
                 self.record().await;
                 self.become_known(who);
             }
-            let Some(action) = self.take_in(now) else { return };
+            let Some(action) = self.take_in(now) else { return Ok(()) };
+            // A long answer is sent while the rest of it is read.
+            if self.reply.len() >= GATHERED {
+                self.send().await?;
+            }
             let outcome = self.perform(action).await;
             now = self.server.clock.now();
             self.session.handle(Input::Done(outcome), now, &mut self.out);
@@ -284,7 +299,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
     fn take_in(&mut self, now: Now) -> Option<Action> {
         for event in &self.out.events {
             if let EventKind::Command { verb, .. } = event {
-                self.quit = verb.as_ref() == "QUIT";
+                self.quit = matches!(verb.as_ref(), "QUIT" | "LOGOUT");
             }
         }
         if self.events.is_empty() {
@@ -324,6 +339,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
                 self.server.store.message(entry.message).map_or(Outcome::Failed, Outcome::Message)
             }
             Action::Expunge { mailbox, entries } => Box::pin(self.expunge(mailbox, entries)).await,
+            Action::Folders(ask) => Box::pin(self.folders(*ask)).await,
         }
     }
 
@@ -367,6 +383,20 @@ impl<M: Machine, W: Wire> Drive<M, W> {
         // Freed before the client hears of it: whoever comes back at once finds the mailbox open.
         self.lock = None;
         deleted.map_or(Outcome::Failed, |()| Outcome::Expunged)
+    }
+
+    async fn folders(&mut self, ask: Ask) -> Outcome {
+        if let Ask::Watch { folder } = ask {
+            self.watched = folder.map(|folder| self.server.store.watch_folder(folder));
+        }
+        let reads = matches!(ask, Ask::Read { .. });
+        let origin = Origin { conn: self.conn, who: self.who.clone(), time: self.since };
+        let told = self.server.store.folders(origin, &mut self.events, ask).await;
+        if reads {
+            // A large FETCH or SEARCH is many of these: others get their turn in between.
+            tokio::task::yield_now().await;
+        }
+        told.map_or(Outcome::Failed, |told| Outcome::Folders(Box::new(told)))
     }
 
     fn taken(&mut self) -> (Origin, Vec<EventKind>) {
@@ -420,6 +450,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
         let read = tokio::select! {
             biased;
             read = read => read,
+            () = changed(&mut self.watched) => return Heard::Changed,
             () = stop(&mut self.stopping, data) => {
                 return if data { Heard::Gone(Ending::Shutdown) } else { Heard::Stop };
             }
@@ -429,6 +460,15 @@ impl<M: Machine, W: Wire> Drive<M, W> {
             Ok(Ok(0) | Err(_)) => Heard::Gone(Ending::Dropped),
             Err(_) => Heard::Nothing,
         }
+    }
+}
+
+/// Returns when the folder that is watched has changed; never where none is.
+async fn changed(watched: &mut Option<watch::Receiver<u64>>) {
+    match watched {
+        // The sender lives as long as somebody watches.
+        Some(watched) => _ = watched.changed().await,
+        None => std::future::pending().await,
     }
 }
 

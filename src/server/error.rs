@@ -25,9 +25,6 @@ pub enum ServerError {
         /// What the system said.
         source: io::Error,
     },
-    /// The configuration names a service that this version does not serve.
-    #[error("listen for {0}: this labctl does not serve it")]
-    NotServed(Service),
     /// The configuration names a dialect that there is not.
     #[error("the dialect `{0}` is unknown")]
     Dialect(String),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Shared, drive::Drive, registry::Seat, wire::Wire};
 use crate::{
     lab::{Limits, Protocol},
-    protocol::{Input, Now, Output, Peer, Refusal, line, pop3, smtp},
+    protocol::{Input, Now, Output, Peer, Refusal, imap, line, pop3, smtp},
 };
 
 /// A protocol's session.
@@ -56,6 +56,24 @@ impl Machine for pop3::Session {
     }
 }
 
+impl Machine for imap::Session {
+    fn new(peer: Peer) -> Self {
+        Self::new(peer)
+    }
+
+    fn framing(peer: &Peer) -> line::Limits {
+        imap::framing(peer)
+    }
+
+    fn idle(limits: &Limits) -> Duration {
+        Duration::from_secs(limits.imap_idle_secs)
+    }
+
+    fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {
+        self.handle(input, now, out);
+    }
+}
+
 /// Starts the session of a protocol on a connection. The server waits for it from now on.
 pub(super) fn start(server: &Arc<Shared>, wire: impl Wire + 'static, peer: Peer, seat: Result<Seat, Refusal>) {
     let (refusal, seat) = (seat.as_ref().err().copied(), seat.ok());
@@ -63,7 +81,8 @@ pub(super) fn start(server: &Arc<Shared>, wire: impl Wire + 'static, peer: Peer,
     match peer.service.protocol() {
         Protocol::Smtp => tokio::spawn(Drive::<smtp::Session, _>::new(server, wire, peer, seat, None).run(refusal)),
         Protocol::Pop3 => tokio::spawn(Drive::<pop3::Session, _>::new(server, wire, peer, seat, None).run(refusal)),
-        // Nobody listens for a service that is not served; DNS has no sessions.
-        Protocol::Imap | Protocol::Dns => return,
+        Protocol::Imap => tokio::spawn(Drive::<imap::Session, _>::new(server, wire, peer, seat, None).run(refusal)),
+        // DNS has no sessions.
+        Protocol::Dns => return,
     };
 }

@@ -1,44 +1,57 @@
 //! One transaction of the writer: jobs become rows. Nothing here commits.
 
-use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::{
     Origin,
     code::{self, MAX_SHAPES, Parts, Shape},
+    folders::Folder,
     outgoing::{self, Arrival},
     queue::{Delivery, Job, Reset, Settling, Work},
-    state::{Holding, Holdings, State, parsed},
+    state::{Holdings, State},
 };
 use crate::{
     evidence::{Conn, Delivered, EventKind, MessageId, Seq, Timestamp, Uid, Who},
     lab::Login,
-    mail::Entry,
+    mail::{
+        Entry,
+        folder::{Flags, FolderId, FolderName, INBOX, Special},
+    },
 };
 
 const INSERT_EVENT: &str = "INSERT INTO event (seq, time, conn, shape, octets, reply_octets, line, reply, detail) \
                             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const INSERT_MESSAGE: &str = "INSERT INTO message (id, student, trace, content) VALUES (?, ?, ?, ?)";
-const INSERT_ENTRY: &str = "INSERT INTO entry (mailbox, uid, message, octets) VALUES (?, ?, ?, ?)";
-const DELETE_ENTRY: &str = "DELETE FROM entry WHERE mailbox = ? AND uid = ?";
+const INSERT_ENTRY: &str =
+    "INSERT INTO entry (folder, uid, message, octets, flags, modseq, received) VALUES (?, ?, ?, ?, ?, ?, ?)";
+const DELETE_ENTRY: &str = "DELETE FROM entry WHERE folder = ? AND uid = ?";
 
 /// What a student's new run starts without: the own mailbox, what the student sent, what was injected for the student.
 const ENTRIES_OF_STUDENT: &str = "\
-    SELECT entry.mailbox, entry.uid, entry.octets FROM entry JOIN message ON message.id = entry.message \
-    WHERE entry.mailbox = ?1 OR message.student = ?1 \
+    SELECT entry.folder, entry.uid, entry.octets FROM entry JOIN message ON message.id = entry.message \
+    JOIN folder ON folder.id = entry.folder \
+    WHERE folder.mailbox = ?1 OR message.student = ?1 \
        OR EXISTS (SELECT 1 FROM injected WHERE injected.message = message.id AND injected.student = ?1)";
+
+/// A message on its way into a folder.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Put {
+    pub(super) message: MessageId,
+    pub(super) octets: u64,
+    pub(super) flags: Flags,
+    pub(super) received_secs: i64,
+}
 
 /// A transaction under way.
 pub(super) struct Batch<'a> {
-    connection: &'a Connection,
-    state: &'a mut State,
-    holdings: &'a Holdings,
+    pub(super) connection: &'a Connection,
+    pub(super) state: &'a mut State,
+    pub(super) holdings: &'a Holdings,
     event: CachedStatement<'a>,
-    message: CachedStatement<'a>,
+    pub(super) message: CachedStatement<'a>,
     entry: CachedStatement<'a>,
-    /// Mailboxes with new UIDs; written once a batch.
-    grown: BTreeMap<Login, Uid>,
     /// Recipients for other servers, told to whoever carries the mail once they are committed.
     arrivals: Vec<Arrival>,
 }
@@ -56,7 +69,6 @@ impl<'a> Batch<'a> {
             connection,
             state,
             holdings,
-            grown: BTreeMap::new(),
             arrivals: Vec::new(),
         })
     }
@@ -71,6 +83,17 @@ impl<'a> Batch<'a> {
                 self.events(&job.origin, run, &job.events)?;
                 self.expunge(&expunge.0, &expunge.1)
             }
+            Work::Change(change) => {
+                self.events(&job.origin, run, &job.events)?;
+                let told = self.change(&job.origin, run, &change.ask)?;
+                *change.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+                Ok(())
+            }
+            Work::Furnish(mailbox) => self.furnish(mailbox, job.origin.time),
+            Work::Recent(folder, uid) => {
+                let sql = "UPDATE folder SET recent_uid = max(recent_uid, ?) WHERE id = ?";
+                self.connection.prepare_cached(sql)?.execute(params![uid, folder.0]).map(drop)
+            }
             Work::Reset(reset) => self.reset(&job.origin, reset),
             Work::Settle(settling) => self.settle(&job.origin, settling),
             Work::Close => Ok(()),
@@ -78,12 +101,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes what was gathered for the end of the batch, and hands out what is to be told after the commit.
-    pub(super) fn finish(mut self) -> rusqlite::Result<Vec<Arrival>> {
-        for (mailbox, next_uid) in std::mem::take(&mut self.grown) {
-            let sql = "INSERT INTO mailbox (name, next_uid) VALUES (?, ?) \
-                       ON CONFLICT (name) DO UPDATE SET next_uid = excluded.next_uid";
-            self.connection.prepare_cached(sql)?.execute(params![mailbox.as_str(), next_uid.0])?;
-        }
+    pub(super) fn finish(self) -> rusqlite::Result<Vec<Arrival>> {
+        self.state.folders.write(self.connection)?;
         Ok(self.arrivals)
     }
 
@@ -98,9 +117,10 @@ impl<'a> Batch<'a> {
         let octets = (envelope.trace.len() + envelope.content.len()) as u64;
         let mut delivered = Vec::with_capacity(envelope.mailboxes.len());
         for mailbox in &envelope.mailboxes {
-            let uid = self.put(mailbox, octets);
-            self.entry.execute(params![mailbox.as_str(), uid.0, message.0, octets])?;
-            delivered.push(Delivered { mailbox: mailbox.clone(), uid });
+            let inbox = self.state.folders.inbox(self.connection, mailbox, origin.time)?;
+            let received_secs = origin.time.0 / 1_000_000;
+            let uid = self.put(inbox, Put { message, octets, flags: Flags::default(), received_secs })?;
+            delivered.push(Delivered { mailbox: mailbox.clone(), uid: Uid(u64::from(uid)) });
         }
         if let Some(injected) = injected {
             let student = injected.student.as_ref().map_or("", Login::as_str);
@@ -139,43 +159,49 @@ impl<'a> Batch<'a> {
         settling.notices.iter().try_for_each(|notice| self.deliver(&origin, &[], notice))
     }
 
-    /// The UID of one more message in a mailbox.
-    fn put(&mut self, mailbox: &Login, octets: u64) -> Uid {
-        let mut holdings = self.holdings.lock();
-        let holding = holdings.entry(mailbox.clone()).or_default();
-        let uid = holding.next_uid;
-        *holding = Holding { next_uid: Uid(uid.0 + 1), count: holding.count + 1, octets: holding.octets + octets };
-        self.grown.insert(mailbox.clone(), holding.next_uid);
-        uid
+    /// Puts a message into a folder; its UID there.
+    pub(super) fn put(&mut self, folder: FolderId, put: Put) -> rusqlite::Result<u32> {
+        let Put { message, octets, flags, received_secs } = put;
+        let (uid, modseq) = self.state.folders.next(folder);
+        self.entry.execute(params![folder.0, uid, message.0, octets, flags.0, modseq, received_secs])?;
+        if let Some(Folder { mailbox, name, .. }) = self.state.folders.of(folder) {
+            self.holdings.lock().entry(mailbox.clone()).or_default().add(name.is_inbox(), octets);
+        }
+        Ok(uid)
     }
 
     fn expunge(&mut self, mailbox: &Login, entries: &[Entry]) -> rusqlite::Result<()> {
+        let Some(inbox) = self.state.folders.named(mailbox, INBOX) else { return Ok(()) };
         for entry in entries {
-            self.remove(mailbox, entry.uid, entry.octets)?;
+            self.remove(inbox, entry.uid, entry.octets)?;
+        }
+        if !entries.is_empty() {
+            self.state.folders.next_modseq(inbox);
         }
         Ok(())
     }
 
-    /// Takes an entry out, unless a reset was faster.
-    fn remove(&mut self, mailbox: &Login, uid: Uid, octets: u64) -> rusqlite::Result<()> {
-        let gone = self.connection.prepare_cached(DELETE_ENTRY)?.execute(params![mailbox.as_str(), uid.0])?;
-        if gone > 0
-            && let Some(holding) = self.holdings.lock().get_mut(mailbox)
-        {
-            holding.count = holding.count.saturating_sub(1);
-            holding.octets = holding.octets.saturating_sub(octets);
+    /// Takes an entry out, unless somebody was faster; whether it was there.
+    pub(super) fn remove(&mut self, folder: FolderId, uid: Uid, octets: u64) -> rusqlite::Result<bool> {
+        let gone = self.connection.prepare_cached(DELETE_ENTRY)?.execute(params![folder.0, uid.0])? > 0;
+        if gone && let Some(Folder { mailbox, name, .. }) = self.state.folders.of(folder) {
+            if let Some(holding) = self.holdings.lock().get_mut(mailbox) {
+                holding.remove(name.is_inbox(), octets);
+            }
+            self.state.folders.touch(folder);
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// New runs. What nobody in particular left behind goes with the last student of a whole group.
     fn reset(&mut self, origin: &Origin, reset: &Reset) -> rusqlite::Result<()> {
         for (place, student) in reset.students.iter().enumerate() {
             let mut removed = self.clear(ENTRIES_OF_STUDENT, Some(student))?;
+            self.forget_folders(student)?;
             self.connection.execute("DELETE FROM injected WHERE student = ?", [student.as_str()])?;
             self.connection.execute("DELETE FROM outgoing WHERE student = ?", [student.as_str()])?;
             if reset.whole_group && place + 1 == reset.students.len() {
-                removed.extend(self.clear("SELECT mailbox, uid, octets FROM entry", None)?);
+                removed.extend(self.clear("SELECT folder, uid, octets FROM entry", None)?);
                 self.connection.execute("DELETE FROM injected", [])?;
                 self.connection.execute("DELETE FROM outgoing", [])?;
             }
@@ -189,22 +215,37 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Takes out the entries that a query finds.
+    /// Takes out the entries that a query finds; those of INBOXes are told.
     fn clear(&mut self, sql: &str, student: Option<&Login>) -> rusqlite::Result<Vec<Delivered>> {
         let mut statement = self.connection.prepare(sql)?;
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok((Delivered { mailbox: parsed(row, 0, code::login)?, uid: Uid(row.get(1)?) }, row.get::<_, u64>(2)?))
-        };
+        let read = |row: &rusqlite::Row<'_>| Ok((FolderId(row.get(0)?), Uid(row.get(1)?), row.get::<_, u64>(2)?));
         let rows = match student {
             Some(student) => statement.query_map([student.as_str()], read)?,
             None => statement.query_map([], read)?,
         };
-        let found: Vec<(Delivered, u64)> = rows.collect::<rusqlite::Result<_>>()?;
+        let found: Vec<(FolderId, Uid, u64)> = rows.collect::<rusqlite::Result<_>>()?;
         drop(statement);
-        for (delivered, octets) in &found {
-            self.remove(&delivered.mailbox, delivered.uid, *octets)?;
+        let mut delivered = Vec::new();
+        for (folder, uid, octets) in found {
+            self.remove(folder, uid, octets)?;
+            if let Some(Folder { mailbox, name, .. }) = self.state.folders.of(folder)
+                && name.is_inbox()
+            {
+                delivered.push(Delivered { mailbox: mailbox.clone(), uid });
+            }
         }
-        Ok(found.into_iter().map(|(delivered, _)| delivered).collect())
+        Ok(delivered)
+    }
+
+    /// Takes a student's own folders away; those that every mailbox has stay.
+    fn forget_folders(&mut self, student: &Login) -> rusqlite::Result<()> {
+        let own = |name: &FolderName| !name.is_inbox() && Special::named(name.as_str()).is_none();
+        let all = self.state.folders.of_mailbox(student);
+        for id in all.filter(|(name, _)| own(name)).map(|(_, id)| id).collect::<Vec<_>>() {
+            self.connection.prepare_cached("DELETE FROM folder WHERE id = ?")?.execute([id.0])?;
+            self.state.folders.remove(id);
+        }
+        Ok(())
     }
 
     fn events(&mut self, origin: &Origin, run: u32, events: &[EventKind]) -> rusqlite::Result<()> {

@@ -8,6 +8,7 @@ use rusqlite::types::ValueRef;
 use crate::{
     evidence::{By, Ending, EventKind, State, Who},
     lab::{Login, Service},
+    mail::folder::FolderName,
 };
 
 /// The longest word that is kept in a shape, in octets: longer than any verb. Events with a longer one are JSON.
@@ -78,6 +79,10 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
         | EventKind::Query { .. }
         | EventKind::Retrieved { .. }
         | EventKind::Deleted { .. }
+        | EventKind::Appended { .. }
+        | EventKind::Copied { .. }
+        | EventKind::Flagged { .. }
+        | EventKind::Folder { .. }
         | EventKind::Secured { .. }
         | EventKind::HandshakeFailed { .. }
         | EventKind::Discarded { .. }
@@ -134,7 +139,7 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
 
 /// The kind's name as a constant.
 pub(super) fn kind(name: &str) -> Result<&'static str, String> {
-    const KINDS: [&str; 19] = [
+    const KINDS: [&str; 23] = [
         "command",
         "connected",
         "disconnected",
@@ -146,6 +151,10 @@ pub(super) fn kind(name: &str) -> Result<&'static str, String> {
         "query",
         "retrieved",
         "deleted",
+        "appended",
+        "copied",
+        "flagged",
+        "folder",
         "secured",
         "handshake_failed",
         "discarded",
@@ -166,6 +175,11 @@ pub(super) fn state(name: &str) -> Result<State, String> {
 /// A login as the store keeps it.
 pub(super) fn login(name: &str) -> Result<Login, String> {
     name.parse().map_err(|problem| format!("the login `{name}`: {problem}"))
+}
+
+/// A folder's name as the store keeps it.
+pub(super) fn folder(name: &str) -> Result<FolderName, String> {
+    name.parse().map_err(|problem| format!("the folder `{name}`: {problem}"))
 }
 
 /// `who`, `login` and `by` as the store keeps them.

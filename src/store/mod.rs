@@ -9,8 +9,12 @@
 //! ```
 
 mod batch;
+mod change;
 mod code;
 mod error;
+mod folders;
+mod hub;
+mod looking;
 mod outgoing;
 mod queue;
 mod reader;
@@ -37,14 +41,19 @@ pub use reader::{Counts, Mailbox, Reader, StoredMessage};
 pub use schema::VERSION;
 
 use self::{
-    queue::{Delivery, Job, Queue, Reset, Settling, Work},
+    hub::Hub,
+    queue::{Change, Delivery, Job, Queue, Reset, Settling, Work},
     state::{Holdings, State},
     writer::Writer,
 };
 use crate::{
     evidence::{Conn, EventKind, Injected, MessageId, Seq, Timestamp, Uid, Who},
     lab::Login,
-    mail::{self, Entry, Envelope, QueueChange, QueueId, Queued},
+    mail::{
+        self, Entry, Envelope, QueueChange, QueueId, Queued,
+        folder::{FolderId, INBOX},
+    },
+    protocol::folders::{Ask, Refused, Told},
 };
 
 /// The writer's stack. SQLite needs a few tens of KiB; the rest is room, and costs address space only.
@@ -86,6 +95,9 @@ struct Shared {
     queue: Arc<Queue>,
     holdings: Holdings,
     waiting: Arc<Waiting>,
+    hub: Hub,
+    /// Mailboxes that have the folders every mailbox has.
+    furnished: Mutex<HashSet<Login>>,
     locked: Arc<Mutex<HashSet<Login>>>,
     conn: AtomicU64,
     committed: watch::Receiver<Seq>,
@@ -106,12 +118,15 @@ impl Store {
         };
         let state = load().map_err(|error| StoreError::read(path, &error))?;
         let queue = Arc::new(Queue::new());
+        let hub = Hub::default();
         let (committed, last) = watch::channel(Seq(state.seq));
         let store = Shared {
             path: path.to_owned(),
             queue: Arc::clone(&queue),
             holdings: holdings.clone(),
             waiting: Arc::clone(&waiting),
+            hub: hub.clone(),
+            furnished: Mutex::default(),
             locked: Arc::default(),
             conn: AtomicU64::new(state.conn),
             committed: last,
@@ -125,6 +140,7 @@ impl Store {
             state,
             holdings,
             waiting,
+            hub,
             committed,
             logged: 0,
             lost: None,
@@ -251,11 +267,87 @@ impl Store {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Does something with folders. What only looks is done right here, from memory or the page cache; what changes something
+    /// is committed together with `events`, which otherwise come back.
+    pub async fn folders(&self, origin: Origin, events: &mut Vec<EventKind>, ask: Ask) -> Result<Told, StoreError> {
+        if let Some(mailbox) = looked_at(&ask) {
+            self.furnish(&origin, mailbox).await?;
+        }
+        match ask {
+            Ask::List { mailbox } => self.folder_list(&mailbox),
+            Ask::Status { mailbox, name } => self.folder_status(&mailbox, &name),
+            Ask::Select { mailbox, name, claim } => self.folder_select(&mailbox, &name, claim),
+            Ask::Sync { known, claim } => self.folder_sync(&known, claim),
+            Ask::Read { messages } => {
+                messages.iter().map(|id| self.message(*id)).collect::<Result<_, _>>().map(Told::Messages)
+            }
+            Ask::Watch { .. } => Ok(Told::Done),
+            ask => {
+                if self.is_held_by_pop3(&ask) {
+                    return Ok(Told::Refused(Refused::Locked));
+                }
+                let (told, octets) = (Arc::new(Mutex::new(None)), change::octets(&ask));
+                let work = Work::Change(Box::new(Change { ask, told: Arc::clone(&told) }));
+                self.commit(origin, std::mem::take(events), work, octets).await?;
+                lock(&told).take().ok_or(StoreError::Closed)
+            }
+        }
+    }
+
+    /// Tells when a folder changes.
+    pub fn watch_folder(&self, folder: FolderId) -> watch::Receiver<u64> {
+        self.0.hub.watch(folder)
+    }
+
+    /// Makes the folders that every mailbox has, once.
+    async fn furnish(&self, origin: &Origin, mailbox: &Login) -> Result<(), StoreError> {
+        if lock(&self.0.furnished).contains(mailbox) {
+            return Ok(());
+        }
+        let furnished = self.read(|connection| {
+            let sql = "SELECT count(*) FROM folder WHERE mailbox = ? AND name IN ('INBOX', 'Drafts', 'Junk', 'Sent', 'Trash')";
+            connection.query_row(sql, [mailbox.as_str()], |row| row.get::<_, u64>(0))
+        })?;
+        if furnished < 5 {
+            self.commit(origin.clone(), Vec::new(), Work::Furnish(mailbox.clone()), 0).await?;
+        }
+        lock(&self.0.furnished).insert(mailbox.clone());
+        Ok(())
+    }
+
+    /// While a POP3 session has the maildrop no message may leave it (RFC 1939 3).
+    fn is_held_by_pop3(&self, ask: &Ask) -> bool {
+        let folder = match ask {
+            Ask::Expunge { folder, .. } | Ask::Copy { folder, remove: true, .. } => folder,
+            Ask::Rename { mailbox, from, .. } if from.as_str() == INBOX => {
+                return lock(&self.0.locked).contains(mailbox);
+            }
+            _ => return false,
+        };
+        folder.name.is_inbox() && lock(&self.0.locked).contains(&folder.mailbox)
+    }
+
+    /// Writes down which messages of a folder are recent, some time soon.
+    fn note_recent(&self, folder: FolderId, uid: u32) {
+        // Without room in the queue it is not written down: the next session that claims messages does it.
+        if let Some(share) = self.0.queue.share_now() {
+            let job = Job {
+                origin: writer::nobody(),
+                events: Vec::new(),
+                work: Work::Recent(folder, uid),
+                done: None,
+                share,
+            };
+            let _ = self.0.queue.push(job);
+        }
+    }
+
     /// What the mailbox holds, in the order of UIDs. Reads from memory or the page cache: a few microseconds, a few
     /// milliseconds for 10,000 entries.
     pub fn entries(&self, mailbox: &Login) -> Result<Vec<Entry>, StoreError> {
         self.read(|connection| {
-            let sql = "SELECT uid, message, octets FROM entry WHERE mailbox = ? ORDER BY uid";
+            let sql = "SELECT uid, message, octets FROM entry \
+                       WHERE folder = (SELECT id FROM folder WHERE mailbox = ? AND name = 'INBOX') ORDER BY uid";
             let mut statement = connection.prepare_cached(sql)?;
             let entry = |row: &rusqlite::Row<'_>| {
                 Ok(Entry { uid: Uid(row.get(0)?), message: MessageId(row.get(1)?), octets: row.get(2)? })
@@ -299,7 +391,7 @@ impl Store {
 
     /// Whether so many octets more would keep the mailbox within `limit`.
     pub fn room(&self, mailbox: &Login, octets: u64, limit: u64) -> bool {
-        let held = self.0.holdings.lock().get(mailbox).map_or(0, |holding| holding.octets);
+        let held = self.0.holdings.lock().get(mailbox).map_or(0, state::Holding::all_octets);
         held.saturating_add(octets) <= limit
     }
 
@@ -331,6 +423,26 @@ impl Drop for Shared {
     /// Without its senders the writer works off what is queued and ends.
     fn drop(&mut self) {
         self.queue.close();
+    }
+}
+
+/// The mailbox whose folders must be there for this.
+const fn looked_at(ask: &Ask) -> Option<&Login> {
+    match ask {
+        Ask::List { mailbox }
+        | Ask::Status { mailbox, .. }
+        | Ask::Select { mailbox, .. }
+        | Ask::Create { mailbox, .. }
+        | Ask::Delete { mailbox, .. }
+        | Ask::Rename { mailbox, .. }
+        | Ask::Subscribe { mailbox, .. }
+        | Ask::Append { mailbox, .. } => Some(mailbox),
+        Ask::Sync { .. }
+        | Ask::Read { .. }
+        | Ask::Store { .. }
+        | Ask::Expunge { .. }
+        | Ask::Copy { .. }
+        | Ask::Watch { .. } => None,
     }
 }
 

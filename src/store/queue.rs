@@ -13,7 +13,8 @@ use super::{Origin, StoreError};
 use crate::{
     evidence::{EventKind, Injected, Who},
     lab::Login,
-    mail::{Entry, Envelope, QueueChange},
+    mail::{Entry, Envelope, QueueChange, folder::FolderId},
+    protocol::folders::{Ask, Told},
 };
 
 /// How long events alone wait for a commit to share.
@@ -52,6 +53,12 @@ pub(super) enum Work {
     Deliver(Box<Delivery>),
     /// Takes entries out of a mailbox.
     Expunge(Box<(Login, Vec<Entry>)>),
+    /// Makes the folders that every mailbox has.
+    Furnish(Login),
+    /// Changes folders.
+    Change(Box<Change>),
+    /// From this UID on, a folder's messages are recent.
+    Recent(FolderId, u32),
     /// Starts new runs.
     Reset(Box<Reset>),
     /// Writes what a try to pass a message on came to.
@@ -80,6 +87,13 @@ pub(super) struct Settling {
     /// Notices to the sender, and the server that they come from.
     pub(super) notices: Vec<Delivery>,
     pub(super) server: Who,
+}
+
+/// Something to be done with folders, and what became of it once the job is answered.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) ask: Ask,
+    pub(super) told: Arc<Mutex<Option<Told>>>,
 }
 
 /// Whose runs start anew.
@@ -124,6 +138,11 @@ impl Queue {
     pub(super) async fn share(&self, octets: usize) -> Result<OwnedSemaphorePermit, StoreError> {
         let kib = u32::try_from(octets / 1_024).unwrap_or(QUEUE_KIB).clamp(1, QUEUE_KIB);
         Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| StoreError::Closed)
+    }
+
+    /// A small job's share, if there is room right now.
+    pub(super) fn share_now(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().ok()
     }
 
     /// Puts a job at the end.

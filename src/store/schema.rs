@@ -7,10 +7,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// The format this labctl writes, kept as SQLite's `user_version`. A higher one is refused.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// What makes of a format the one after it, from format 1 on.
-const UPGRADES: [&str; 1] = [include_str!("upgrade_2.sql")];
+const UPGRADES: [&str; 2] = [include_str!("upgrade_2.sql"), include_str!("upgrade_3.sql")];
+
+/// The first format with folders.
+const WITH_FOLDERS: i64 = 3;
 
 /// SQLite's `application_id` of a store: `labc`.
 const APPLICATION: i64 = 0x6c61_6263;
@@ -97,6 +100,12 @@ fn recognise(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
         (APPLICATION, found, _) => Err(StoreError::Newer { path: path.to_owned(), found }),
         _ => Err(StoreError::Foreign { path: path.to_owned() }),
     }
+}
+
+/// `now`, or `before` where the file has no folders yet, because no server has opened it since.
+pub(super) fn of_version<'a>(connection: &Connection, now: &'a str, before: &'a str) -> rusqlite::Result<&'a str> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(if version < WITH_FOLDERS { before } else { now })
 }
 
 /// Settings of the writer's connection, and the tables where there are none.

@@ -42,19 +42,36 @@ CREATE TABLE message (
     content BLOB NOT NULL                                -- as sent, without dot-stuffing
 ) STRICT;
 
--- Mailboxes that ever held something. A UID is never used twice.
-CREATE TABLE mailbox (
-    name     TEXT PRIMARY KEY,
-    next_uid INTEGER NOT NULL CHECK (next_uid >= 1)
+-- The folders of the mailboxes; INBOX is where mail comes in, and POP3's maildrop. A UID is never used twice in a folder.
+CREATE TABLE folder (
+    id           INTEGER PRIMARY KEY,
+    mailbox      TEXT NOT NULL,
+    name         TEXT NOT NULL,                          -- levels separated by /
+    uid_validity INTEGER NOT NULL CHECK (uid_validity >= 1),
+    next_uid     INTEGER NOT NULL CHECK (next_uid >= 1),
+    modseq       INTEGER NOT NULL CHECK (modseq >= 1),   -- the highest modification sequence
+    recent_uid   INTEGER NOT NULL,                       -- from this UID on no session has been told of a message
+    keywords     TEXT NOT NULL,                          -- with blanks between; the nth stands for bit 8 + n of flags
+    UNIQUE (mailbox, name)
+) STRICT;
+
+-- What the folders hold now.
+CREATE TABLE entry (
+    folder   INTEGER NOT NULL REFERENCES folder (id),
+    uid      INTEGER NOT NULL CHECK (uid >= 1),
+    message  INTEGER NOT NULL REFERENCES message (id),
+    octets   INTEGER NOT NULL CHECK (octets >= 0),       -- trace and content together
+    flags    INTEGER NOT NULL,                           -- 1 answered, 2 flagged, 4 deleted, 8 seen, 16 draft
+    modseq   INTEGER NOT NULL,
+    received INTEGER NOT NULL,                           -- seconds since 1970-01-01T00:00:00Z
+    PRIMARY KEY (folder, uid)
 ) STRICT, WITHOUT ROWID;
 
--- What the mailboxes hold now.
-CREATE TABLE entry (
-    mailbox TEXT NOT NULL REFERENCES mailbox (name),
-    uid     INTEGER NOT NULL CHECK (uid >= 1),
-    message INTEGER NOT NULL REFERENCES message (id),
-    octets  INTEGER NOT NULL CHECK (octets >= 0),        -- trace and content together
-    PRIMARY KEY (mailbox, uid)
+-- Names that a mailbox's owner has subscribed to; the folder need not be there.
+CREATE TABLE subscription (
+    mailbox TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    PRIMARY KEY (mailbox, name)
 ) STRICT, WITHOUT ROWID;
 
 -- Recipients whom other servers are to get a message for. A row goes when the recipient is delivered to or given up.
@@ -96,7 +113,7 @@ CREATE VIEW record AS
     ORDER BY seq;
 
 CREATE VIEW mail AS
-    SELECT message.id, student, group_concat(entry.mailbox, ' ') AS kept_in,
+    SELECT message.id, student, group_concat(folder.mailbox || CASE folder.name WHEN 'INBOX' THEN '' ELSE '/' || folder.name END, ' ') AS kept_in,
            length(trace) + length(content) AS octets, CAST(trace AS TEXT) AS trace, CAST(content AS TEXT) AS content
-    FROM message LEFT JOIN entry ON entry.message = message.id
+    FROM message LEFT JOIN entry ON entry.message = message.id LEFT JOIN folder ON folder.id = entry.folder
     GROUP BY message.id;

@@ -9,7 +9,8 @@ use std::{
 use rusqlite::{Connection, Row, types::Type};
 
 use super::code::{self, Shape};
-use crate::{evidence::Uid, lab::Login};
+use super::folders::Folders;
+use crate::lab::Login;
 
 /// The writer's numbers.
 #[derive(Debug, Default)]
@@ -28,19 +29,45 @@ pub(super) struct State {
     pub(super) runs: HashMap<Login, u32>,
     /// The shapes in the file.
     pub(super) shapes: HashMap<Shape, i64>,
+    /// The folders.
+    pub(super) folders: Folders,
 }
 
 /// What one mailbox holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Holding {
-    pub(super) next_uid: Uid,
+    /// Messages in INBOX.
     pub(super) count: u64,
+    /// Their octets.
     pub(super) octets: u64,
+    /// Octets in all other folders.
+    pub(super) elsewhere: u64,
 }
 
-impl Default for Holding {
-    fn default() -> Self {
-        Self { next_uid: Uid(1), count: 0, octets: 0 }
+impl Holding {
+    /// A message came into a folder.
+    pub(super) const fn add(&mut self, inbox: bool, octets: u64) {
+        if inbox {
+            self.count += 1;
+            self.octets += octets;
+        } else {
+            self.elsewhere += octets;
+        }
+    }
+
+    /// A message left a folder.
+    pub(super) const fn remove(&mut self, inbox: bool, octets: u64) {
+        if inbox {
+            self.count = self.count.saturating_sub(1);
+            self.octets = self.octets.saturating_sub(octets);
+        } else {
+            self.elsewhere = self.elsewhere.saturating_sub(octets);
+        }
+    }
+
+    /// Octets in all folders.
+    pub(super) const fn all_octets(&self) -> u64 {
+        self.octets.saturating_add(self.elsewhere)
     }
 }
 
@@ -56,10 +83,12 @@ impl Holdings {
     /// Reads them anew.
     pub(super) fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare(
-            "SELECT name, next_uid, count(uid), coalesce(sum(octets), 0) FROM mailbox LEFT JOIN entry ON mailbox = name GROUP BY name",
+            "SELECT mailbox, count(uid) FILTER (WHERE name = 'INBOX'), coalesce(sum(octets) FILTER (WHERE name = 'INBOX'), 0), \
+                    coalesce(sum(octets) FILTER (WHERE name <> 'INBOX'), 0) \
+             FROM folder LEFT JOIN entry ON folder = id GROUP BY mailbox",
         )?;
         let rows = statement.query_map([], |row| {
-            let holding = Holding { next_uid: Uid(row.get(1)?), count: row.get(2)?, octets: row.get(3)? };
+            let holding = Holding { count: row.get(1)?, octets: row.get(2)?, elsewhere: row.get(3)? };
             Ok((parsed(row, 0, code::login)?, holding))
         })?;
         let found = rows.collect::<rusqlite::Result<_>>()?;
@@ -84,6 +113,7 @@ impl State {
             noted,
             runs: runs(connection)?,
             shapes: shapes(connection)?.into_iter().filter_map(|(id, shape)| Some((shape.ok()?, id))).collect(),
+            folders: Folders::load(connection)?,
         })
     }
 

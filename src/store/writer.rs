@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use super::{
     Origin, StoreError,
     batch::Batch,
+    change,
+    hub::Hub,
     outgoing::Waiting,
     queue::{Answer, Job, Queue, Work},
     state::{Holdings, State},
@@ -38,6 +40,7 @@ pub(super) struct Writer {
     pub(super) holdings: Holdings,
     /// Whoever carries mail to other servers hears here of more.
     pub(super) waiting: Arc<Waiting>,
+    pub(super) hub: Hub,
     pub(super) committed: watch::Sender<Seq>,
     /// Octets in the log since it was last written back, roughly.
     pub(super) logged: u64,
@@ -119,6 +122,7 @@ impl Writer {
         self.waiting.arrived(arrivals);
         self.lost = None;
         self.logged += jobs.iter().map(logged).sum::<u64>();
+        self.hub.changed(&self.state.folders.changed());
         Ok(())
     }
 
@@ -178,7 +182,14 @@ fn note(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
 fn logged(job: &Job) -> u64 {
     let message = match &job.work {
         Work::Deliver(delivery) => (delivery.envelope.trace.len() + delivery.envelope.content.len()) as u64 + 4_096,
-        Work::Record | Work::Expunge(_) | Work::Reset(_) | Work::Settle(_) | Work::Close => 0,
+        Work::Change(change) => change::octets(&change.ask) as u64,
+        Work::Record
+        | Work::Furnish(_)
+        | Work::Expunge(_)
+        | Work::Recent(..)
+        | Work::Reset(_)
+        | Work::Settle(_)
+        | Work::Close => 0,
     };
     message + job.events.len() as u64 * ROW_OCTETS
 }

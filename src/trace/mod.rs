@@ -173,6 +173,10 @@ impl Renderer {
                 | EventKind::Query { .. }
                 | EventKind::Retrieved { .. }
                 | EventKind::Deleted { .. }
+                | EventKind::Appended { .. }
+                | EventKind::Copied { .. }
+                | EventKind::Flagged { .. }
+                | EventKind::Folder { .. }
                 | EventKind::Disconnected { .. } => event.who.student() == Some(only),
             };
             return about.then(VecDeque::new);

@@ -25,7 +25,8 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
             let first = match protocol {
                 Protocol::Smtp => Some(State::Connect),
                 Protocol::Pop3 => Some(State::Authorization),
-                Protocol::Imap | Protocol::Dns => None,
+                Protocol::Imap => Some(State::NotAuthenticated),
+                Protocol::Dns => None,
             };
             if let Some(first) = first {
                 line(&format!("Started session, switching to {} state", named(first).1));
@@ -62,6 +63,10 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
         | EventKind::Query { .. }
         | EventKind::Retrieved { .. }
         | EventKind::Deleted { .. }
+        | EventKind::Appended { .. }
+        | EventKind::Copied { .. }
+        | EventKind::Flagged { .. }
+        | EventKind::Folder { .. }
         | EventKind::Reset { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => {}
@@ -74,8 +79,8 @@ fn sent(reply: &str, octets: u64) -> String {
     format!("Sent {octets} bytes: '{}{more}'", visible(reply))
 }
 
-/// MailHog's number and name of a state: its states are named after the command that they wait for. POP3, which it does not
-/// speak, has the RFC's names and numbers of its own.
+/// MailHog's number and name of a state: its states are named after the command that they wait for. POP3 and IMAP, which it
+/// does not speak, have the RFCs' names and numbers of their own.
 const fn named(state: State) -> (u8, &'static str) {
     match state {
         State::Connect => (1, "ESTABLISH"),
@@ -87,5 +92,9 @@ const fn named(state: State) -> (u8, &'static str) {
         State::Authorization => (1, "AUTHORIZATION"),
         State::Transaction => (2, "TRANSACTION"),
         State::Update => (3, "UPDATE"),
+        State::NotAuthenticated => (1, "NOT AUTHENTICATED"),
+        State::Authenticated => (2, "AUTHENTICATED"),
+        State::Selected => (3, "SELECTED"),
+        State::Logout => (4, "LOGOUT"),
     }
 }

@@ -14,8 +14,9 @@ use anstyle::{AnsiColor, Style};
 
 use super::{Look, Open, time_of_day, visible};
 use crate::{
-    evidence::{By, Delivered, Ending, Event, EventKind, MessageId, Who},
+    evidence::{By, Delivered, Ending, Event, EventKind, FlagChange, FolderChange, MessageId, Who},
     lab::{GroupName, Login},
+    mail::folder::FolderName,
 };
 
 /// The line of a day; after another one with an empty line above.
@@ -157,12 +158,39 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
             let what = format!("asked for {} {}", visible(record), visible(name));
             out.note(&format!("{what}: {} with {records} records{over}", visible(answer)));
         }
-        EventKind::Retrieved { message, mailbox, top, .. } => {
+        EventKind::Retrieved { message, mailbox, top, folder, .. } => {
             let part = top.map_or(String::new(), |lines| format!(", its top {lines} lines"));
-            out.note(&format!("message {} retrieved from `{mailbox}`{part}", message.0));
+            out.note(&format!("message {} retrieved from {}{part}", message.0, place(mailbox, folder)));
         }
-        EventKind::Deleted { message, mailbox, .. } => {
-            out.note(&format!("message {} deleted from `{mailbox}`", message.0));
+        EventKind::Deleted { message, mailbox, folder, .. } => {
+            out.note(&format!("message {} deleted from {}", message.0, place(mailbox, folder)));
+        }
+        EventKind::Appended { message, mailbox, folder, octets, .. } => {
+            out.note(&format!("message {} put into {}, {octets} octets", message.0, place(mailbox, folder)));
+        }
+        EventKind::Copied { mailbox, from, to, copies, moved } => {
+            let numbers: Vec<String> = copies.iter().map(|copy| copy.message.0.to_string()).collect();
+            let (many, done) = (if copies.len() == 1 { "" } else { "s" }, if *moved { "moved" } else { "copied" });
+            let (from, to) = (place(mailbox, from), place(mailbox, to));
+            out.note(&format!("message{many} {} {done} from {from} to {to}", numbers.join(", ")));
+        }
+        EventKind::Flagged { mailbox, folder, uids, change, flags } => {
+            let done = match change {
+                FlagChange::Replaced => "flags are now",
+                FlagChange::Added => "flagged",
+                FlagChange::Removed => "no longer flagged",
+            };
+            out.note(&format!("UID {uids} in {} {done} ({})", place(mailbox, folder), visible(flags)));
+        }
+        EventKind::Folder { mailbox, folder, change } => {
+            let done = match change {
+                FolderChange::Created => "made".to_owned(),
+                FolderChange::Removed => "removed".to_owned(),
+                FolderChange::Renamed(to) => format!("renamed to `{}`", visible(to.as_str())),
+                FolderChange::Subscribed => "subscribed to".to_owned(),
+                FolderChange::Unsubscribed => "unsubscribed from".to_owned(),
+            };
+            out.note(&format!("folder `{}` of `{mailbox}` {done}", visible(folder.as_str())));
         }
         EventKind::Disconnected { how } => out.note(ending(*how)),
         EventKind::Reset { student, .. } => out.note(&format!("{group}: `{student}` starts again")),
@@ -179,6 +207,15 @@ fn addresses(recipients: &[String]) -> String {
 /// ` by NAME [ADDRESS]`, where a server was spoken to.
 fn by(server: &str) -> String {
     if server.is_empty() { String::new() } else { format!(" by {}", visible(server)) }
+}
+
+/// A mailbox, and the folder where it is not INBOX.
+fn place(mailbox: &Login, folder: &FolderName) -> String {
+    if folder.is_inbox() {
+        format!("`{mailbox}`")
+    } else {
+        format!("`{mailbox}`, folder `{}`", visible(folder.as_str()))
+    }
 }
 
 fn places(delivered: &[Delivered]) -> String {

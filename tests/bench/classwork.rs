@@ -134,7 +134,13 @@ fn pop3(login: &Login, number: usize, message: MessageId) -> Vec<EventKind> {
         command("STAT", "STAT", "+OK 2 400\r\n", Transaction, Transaction),
         command("LIST", "LIST", "+OK\r\n1 200\r\n2 200\r\n.\r\n", Transaction, Transaction),
         command("RETR", &format!("RETR {}", number + 1), "+OK 200 octets\r\n", Transaction, Transaction),
-        EventKind::Retrieved { message, mailbox: login.clone(), uid, top: None },
+        EventKind::Retrieved {
+            message,
+            mailbox: login.clone(),
+            uid,
+            top: None,
+            folder: labctl::mail::folder::FolderName::inbox(),
+        },
         command("QUIT", "QUIT", "+OK bye\r\n", Transaction, Closed),
         EventKind::Disconnected { how: Ending::Quit },
     ]

@@ -46,6 +46,8 @@ pub struct Student {
     pub smtp: SocketAddr,
     /// Where the student's POP3 server is.
     pub pop3: SocketAddr,
+    /// Where the student's IMAP server is.
+    pub imap: SocketAddr,
 }
 
 /// A lab that is up.
@@ -58,6 +60,8 @@ pub struct Labctl {
     pub smtp: SocketAddr,
     /// The POP3 server of the first student.
     pub pop3: SocketAddr,
+    /// The IMAP server of the first student.
+    pub imap: SocketAddr,
 }
 
 impl Labctl {
@@ -76,10 +80,10 @@ impl Labctl {
         let lab = folder.join("bench.toml");
         fs::write(&lab, format!("{}{exercises}", lab_file(class)?))?;
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Self { state: folder.join("state"), lab, pid: 0, smtp: any, pop3: any };
+        let mut server = Self { state: folder.join("state"), lab, pid: 0, smtp: any, pop3: any, imap: any };
         server.labctl("up")?;
         let first = server.students()?.into_iter().next().ok_or("the lab has no student")?;
-        (server.smtp, server.pop3) = (first.smtp, first.pop3);
+        (server.smtp, server.pop3, server.imap) = (first.smtp, first.pop3, first.imap);
         server.pid = process::from_pid_file(&server.state.join("labctl/labs/bench/serve.lock"))?;
         Ok(server)
     }
@@ -93,7 +97,12 @@ impl Labctl {
         let student = |student: &Value| {
             let endpoint =
                 |protocol: &str| Ok::<_, Box<dyn std::error::Error>>(text(&student["endpoints"][protocol])?.parse()?);
-            Ok(Student { login: text(&student["login"])?, smtp: endpoint("smtp")?, pop3: endpoint("pop3")? })
+            Ok(Student {
+                login: text(&student["login"])?,
+                smtp: endpoint("smtp")?,
+                pop3: endpoint("pop3")?,
+                imap: endpoint("imap")?,
+            })
         };
         students.iter().map(student).collect()
     }

@@ -8,6 +8,8 @@ mod accept;
 mod bare;
 mod classwork;
 mod figure;
+mod imap;
+mod imap_client;
 mod labctl_server;
 mod load;
 mod machine;
@@ -38,8 +40,13 @@ const INSIDE: &str = "LABCTL_BENCH_INSIDE";
 /// A section: what `ONLY=` calls it, and what runs it.
 type Section = (&'static str, fn(&Workplace) -> Fallible<Vec<Figure>>);
 
-const SECTIONS: &[Section] =
-    &[("accept", accept::run), ("pop3", pop3::run), ("memory", memory::run), ("marking", marking::run)];
+const SECTIONS: &[Section] = &[
+    ("accept", accept::run),
+    ("pop3", pop3::run),
+    ("imap", imap::run),
+    ("memory", memory::run),
+    ("marking", marking::run),
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();

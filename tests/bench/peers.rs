@@ -90,20 +90,24 @@ pub struct Dovecot {
     child: Child,
     /// Where it listens for POP3.
     pub address: SocketAddr,
+    /// Where it listens for IMAP.
+    pub imap: SocketAddr,
 }
 
 impl Dovecot {
     /// Starts it in `folder`; `folder/mail/USER` are the Maildirs.
     pub fn start(folder: &Path, tuning: Tuning) -> Fallible<Self> {
-        let address = free_address()?;
+        let (address, imap) = (free_address()?, free_address()?);
         let kind = match tuning {
             Tuning::Tuned => "tuned",
             Tuning::Default => "default",
         };
-        run(SCRIPT, &["dovecot", text(folder)?, &address.port().to_string(), kind])?;
+        let (pop3_port, imap_port) = (address.port().to_string(), imap.port().to_string());
+        run(SCRIPT, &["dovecot", text(folder)?, &pop3_port, kind, &imap_port])?;
         let child = Command::new("/usr/sbin/dovecot").arg("-F").arg("-c").arg(folder.join("dovecot.conf")).spawn()?;
         wait_for_server(address)?;
-        Ok(Self { child, address })
+        wait_for_server(imap)?;
+        Ok(Self { child, address, imap })
     }
 
     /// Its master process, ancestor of all others.

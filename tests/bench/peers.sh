@@ -2,7 +2,7 @@
 # The peers of `make bench`: installs them from Debian's packages and writes configurations of their own into a folder.
 #   peers.sh install                       once; leaves no daemon running
 #   peers.sh postfix DIR PORT              Debian's defaults, on loopback, local delivery to DIR/mail/user2/ (Maildir)
-#   peers.sh dovecot DIR PORT tuned|default   POP3 on loopback, Maildirs in DIR/mail/USER, any user, password `password`
+#   peers.sh dovecot DIR PORT tuned|default IMAPPORT   POP3 and IMAP on loopback, Maildirs in DIR/mail/USER, any user, password `password`
 # Nothing outside DIR is written, and nothing is started.
 set -eu
 
@@ -10,6 +10,7 @@ install() {
     missing=
     command -v /usr/sbin/postfix >/dev/null || missing="$missing postfix"
     test -x /usr/lib/dovecot/pop3 || missing="$missing dovecot-core dovecot-pop3d"
+    test -x /usr/lib/dovecot/imap || missing="$missing dovecot-imapd"
     command -v mkfs.ext4 >/dev/null || missing="$missing e2fsprogs"
     test -n "$missing" || return 0
     # Debian asks policy-rc.d whether a fresh daemon may start: not here.
@@ -66,7 +67,7 @@ dovecot_common() {
     cat <<-END
 		base_dir = $dir/run
 		log_path = $dir/log
-		protocols = pop3
+		protocols = pop3 imap
 		listen = 127.0.0.1
 		ssl = no
 		disable_plaintext_auth = no
@@ -94,6 +95,17 @@ dovecot_listener() {
 	END
 }
 
+dovecot_imap_listener() {
+    cat <<-END
+		  inet_listener imap {
+		    port = $1
+		  }
+		  inet_listener imaps {
+		    port = 0
+		  }
+	END
+}
+
 # One long-lived process for all sessions, and every short cut that Dovecot documents.
 dovecot_tuned() {
     cat <<-END
@@ -116,6 +128,19 @@ dovecot_tuned() {
 		  process_limit = 1
 		  client_limit = 3000
 		}
+		service imap-login {
+		  service_count = 0
+		  process_min_avail = 1
+		  process_limit = 1
+		  client_limit = 3000
+		$(dovecot_imap_listener "$2")
+		}
+		service imap {
+		  service_count = 0
+		  process_min_avail = 1
+		  process_limit = 1
+		  client_limit = 3000
+		}
 	END
 }
 
@@ -130,13 +155,20 @@ dovecot_default() {
 		service pop3 {
 		  process_limit = 3000
 		}
+		service imap-login {
+		  process_limit = 3000
+		$(dovecot_imap_listener "$2")
+		}
+		service imap {
+		  process_limit = 3000
+		}
 	END
 }
 
 dovecot() {
-    dir=$1 port=$2 kind=$3
+    dir=$1 port=$2 kind=$3 imap=$4
     dovecot_common "$dir" >"$dir/dovecot.conf"
-    "dovecot_$kind" "$port" >>"$dir/dovecot.conf"
+    "dovecot_$kind" "$port" "$imap" >>"$dir/dovecot.conf"
     count=0
     while test "$count" -lt 1200; do
         echo "user$count:password"
@@ -147,6 +179,6 @@ dovecot() {
 case ${1-} in
 install) install ;;
 postfix) postfix_defaults "$2" "$3" ;;
-dovecot) dovecot "$2" "$3" "$4" ;;
+dovecot) dovecot "$2" "$3" "$4" "$5" ;;
 *) sed -n '2,/^set/{/^#/p}' "$0" >&2; exit 2 ;;
 esac

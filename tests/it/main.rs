@@ -4,6 +4,7 @@ mod class;
 mod cli;
 mod clients;
 mod docker;
+mod dovecot;
 mod layers;
 mod marking;
 mod reading;

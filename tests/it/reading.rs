@@ -258,6 +258,7 @@ fn numbers_hold_at_their_ends_and_not_beyond() {
         ("[limits]\nsessions = ", 1, 100_000),
         ("[limits]\npop3_idle_secs = ", 1, 86_400),
         ("[limits]\nhandshake_secs = ", 1, 3_600),
+        ("[limits]\nimap_idle_secs = ", 1, 86_400),
         ("[ports]\nsmtp = ", 1, 65_535),
         ("[[mail]]\nid = \"m\"\ntext = ", 3, 1 << 20),
         ("[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\nsession = ", 1, 100),

@@ -2,6 +2,7 @@
 
 pub mod client;
 mod foreign;
+mod imap;
 mod killed;
 pub mod running;
 mod sessions;

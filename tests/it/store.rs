@@ -5,10 +5,12 @@ use std::{ops::ControlFlow, path::Path};
 use labctl::{
     evidence::{By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid, Who},
     lab::{Login, Protocol, Service},
-    mail::{Entry, Envelope, sha256},
+    mail::{Entry, Envelope, folder::FolderName, sha256},
     store::{Mailbox, Origin, Reader, Store, StoreError, VERSION},
 };
 use rusqlite::Connection;
+
+mod upgrade;
 
 fn login(name: &str) -> Login {
     name.parse().unwrap()
@@ -77,8 +79,19 @@ fn every_kind() -> Vec<EventKind> {
             sha256: sha256(b"abc"),
             injected: Some(Injected { mail: "welcome".parse().unwrap(), student: Some(login("ana")) }),
         },
-        EventKind::Retrieved { message: MessageId(1), mailbox: login("ben"), uid: Uid(7), top: Some(0) },
-        EventKind::Deleted { message: MessageId(1), mailbox: login("ben"), uid: Uid(7) },
+        EventKind::Retrieved {
+            message: MessageId(1),
+            mailbox: login("ben"),
+            uid: Uid(7),
+            top: Some(0),
+            folder: FolderName::inbox(),
+        },
+        EventKind::Deleted {
+            message: MessageId(1),
+            mailbox: login("ben"),
+            uid: Uid(7),
+            folder: "Sent/lab".parse().unwrap(),
+        },
         EventKind::Reset { student: login("ana"), removed: delivered },
         EventKind::Damaged { why: "a test".into() },
         EventKind::Disconnected { how: Ending::Quit },
@@ -159,7 +172,12 @@ async fn a_deleted_message_leaves_its_mailbox_and_stays_as_evidence() {
         store.deliver(origin(1, student("ana")), vec![], envelope(&["ben"], "x\r\n"), None).await.unwrap();
     }
     let all = store.entries(&login("ben")).unwrap();
-    let deleted = EventKind::Deleted { message: all[1].message, mailbox: login("ben"), uid: all[1].uid };
+    let deleted = EventKind::Deleted {
+        message: all[1].message,
+        mailbox: login("ben"),
+        uid: all[1].uid,
+        folder: FolderName::inbox(),
+    };
     store.expunge(origin(2, student("ben")), vec![deleted], login("ben"), vec![all[1]]).await.unwrap();
     assert_eq!(store.entries(&login("ben")).unwrap(), all[..1]);
     assert!(store.message(all[1].message).is_ok());

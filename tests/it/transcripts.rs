@@ -1,4 +1,4 @@
-//! Protocols as text: each file in `tests/transcripts/{smtp,pop3}` is one behaviour, played against the session without
+//! Protocols as text: each file in `tests/transcripts/{smtp,pop3,imap}` is one behaviour, played against the session without
 //! I/O three ways: line by line, one octet at a time, and everything in one piece. `UPDATE=1` rewrites what was seen.
 //!
 //! ```text
@@ -12,9 +12,11 @@
 //! E: a piece of evidence: `VERB code state>state`, or another event with what matters of it
 //! M: a line of the message that was stored, with `lab: mail=shown`; before it in brackets what else the envelope has
 //! T: +5m
-//! X: secured | close | shutdown | store fails | store works
+//! O: a line that another IMAP session of the mailbox sends; its replies are not shown
+//! X: secured | close | shutdown | store fails | store works | mail MAILBOX MESSAGE | pop3 MAILBOX | pop3 closes
 //! ```
 
+mod folders;
 mod player;
 mod properties;
 mod script;
@@ -35,6 +37,11 @@ fn smtp_transcripts() {
 #[test]
 fn pop3_transcripts() {
     check_all(Protocol::Pop3);
+}
+
+#[test]
+fn imap_transcripts() {
+    check_all(Protocol::Imap);
 }
 
 fn check_all(protocol: Protocol) {

@@ -52,6 +52,9 @@ pub struct Dialect {
     /// POP3 replies by key.
     #[serde(default)]
     pub pop3: Templates,
+    /// IMAP replies by key.
+    #[serde(default)]
+    pub imap: Templates,
 }
 
 /// Reply templates of one protocol by key.
@@ -121,6 +124,9 @@ mod tests {
             }
             for key in dialect.pop3.keys() {
                 assert!(own.pop3.lines(key).is_some(), "{name}: pop3 key `{key}` is unknown");
+            }
+            for key in dialect.imap.keys() {
+                assert!(own.imap.lines(key).is_some(), "{name}: imap key `{key}` is unknown");
             }
         }
     }

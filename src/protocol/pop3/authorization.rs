@@ -139,6 +139,7 @@ impl Session {
             | Outcome::Waiting(_)
             | Outcome::Stored
             | Outcome::Message(_)
+            | Outcome::Folders(_)
             | Outcome::Expunged => Reply::OpenFailed,
         };
         self.say(refusal, &[("user", user.as_str())], out);

@@ -192,8 +192,8 @@ impl Session {
             Input::LineTooLong { head, octets } => self.line_too_long(head, octets, out),
             Input::Done(outcome) => self.done(outcome, out),
             Input::Secured { .. } => self.secured(),
-            // POP3 has no message data to receive: the session never asks for it.
-            Input::Data(_) | Input::Chunk(_) => {}
+            // POP3 receives no message data and watches no folder: the session never asks for it.
+            Input::Data(_) | Input::Chunk(_) | Input::Changed => {}
             // POP3 replies only to commands, so neither has words; closing here is not QUIT, and nothing is deleted
             // (RFC 1939 3).
             Input::Idle | Input::Shutdown => self.stage = Stage::Closed,

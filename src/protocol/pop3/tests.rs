@@ -68,7 +68,9 @@ impl Bench {
                 self.expunged.extend(entries);
                 Outcome::Expunged
             }
-            Action::Room { .. } | Action::QueueRoom { .. } | Action::Deliver(_) => panic!("POP3 delivers nothing"),
+            Action::Room { .. } | Action::QueueRoom { .. } | Action::Deliver(_) | Action::Folders(_) => {
+                panic!("POP3 delivers nothing")
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     evidence::{EventKind, State},
+    mail::folder::FolderName,
     protocol::{Action, Outcome, Output, sasl::account::shown},
 };
 
@@ -114,7 +115,13 @@ impl Session {
                 out.events.push(heard.answered(&out.reply, State::Transaction, State::Transaction));
                 let entry = maildrop.entry(wanted.number);
                 let (mailbox, uid) = (maildrop.mailbox.clone(), entry.uid);
-                out.events.push(EventKind::Retrieved { message: entry.message, mailbox, uid, top: wanted.lines });
+                out.events.push(EventKind::Retrieved {
+                    message: entry.message,
+                    mailbox,
+                    uid,
+                    top: wanted.lines,
+                    folder: FolderName::inbox(),
+                });
             }
             Outcome::Failed
             | Outcome::Room(_)
@@ -122,6 +129,7 @@ impl Session {
             | Outcome::Waiting(_)
             | Outcome::Opened(_)
             | Outcome::Locked
+            | Outcome::Folders(_)
             | Outcome::Expunged => {
                 self.say(Reply::FetchFailed, &[("number", &number)], out);
                 out.events.push(heard.answered(&out.reply, State::Transaction, State::Transaction));
@@ -143,6 +151,7 @@ impl Session {
             message: entry.message,
             mailbox: maildrop.mailbox.clone(),
             uid: entry.uid,
+            folder: FolderName::inbox(),
         }));
         out.action = Some(Action::Expunge { mailbox: maildrop.mailbox.clone(), entries });
         Stage::Updating { farewell, heard: command.heard.clone() }
@@ -158,7 +167,8 @@ impl Session {
             | Outcome::Waiting(_)
             | Outcome::Opened(_)
             | Outcome::Locked
-            | Outcome::Message(_) => {
+            | Outcome::Message(_)
+            | Outcome::Folders(_) => {
                 self.say(Reply::QuitFailed, &[], out);
                 out.events.push(heard.answered(&out.reply, State::Transaction, State::Update));
             }

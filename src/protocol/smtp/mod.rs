@@ -206,6 +206,8 @@ impl Session {
             Input::Chunk(octets) => self.chunk(octets, now, out),
             Input::Data(data) => self.end_of_data(data, now, out),
             Input::Secured { .. } => self.secured(),
+            // Folders are IMAP's: the session never asks for them.
+            Input::Changed => {}
             Input::Done(outcome) => self.done(&outcome, now, out),
             Input::Idle => self.end("closing.idle", now, out),
             Input::Shutdown => self.end("closing.shutdown", now, out),

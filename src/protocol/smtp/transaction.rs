@@ -215,6 +215,7 @@ impl Session {
                 | Outcome::Opened(_)
                 | Outcome::Locked
                 | Outcome::Message(_)
+                | Outcome::Folders(_)
                 | Outcome::Expunged
                 | Outcome::Failed,
                 _,

@@ -25,7 +25,7 @@ use labctl::{
         exercise::{Conversation, MailboxCheck, MessageCheck, Pattern, Points, Touched, Which},
         template::Person,
     },
-    mail::sha256,
+    mail::{folder::FolderName, sha256},
     marking::Marker,
 };
 
@@ -126,9 +126,15 @@ impl Table {
                 let (mailbox, top) = rest.split_once(' ').unwrap_or((&rest, ""));
                 let (mailbox, uid) = (mailbox.parse().unwrap(), Uid(message.0));
                 if word == "deleted" {
-                    EventKind::Deleted { message, mailbox, uid }
+                    EventKind::Deleted { message, mailbox, uid, folder: FolderName::inbox() }
                 } else {
-                    EventKind::Retrieved { message, mailbox, uid, top: (top == "top").then_some(3) }
+                    EventKind::Retrieved {
+                        message,
+                        mailbox,
+                        uid,
+                        top: (top == "top").then_some(3),
+                        folder: FolderName::inbox(),
+                    }
                 }
             }
             "logged_in" => EventKind::LoggedIn { mailbox: after.parse().unwrap(), mechanism: "PASS".into() },
@@ -232,7 +238,7 @@ fn empty() -> Lab {
             leniency: Leniency::LENIENT,
             lone_newline: LoneNewline::Refuse,
             tls: Tls::default(),
-            services: Service::served().collect(),
+            services: Service::ALL.into(),
             catch_all: None,
             ports: BTreeMap::new(),
             limits: Limits::default(),

@@ -1,18 +1,24 @@
 //! Plays a script against a session: what a driver does, without sockets.
 
-use std::sync::Arc;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use labctl::{
-    evidence::{EventKind, TlsVersion, Who},
-    lab::{Protocol, Service},
+    evidence::{EventKind, State, TlsVersion, Who},
+    lab::{Login, Protocol, Service},
+    mail::folder::FolderName,
     protocol::{
         Action, Input, Next, Now, Outcome, Output, Peer, Refusal, dialect,
+        folders::Ask,
+        imap,
         line::{Framer, Limits},
         pop3, smtp,
     },
+    store::MailboxLock,
 };
+use tokio::sync::watch;
 
 use super::{
+    folders::Folders,
     script::{Line, Script, Settings, Step},
     store::Store,
 };
@@ -35,6 +41,12 @@ type Session = Box<dyn FnMut(Input<'_>, Now, &mut Output)>;
 
 struct Player {
     session: Session,
+    /// The store of an IMAP session, which another session shares.
+    folders: Option<Rc<RefCell<Folders>>>,
+    watched: Option<watch::Receiver<u64>>,
+    /// The other session, whose replies are not shown.
+    other: Option<Box<Player>>,
+    pop3: Vec<MailboxLock>,
     framer: Option<Framer>,
     store: Store,
     now: Now,
@@ -51,7 +63,8 @@ pub fn play(protocol: Protocol, script: &Script, manner: Manner) -> Vec<Vec<Stri
     let idle_secs = match protocol {
         Protocol::Smtp => settings.config.limits.smtp_idle_secs,
         Protocol::Pop3 => settings.config.limits.pop3_idle_secs,
-        Protocol::Imap | Protocol::Dns => unreachable!("no transcripts"),
+        Protocol::Imap => settings.config.limits.imap_idle_secs,
+        Protocol::Dns => unreachable!("no transcripts"),
     };
     if settings.service.is_some_and(Service::implicit_tls) {
         player.give(SECURED);
@@ -83,7 +96,15 @@ pub fn play(protocol: Protocol, script: &Script, manner: Manner) -> Vec<Vec<Stri
             Step::Secured => player.secured(),
             Step::Close => player.next = Next::Close,
             Step::Shutdown => player.give(Input::Shutdown),
-            Step::Store(works) => player.store.works = *works,
+            Step::Store(works) => {
+                player.store.works = *works;
+                if let Some(folders) = &player.folders {
+                    folders.borrow_mut().works = *works;
+                }
+            }
+            Step::Other(octets) => player.other(octets, settings),
+            Step::Mail(mailbox, message) => player.mail(mailbox, message),
+            Step::Pop3(mailbox) => player.pop3(mailbox.as_ref()),
         }
         steps.push(player.take_seen());
     }
@@ -113,7 +134,12 @@ fn session(protocol: Protocol, peer: Peer) -> (Session, Limits) {
             let mut session = smtp::Session::new(peer);
             (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
         }
-        Protocol::Imap | Protocol::Dns => unreachable!("no transcripts"),
+        Protocol::Imap => {
+            let limits = imap::framing(&peer);
+            let mut session = imap::Session::new(peer);
+            (Box::new(move |input, now, out| session.handle(input, now, out)), limits)
+        }
+        Protocol::Dns => unreachable!("no transcripts"),
         Protocol::Pop3 => {
             let limits = pop3::framing(&peer);
             let mut session = pop3::Session::new(peer);
@@ -148,8 +174,13 @@ impl Player {
             store.add(std::slice::from_ref(mailbox), message.clone());
         }
         store.locked.extend(settings.locked.iter().cloned());
+        let real = || Rc::new(RefCell::new(Folders::new(&settings.mail, settings.now)));
         Self {
             session,
+            folders: (protocol == Protocol::Imap).then(real),
+            watched: None,
+            other: None,
+            pop3: Vec::new(),
             framer: Some(Framer::new(limits)),
             store,
             now: settings.now,
@@ -193,6 +224,16 @@ impl Player {
                 self.seen.extend(events);
                 return;
             };
+            let action = match action {
+                Action::Folders(ask) => {
+                    self.seen.extend(events);
+                    let (outcome, events) = self.on_folders(*ask);
+                    self.seen.extend(events.iter().map(describe));
+                    input = Input::Done(outcome);
+                    continue;
+                }
+                action => action,
+            };
             // What is committed together fails together.
             let together = matches!(action, Action::Deliver(_) | Action::Expunge { .. });
             let (outcome, event) = self.store.perform(action);
@@ -206,6 +247,49 @@ impl Player {
                 self.seen.extend(lines(message).map(|line| format!("M: {line}")));
             }
             input = Input::Done(outcome);
+        }
+    }
+
+    fn on_folders(&mut self, ask: Ask) -> (Outcome, Vec<EventKind>) {
+        let folders = Rc::clone(self.folders.as_ref().expect("an IMAP session"));
+        if let Ask::Watch { folder } = &ask {
+            self.watched = folder.map(|folder| folders.borrow().watch(folder));
+        }
+        folders.borrow_mut().perform(ask, self.now)
+    }
+
+    /// Another session of the same mailbox does something. Its replies are not shown.
+    fn other(&mut self, octets: &[u8], settings: &Settings) {
+        let mut other = self.other.take().unwrap_or_else(|| {
+            let mut other = Box::new(Self::new(Protocol::Imap, settings));
+            other.folders.clone_from(&self.folders);
+            other.give(Input::Connected);
+            other
+        });
+        other.now = self.now;
+        other.receive(octets);
+        self.other = Some(other);
+        self.tell_changes();
+    }
+
+    /// Mail comes in while the session goes on.
+    fn mail(&mut self, mailbox: &Login, message: &[u8]) {
+        let folders = Rc::clone(self.folders.as_ref().expect("an IMAP session"));
+        folders.borrow_mut().deliver(mailbox, message.to_vec(), self.now);
+        self.tell_changes();
+    }
+
+    /// A POP3 session takes the maildrop, or gives back what it took.
+    fn pop3(&mut self, mailbox: Option<&Login>) {
+        self.pop3.clear();
+        let folders = Rc::clone(self.folders.as_ref().expect("an IMAP session"));
+        self.pop3.extend(mailbox.and_then(|mailbox| folders.borrow().lock(mailbox)));
+    }
+
+    fn tell_changes(&mut self) {
+        if self.watched.as_mut().is_some_and(|watched| watched.has_changed().unwrap_or(false)) {
+            self.watched.as_mut().map(watch::Receiver::mark_unchanged);
+            self.give(Input::Changed);
         }
     }
 
@@ -236,7 +320,8 @@ fn describe(event: &EventKind) -> String {
         EventKind::Command { verb, line, reply, before, after, .. } => {
             let states = if before == after { before.to_string() } else { format!("{before}>{after}") };
             let masked = if line.contains("***") || line.ends_with('…') { format!(" {line}") } else { String::new() };
-            format!("E: {verb} {} {states}{masked}", code(reply))
+            let imap = [State::NotAuthenticated, State::Authenticated, State::Selected, State::Logout].contains(before);
+            format!("E: {verb} {} {states}{masked}", if imap { status(reply) } else { code(reply) })
         }
         EventKind::LoggedIn { mailbox, mechanism } => format!("E: logged_in {mailbox} {mechanism}"),
         EventKind::LoginFailed { mailbox, mechanism } => format!("E: login_failed {mailbox} {mechanism}"),
@@ -244,11 +329,25 @@ fn describe(event: &EventKind) -> String {
             let boxes: Vec<String> = delivered.iter().map(|d| format!("{}/{}", d.mailbox, d.uid.0)).collect();
             format!("E: accepted <{from}> to {} in {} octets={octets}", recipients.join(","), boxes.join(","))
         }
-        EventKind::Retrieved { mailbox, uid, top, .. } => {
+        EventKind::Retrieved { mailbox, uid, top, folder, .. } => {
             let top = top.map(|lines| format!(" top={lines}")).unwrap_or_default();
-            format!("E: retrieved {mailbox}/{}{top}", uid.0)
+            format!("E: retrieved {}/{}{top}", place(mailbox, folder), uid.0)
         }
-        EventKind::Deleted { mailbox, uid, .. } => format!("E: deleted {mailbox}/{}", uid.0),
+        EventKind::Deleted { mailbox, uid, folder, .. } => {
+            format!("E: deleted {}/{}", place(mailbox, folder), uid.0)
+        }
+        EventKind::Appended { mailbox, folder, uid, flags, octets, .. } => {
+            format!("E: appended {}/{} ({flags}) octets={octets}", place(mailbox, folder), uid.0)
+        }
+        EventKind::Copied { mailbox, from, to, copies, moved } => {
+            let copies: Vec<String> = copies.iter().map(|copy| format!("{}>{}", copy.uid.0, copy.copy.0)).collect();
+            let done = if *moved { "moved" } else { "copied" };
+            format!("E: {done} {mailbox}/{from} to {to} {}", copies.join(","))
+        }
+        EventKind::Flagged { mailbox, folder, uids, change, flags } => {
+            format!("E: flagged {mailbox}/{folder} {uids} {change:?} ({flags})")
+        }
+        EventKind::Folder { mailbox, folder, change } => format!("E: folder {mailbox}/{folder} {change:?}"),
         EventKind::Queued { recipients, .. } => format!("E: queued {}", recipients.join(",")),
         EventKind::Relayed { .. }
         | EventKind::Deferred { .. }
@@ -262,6 +361,18 @@ fn describe(event: &EventKind) -> String {
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => panic!("no session says {event:?}"),
     }
+}
+
+/// A mailbox, and its folder where that is not INBOX.
+fn place(mailbox: &Login, folder: &FolderName) -> String {
+    if folder.is_inbox() { mailbox.to_string() } else { format!("{mailbox}/{folder}") }
+}
+
+/// OK, NO or BAD of the tagged line, which comes last; `+` where the client was asked for more.
+fn status(reply: &str) -> &str {
+    let mut words = reply.trim_end().rsplit('\n').next().unwrap_or_default().split(' ');
+    let tag = words.next().unwrap_or_default();
+    if tag == "+" { tag } else { words.next().unwrap_or(tag) }
 }
 
 fn code(reply: &str) -> &str {

@@ -45,6 +45,42 @@ const SMTP: &[&str] = &[
     "0123456789012345678901234567890123456789",
 ];
 
+/// Pieces that an IMAP client might send.
+const IMAP: &[&str] = &[
+    "a LOGIN ana secret\r\n",
+    "b LOGIN {3+}\r\nana {6}\r\nsecret\r\n",
+    "c AUTHENTICATE PLAIN\r\n",
+    "AGFuYQBzZWNyZXQ=\r\n",
+    "d SELECT inbox\r\n",
+    "e EXAMINE Sent\n",
+    "f LIST \"\" \"*\" RETURN (STATUS (UNSEEN))\r\n",
+    "g FETCH 1:* (FLAGS BODY[] ENVELOPE BODYSTRUCTURE)\r\n",
+    "h UID FETCH * BODY.PEEK[1.HEADER]<2.3>\r\n",
+    "i STORE 1 +FLAGS.SILENT (\\Deleted x)\r\n",
+    "j EXPUNGE\r\n",
+    "k SEARCH OR TEXT text NOT (SEEN 1:2)\r\n",
+    "l UID SEARCH RETURN (SAVE COUNT) ALL\r\n",
+    "m COPY $ Trash\r\n",
+    "n MOVE 1 Trash\r\n",
+    "o APPEND Sent {4}\r\n",
+    "p APPEND INBOX (\\Seen) {4+}\r\na\r\nb\r\n",
+    "q CREATE a/b\r\n",
+    "r RENAME a c\r\n",
+    "s IDLE\r\n",
+    "DONE\r\n",
+    "t ENABLE IMAP4rev2 CONDSTORE\r\n",
+    "u CLOSE\r\n",
+    "v LOGOUT\r\n",
+    "w STATUS INBOX (MESSAGES)\r\n",
+    "x NOOP {99999+}\r\n",
+    "{5}\r\n",
+    "\r\n",
+    "(",
+    "\"",
+    "ñ",
+    "\0",
+];
+
 /// Pieces that a POP3 client might send.
 const POP3: &[&str] = &[
     "USER ana\r\nPASS secret\r\n",
@@ -79,7 +115,8 @@ fn pieces(protocol: Protocol) -> (&'static [&'static str], &'static [u8]) {
         Protocol::Smtp => {
             (SMTP, b"RSET\r\nMAIL FROM:<ana@lib.simulacion>\r\nRCPT TO:<user2@lib.simulacion>\r\nDATA\r\n")
         }
-        Protocol::Imap | Protocol::Dns => unreachable!("not among those that are checked"),
+        Protocol::Imap => (IMAP, b"a LOGIN ana secret\r\nb SELECT INBOX\r\nc FETCH 1:2 BODY[]\r\n"),
+        Protocol::Dns => unreachable!("not among those that are played"),
         Protocol::Pop3 => (POP3, b"USER ana\r\nPASS secret\r\nRETR 1\r\n"),
     }
 }
@@ -114,5 +151,22 @@ proptest! {
         // A reply line has at most 512 octets with its CRLF (RFC 5321 4.5.3.1.5, RFC 1939 3).
         prop_assert!(whole.lines().filter(|line| line.starts_with("S: ")).all(|line| line.len() <= 3 + 510));
         prop_assert!(!whole.contains("(no CRLF)"));
+    }
+}
+
+proptest! {
+    // Each of these plays against real stores, twice.
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn however_an_imap_session_is_cut_the_same_comes_out(
+        octets in octets(Protocol::Imap),
+        length in 1..9_usize,
+        strict in any::<bool>(),
+    ) {
+        let script = Script::hostile(&octets, "labctl", strict);
+        let whole = by_kind(&play(Protocol::Imap, &script, Manner::Pieces));
+        prop_assert_eq!(by_kind(&play(Protocol::Imap, &script, Manner::Cut(length))), whole.clone());
+        prop_assert!(!whole.contains("secret"), "{}", whole);
     }
 }

@@ -39,6 +39,12 @@ pub enum Step {
     Shutdown,
     /// From now on the store works, or does not.
     Store(bool),
+    /// Another IMAP session of the mailbox sends octets.
+    Other(Vec<u8>),
+    /// Mail comes in.
+    Mail(Login, Vec<u8>),
+    /// A POP3 session takes the maildrop; none gives it back.
+    Pop3(Option<Login>),
 }
 
 /// The server that a file is played against.
@@ -86,6 +92,7 @@ impl Script {
             "S" | "E" | "M" => return Ok(()),
             "C" => Step::Send([rest.as_bytes(), b"\r\n"].concat()),
             "R" => Step::Send(octets(rest)?),
+            "O" => Step::Other([rest.as_bytes(), b"\r\n"].concat()),
             "T" => Step::Later(seconds(rest)?),
             "X" => match rest {
                 "secured" => Step::Secured,
@@ -93,7 +100,8 @@ impl Script {
                 "shutdown" => Step::Shutdown,
                 "store fails" => Step::Store(false),
                 "store works" => Step::Store(true),
-                _ => return Err(format!("`{rest}` cannot happen")),
+                "pop3 closes" => Step::Pop3(None),
+                _ => happening(rest)?,
             },
             _ => {
                 self.settings.read(what, rest)?;
@@ -324,6 +332,18 @@ fn seconds(text: &str) -> Result<u64, String> {
         None => (text.strip_suffix('s').unwrap_or(text), 1),
     };
     Ok(self::number::<u64>(number)? * scale)
+}
+
+/// `mail MAILBOX MESSAGE` or `pop3 MAILBOX`.
+fn happening(text: &str) -> Result<Step, String> {
+    match text.split_once(' ') {
+        Some(("mail", rest)) => {
+            let (mailbox, message) = rest.split_once(' ').ok_or("`X: mail MAILBOX MESSAGE`")?;
+            Ok(Step::Mail(login(mailbox)?, octets(message)?))
+        }
+        Some(("pop3", mailbox)) => Ok(Step::Pop3(Some(login(mailbox)?))),
+        _ => Err(format!("`{text}` cannot happen")),
+    }
 }
 
 /// Octets as a file writes them.

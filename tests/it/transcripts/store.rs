@@ -82,6 +82,7 @@ impl Store {
                 Outcome::Message(self.messages[usize::try_from(entry.message.0).expect("small") - 1].clone()),
                 Vec::new(),
             ),
+            Action::Folders(_) => panic!("IMAP plays against the real store"),
             Action::Expunge { mailbox, entries } => {
                 self.mailboxes.entry(mailbox.clone()).or_default().retain(|entry| !entries.contains(entry));
                 self.locked.remove(&mailbox);

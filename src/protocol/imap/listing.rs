@@ -1,0 +1,221 @@
+//! LIST and LSUB (RFC 9051 6.3.9, RFC 3501 6.3.9, RFC 5819, RFC 6154): which names fit, and what is said of each.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::{
+    Session, Task, Under,
+    command::List,
+    folders::{astring, status_line},
+    name::{self, Charset},
+    reply::Reply,
+};
+use crate::{
+    mail::folder::FolderName,
+    protocol::{
+        Output,
+        folders::{Ask, Folder, Told},
+    },
+};
+
+/// A LIST under way.
+#[derive(Debug)]
+pub(super) struct Listing {
+    wanted: List,
+    /// Names whose STATUS is still to be told, the next one last.
+    standings: Vec<FolderName>,
+    begun: bool,
+}
+
+/// What is said of one name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Line {
+    attributes: Vec<&'static str>,
+    /// Whether names below it fit where it does not (RFC 9051 6.3.9.6).
+    child_info: bool,
+}
+
+impl Session {
+    pub(super) fn list(&mut self, under: Under, wanted: List, out: &mut Output) {
+        let Some(mailbox) = self.connection.mailbox().cloned() else { return };
+        // An empty pattern asks for the delimiter (RFC 9051 6.3.9).
+        if !wanted.extended && wanted.patterns.iter().all(String::is_empty) {
+            let verb = if wanted.lsub { "LSUB" } else { "LIST" };
+            self.say(Reply::ListLine, "*", &[("verb", verb), ("attributes", "\\Noselect"), ("name", "\"\"")], out);
+            return self.listed(under, out);
+        }
+        let listing = Listing { wanted, standings: Vec::new(), begun: false };
+        self.ask(under, Task::List(Box::new(listing)), Ask::List { mailbox }, out);
+    }
+
+    fn listed(&mut self, under: Under, out: &mut Output) {
+        let verb = under.heard.verb.to_string();
+        self.complete_with(under, Reply::Listed, &[("verb", &verb)], out);
+    }
+
+    /// Goes on after [`Ask::List`], and after [`Ask::Status`] for each folder.
+    pub(super) fn listing(&mut self, under: Under, mut listing: Listing, told: Option<Told>, out: &mut Output) {
+        match told {
+            Some(Told::Folders(folders)) if !listing.begun => {
+                listing.begun = true;
+                let charset = self.charset();
+                for (name, line) in lines(&listing.wanted, &folders) {
+                    let shown = quoted_name(&name, charset);
+                    let verb = if listing.wanted.lsub { "LSUB" } else { "LIST" };
+                    let mut values = vec![("verb", verb), ("name", shown.as_ref())];
+                    let with_info = format!("{shown} (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+                    if line.child_info {
+                        values[1].1 = &with_info;
+                    }
+                    let attributes = line.attributes.join(" ");
+                    values.push(("attributes", &attributes));
+                    self.say(Reply::ListLine, "*", &values, out);
+                    if !line.attributes.contains(&"\\NonExistent") && !line.attributes.contains(&"\\Noselect") {
+                        listing.standings.push(name);
+                    }
+                }
+                if listing.wanted.status.is_empty() {
+                    listing.standings.clear();
+                }
+                listing.standings.reverse();
+            }
+            Some(Told::Status(standing)) => {
+                if let Some(name) = listing.standings.pop() {
+                    let shown = quoted_name(&name, self.charset());
+                    out.reply.extend_from_slice(status_line(&shown, &listing.wanted.status, &standing).as_bytes());
+                }
+            }
+            Some(_) | None => return self.answer(under, Reply::Failed, &[], out),
+        }
+        match (listing.standings.last().cloned(), self.connection.mailbox().cloned()) {
+            (Some(name), Some(mailbox)) => {
+                self.ask(under, Task::List(Box::new(listing)), Ask::Status { mailbox, name }, out);
+            }
+            _ => self.listed(under, out),
+        }
+    }
+}
+
+/// A name as LIST and STATUS show it.
+pub(super) fn quoted_name(name: &FolderName, charset: Charset) -> Cow<'static, str> {
+    astring(name, charset)
+}
+
+/// The names to list with what is said of each, in order, INBOX first.
+fn lines(wanted: &List, folders: &[Folder]) -> Vec<(FolderName, Line)> {
+    let fits = |folder: &str| {
+        wanted.patterns.iter().any(|pattern| name::fits(folder, &format!("{}{pattern}", wanted.reference)))
+    };
+    let selected = |folder: &Folder| {
+        (!wanted.subscribed || folder.subscribed)
+            && (!wanted.special || folder.special.is_some())
+            && (folder.exists || wanted.subscribed)
+    };
+    let mut found: BTreeMap<(bool, FolderName), Line> = BTreeMap::new();
+    let key = |name: &FolderName| (!name.is_inbox(), name.clone());
+    for folder in folders.iter().filter(|folder| selected(folder)) {
+        if fits(folder.name.as_str()) {
+            found.entry(key(&folder.name)).or_default().attributes = attributes(folder, folders, wanted);
+        }
+    }
+    // Names above one that is selected but does not fit itself.
+    for folder in folders.iter().filter(|folder| selected(folder) && !fits(folder.name.as_str())) {
+        for parent in folder.name.parents().filter(|parent| fits(parent.as_str())) {
+            if wanted.recursive {
+                let known = folders.iter().find(|known| known.name == parent);
+                let line = found.entry(key(&parent)).or_insert_with(|| Line {
+                    attributes: known.map_or_else(|| vec!["\\NonExistent"], |known| attributes(known, folders, wanted)),
+                    child_info: false,
+                });
+                line.child_info = true;
+            } else if wanted.lsub {
+                // RFC 3501 6.3.9: with `%` the client learns that there is something below.
+                found.entry(key(&parent)).or_insert_with(|| Line { attributes: vec!["\\Noselect"], child_info: false });
+            }
+        }
+    }
+    found.into_iter().map(|((_, name), line)| (name, line)).collect()
+}
+
+fn attributes(folder: &Folder, folders: &[Folder], wanted: &List) -> Vec<&'static str> {
+    let children = folders.iter().any(|other| other.exists && other.name.is_below(&folder.name));
+    let mut attributes = Vec::new();
+    if !folder.exists {
+        attributes.push("\\NonExistent");
+    }
+    if folder.subscribed && (wanted.show_subscribed || wanted.subscribed && !wanted.lsub) {
+        attributes.push("\\Subscribed");
+    }
+    if folder.marked {
+        attributes.push("\\Marked");
+    }
+    attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
+    attributes.extend(folder.special.map(crate::mail::folder::Special::attribute));
+    attributes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::folder::Special;
+
+    fn folder(name: &str, subscribed: bool, exists: bool) -> Folder {
+        Folder {
+            name: name.parse().unwrap(),
+            special: Special::named(name),
+            subscribed,
+            exists,
+            marked: name == "INBOX",
+        }
+    }
+
+    fn listed(wanted: &List) -> Vec<String> {
+        let folders = [
+            folder("INBOX", true, true),
+            folder("Sent", true, true),
+            folder("lab", false, true),
+            folder("lab/one", true, true),
+            folder("old", true, false),
+        ];
+        let show = |(name, line): (FolderName, Line)| {
+            format!("{name}{}{}", line.attributes.concat(), if line.child_info { "+" } else { "" })
+        };
+        lines(wanted, &folders).into_iter().map(show).collect()
+    }
+
+    fn pattern(pattern: &str) -> List {
+        List { patterns: vec![pattern.to_owned()], ..List::default() }
+    }
+
+    #[test]
+    fn what_exists_is_listed_with_what_it_is() {
+        assert_eq!(
+            listed(&pattern("*")),
+            ["INBOX\\Marked\\HasNoChildren", "Sent\\HasNoChildren\\Sent", "lab\\HasChildren", "lab/one\\HasNoChildren"]
+        );
+        assert_eq!(listed(&pattern("%")).len(), 3);
+        assert_eq!(listed(&List { reference: "lab/".into(), ..pattern("%") }), ["lab/one\\HasNoChildren"]);
+    }
+
+    #[test]
+    fn subscriptions_are_listed_also_where_the_folder_is_gone() {
+        let subscribed = List { subscribed: true, extended: true, ..pattern("*") };
+        assert_eq!(
+            listed(&subscribed),
+            [
+                "INBOX\\Subscribed\\Marked\\HasNoChildren",
+                "Sent\\Subscribed\\HasNoChildren\\Sent",
+                "lab/one\\Subscribed\\HasNoChildren",
+                "old\\NonExistent\\Subscribed\\HasNoChildren"
+            ]
+        );
+        let recursive = List { recursive: true, patterns: vec!["l%".into()], ..subscribed };
+        assert_eq!(listed(&recursive), ["lab\\HasChildren+"]);
+        let lsub = List { lsub: true, subscribed: true, ..pattern("l%") };
+        assert_eq!(listed(&lsub), ["lab\\Noselect"]);
+    }
+
+    #[test]
+    fn special_folders_can_be_asked_for() {
+        assert_eq!(listed(&List { special: true, extended: true, ..pattern("*") }), ["Sent\\HasNoChildren\\Sent"]);
+    }
+}

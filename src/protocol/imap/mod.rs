@@ -1,0 +1,576 @@
+//! IMAP as a machine without I/O: IMAP4rev1 (RFC 3501), IMAP4rev2 (RFC 9051) and the extensions in [`CAPABILITIES`]. Here is the
+//! session: which state it is in, whether a command may come there, what is recorded. How a command comes in is in `gather`
+//! (literals) and `syntax` (its pieces), what it is in `verb`, `command`, `items`, `criteria`; what it does in `login`, `folders`,
+//! `messages` (FETCH), `search`, `changes` (STORE, COPY, EXPUNGE, APPEND), `idle`; what goes on when the store has
+//! answered in `outcome`; what the client knows of the open folder in `view`;
+//! the words in `reply`.
+//!
+//! ```text
+//!                      LOGIN, AUTHENTICATE               SELECT, EXAMINE
+//!  greeting ─▶ NotAuthenticated ─────────▶ Authenticated ───────────────▶ Selected ─┐ SELECT another
+//!                     │                       │    ▲                       │  ▲ └────┘
+//!                     │                       │    └─ CLOSE, UNSELECT, ────┘  │
+//!                     │                       │       SELECT that fails       │
+//!                     └───────── LOGOUT, idle, shutdown, too many errors ─────┴──▶ Logout
+//!
+//!  within each: Ready ─line {n}─▶ Literal ─▶ Ready ─whole command─▶ Working (the store is asked) ─▶ Ready
+//!                                                        └─ AUTHENTICATE ─▶ Authenticating, IDLE ─▶ Idling ─▶ Ready
+//! ```
+
+mod changes;
+mod command;
+mod criteria;
+mod folders;
+mod gather;
+mod idle;
+mod items;
+mod listing;
+mod login;
+mod matching;
+mod messages;
+mod name;
+mod outcome;
+mod reply;
+mod search;
+mod section;
+mod sequence;
+mod structure;
+mod syntax;
+mod tell;
+mod verb;
+mod view;
+
+use std::mem;
+
+use self::{
+    command::Command,
+    gather::{Announced, Gathered, Head, Heard, MAX_COMMAND, MAX_LINE, MAX_LITERAL, Said, Suspicion},
+    reply::{Reply, plural},
+    syntax::Cursor,
+    verb::{Place, Verb},
+    view::View,
+};
+use super::{
+    Action, Input, Next, Now, Output, Peer, Refusal,
+    folders::{Ask, Told},
+    line, sasl,
+};
+use crate::{
+    evidence::{EventKind, State, kept_reply},
+    lab::{Login, Protocol},
+};
+
+pub use messages::{BATCH_MESSAGES, BATCH_OCTETS};
+pub use sequence::written;
+
+/// What this server can do beyond what comes before the login (RFC 9051 7.2.2).
+pub const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE UIDPLUS MOVE NAMESPACE CHILDREN LIST-EXTENDED \
+                                LIST-STATUS SPECIAL-USE ESEARCH SEARCHRES CONDSTORE UNSELECT BINARY STATUS=SIZE";
+
+/// How the octets of an IMAP connection are framed.
+pub fn framing(peer: &Peer) -> line::Limits {
+    line::Limits::of(&peer.config, MAX_LINE)
+}
+
+/// One IMAP connection.
+#[derive(Debug)]
+pub struct Session {
+    peer: Peer,
+    now: Now,
+    secured: bool,
+    errors: usize,
+    /// A login was refused: until one succeeds, a line that is no command may be its password.
+    login_tried: bool,
+    /// A literal was refused that the client may send all the same: the next line may be one of LOGIN's.
+    literal_refused: bool,
+    /// AUTHENTICATE exchanges so far.
+    attempts: u64,
+    /// Modification sequences are told (RFC 7162 3.1).
+    condstore: bool,
+    /// IMAP4rev2 is enabled: names in UTF-8, no `\Recent`, ESEARCH answers (RFC 9051 6.3.1).
+    rev2: bool,
+    connection: Connection,
+    stage: Stage,
+    gathered: Gathered,
+}
+
+/// The state of the connection (RFC 9051 3), with what it holds there.
+#[derive(Debug)]
+enum Connection {
+    NotAuthenticated,
+    Authenticated(Login),
+    Selected(Login, Box<View>),
+    Logout,
+}
+
+/// What the session is doing.
+#[derive(Debug)]
+enum Stage {
+    /// Not greeted.
+    Fresh,
+    /// Waits for a command, or the rest of one.
+    Ready,
+    /// Waits for so many octets of a literal.
+    Literal { left: u64, kept: bool },
+    /// Waits for a response of AUTHENTICATE.
+    Authenticating(Box<(Under, sasl::Exchange)>),
+    /// IDLE: waits for DONE, or for the folder to change.
+    Idling(Box<Under>),
+    /// The store does something.
+    Working(Box<(Under, Task)>),
+    /// Over.
+    Closed,
+}
+
+/// A command that is under way.
+#[derive(Debug)]
+struct Under {
+    tag: String,
+    verb: Verb,
+    /// Whether UID stood before the verb.
+    uid: bool,
+    heard: Heard,
+    before: State,
+    said: Said,
+}
+
+/// What goes on when the store has answered.
+#[derive(Debug)]
+enum Task {
+    List(Box<listing::Listing>),
+    Status(Vec<command::StatusItem>, String),
+    Select {
+        read_only: bool,
+        name: String,
+    },
+    /// Nothing more than the reply.
+    Plain(String),
+    Rename {
+        from: String,
+        to: String,
+    },
+    Append(String),
+    Copy {
+        remove: bool,
+        name: String,
+    },
+    Store(changes::Storing),
+    Expunge,
+    Close,
+    Fetch(Box<messages::Fetching>),
+    Search(Box<search::Searching>),
+    /// The command is done: its tagged line waits until the client has been told what else changed.
+    Finish {
+        tagged: Vec<u8>,
+        expunge: bool,
+    },
+    /// IDLE: the folder is watched now.
+    Watch,
+    /// IDLE: the folder changed.
+    Look,
+}
+
+impl Connection {
+    const fn state(&self) -> State {
+        match self {
+            Self::NotAuthenticated => State::NotAuthenticated,
+            Self::Authenticated(_) => State::Authenticated,
+            Self::Selected(..) => State::Selected,
+            Self::Logout => State::Logout,
+        }
+    }
+
+    const fn mailbox(&self) -> Option<&Login> {
+        match self {
+            Self::NotAuthenticated | Self::Logout => None,
+            Self::Authenticated(mailbox) | Self::Selected(mailbox, _) => Some(mailbox),
+        }
+    }
+
+    fn view(&self) -> Option<&View> {
+        match self {
+            Self::Selected(_, view) => Some(view),
+            Self::NotAuthenticated | Self::Authenticated(_) | Self::Logout => None,
+        }
+    }
+
+    fn view_mut(&mut self) -> Option<&mut View> {
+        match self {
+            Self::Selected(_, view) => Some(view),
+            Self::NotAuthenticated | Self::Authenticated(_) | Self::Logout => None,
+        }
+    }
+}
+
+impl Session {
+    /// A session that has not greeted yet.
+    pub fn new(peer: Peer) -> Self {
+        Self {
+            peer,
+            now: Now { micros: 0, utc_offset_secs: 0 },
+            secured: false,
+            errors: 0,
+            login_tried: false,
+            literal_refused: false,
+            attempts: 0,
+            condstore: false,
+            rev2: false,
+            connection: Connection::NotAuthenticated,
+            stage: Stage::Fresh,
+            gathered: Gathered::default(),
+        }
+    }
+
+    /// Takes what came and appends what follows to `out`, which the caller has cleared.
+    pub fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {
+        self.now = now;
+        match input {
+            Input::Connected => self.greet(Reply::Greeting, out),
+            Input::Refused(Refusal::StudentSessions) => self.greet(Reply::StudentSessions, out),
+            Input::Refused(Refusal::ServerSessions) => self.greet(Reply::ServerSessions, out),
+            Input::Line { octets, crlf } => self.line(octets, crlf, out),
+            Input::LineTooLong { head, octets } => self.line_too_long(head, octets, out),
+            Input::Chunk(piece) => self.literal(piece),
+            Input::Done(outcome) => self.done(outcome, out),
+            Input::Changed => self.changed(out),
+            Input::Secured { .. } => self.secured(),
+            // IMAP has no message data that ends in a dot: the session never asks for it.
+            Input::Data(_) => {}
+            Input::Idle => self.end(Reply::ByeIdle, out),
+            Input::Shutdown => self.end(Reply::ByeShutdown, out),
+        }
+        out.next = match &mut self.stage {
+            Stage::Literal { left, .. } => Next::Chunk(*left),
+            Stage::Closed => Next::Close,
+            Stage::Working(work) => {
+                work.0.said.add(&out.reply);
+                Next::Line
+            }
+            Stage::Authenticating(under) => {
+                under.0.said.add(&out.reply);
+                Next::Line
+            }
+            Stage::Idling(under) => {
+                under.said.add(&out.reply);
+                Next::Line
+            }
+            Stage::Fresh | Stage::Ready => Next::Line,
+        };
+    }
+
+    fn greet(&mut self, reply: Reply, out: &mut Output) {
+        let capabilities = self.capabilities();
+        reply.write(&self.peer, "*", &[("capabilities", &capabilities)], &mut out.reply);
+        self.stage = if reply == Reply::Greeting { Stage::Ready } else { Stage::Closed };
+        out.events.push(EventKind::Connected {
+            protocol: Protocol::Imap,
+            service: self.peer.service,
+            peer: self.peer.remote,
+            local: self.peer.local,
+            reply: kept_reply(&out.reply),
+        });
+    }
+
+    /// After STARTTLS nothing that came in the clear counts, and there was nothing to forget but the attempts (RFC 9051 6.2.1).
+    fn secured(&mut self) {
+        self.secured = true;
+        self.gathered = Gathered::default();
+        if !matches!(self.stage, Stage::Fresh) {
+            self.stage = Stage::Ready;
+        }
+    }
+
+    /// The connection ends without LOGOUT.
+    fn end(&mut self, reply: Reply, out: &mut Output) {
+        reply.write(&self.peer, "*", &[], &mut out.reply);
+        self.stage = Stage::Closed;
+    }
+
+    fn line(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
+        match mem::replace(&mut self.stage, Stage::Ready) {
+            Stage::Ready => self.line_of_command(octets, crlf, out),
+            Stage::Authenticating(under) => self.respond(*under, octets, crlf, out),
+            Stage::Idling(under) => self.done_idling(*under, octets, crlf, out),
+            stage @ (Stage::Fresh | Stage::Literal { .. } | Stage::Working(_) | Stage::Closed) => {
+                self.stage = stage;
+            }
+        }
+    }
+
+    fn line_of_command(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
+        let announced = self.gathered.line(octets, crlf);
+        let Some(Announced { octets, waits }) = announced else {
+            let gathered = mem::take(&mut self.gathered);
+            self.command(&gathered, crlf, out);
+            self.literal_refused = false;
+            return;
+        };
+        let head = Head::of(&self.gathered.octets);
+        // A client that waits is told at once what is wrong; one that does not sends the literal in any case.
+        let refused =
+            waits && (!head.tagged || self.may_come(&head).is_err() || (!crlf && !self.peer.config.leniency.line_feed));
+        let room = self.room_for_literal(head.verb);
+        if refused || (waits && octets > room) {
+            self.gathered.too_large = octets > room;
+            let gathered = mem::take(&mut self.gathered);
+            self.command(&gathered, crlf, out);
+            self.literal_refused = true;
+            return;
+        }
+        let tag = String::from_utf8_lossy(head.tag).into_owned();
+        // A literal of no octets is there already.
+        if octets > 0 {
+            self.stage = Stage::Literal { left: octets, kept: octets <= room };
+        }
+        if waits {
+            self.say(Reply::Continue, &tag, &[("octets", &octets.to_string())], out);
+        }
+    }
+
+    /// The most octets that a literal may have here.
+    fn room_for_literal(&self, verb: Option<Verb>) -> u64 {
+        if verb == Some(Verb::Append) && self.connection.mailbox().is_some() {
+            return self.peer.config.limits.message.max(MAX_LITERAL);
+        }
+        MAX_LITERAL.min(MAX_COMMAND.saturating_sub(self.gathered.octets.len()) as u64)
+    }
+
+    fn literal(&mut self, piece: &[u8]) {
+        let Stage::Literal { left, kept } = self.stage else { return };
+        if kept {
+            self.gathered.literal(piece);
+        } else {
+            self.gathered.skipped(piece.len() as u64);
+        }
+        let left = left.saturating_sub(piece.len() as u64);
+        self.stage = if left == 0 { Stage::Ready } else { Stage::Literal { left, kept } };
+    }
+
+    fn line_too_long(&mut self, head: &[u8], octets: u64, out: &mut Output) {
+        let mut gathered = mem::take(&mut self.gathered);
+        let under = match mem::replace(&mut self.stage, Stage::Ready) {
+            Stage::Ready => {
+                gathered.line(head, true);
+                let tag = String::from_utf8_lossy(Head::of(&gathered.octets).tag).into_owned();
+                let heard = gathered.heard(self.suspicion()).too_long(octets);
+                self.under(tag, Verb::Noop, false, heard)
+            }
+            Stage::Authenticating(under) => under.0,
+            Stage::Idling(under) => *under,
+            stage => {
+                self.stage = stage;
+                return;
+            }
+        };
+        self.refuse(under, Reply::LineTooLong, &[("limit", &MAX_LINE.to_string())], out);
+    }
+
+    const fn suspicion(&self) -> Suspicion {
+        match self.connection {
+            _ if self.literal_refused => Suspicion::Everything,
+            Connection::NotAuthenticated if self.login_tried => Suspicion::Everything,
+            Connection::NotAuthenticated => Suspicion::Arguments,
+            Connection::Authenticated(_) | Connection::Selected(..) | Connection::Logout => Suspicion::None,
+        }
+    }
+
+    fn under(&self, tag: String, verb: Verb, uid: bool, heard: Heard) -> Under {
+        Under { tag, verb, uid, heard, before: self.connection.state(), said: Said::default() }
+    }
+
+    /// Whether a command may come here, apart from what it says; if not, the refusal.
+    fn may_come(&self, head: &Head<'_>) -> Result<Verb, Reply> {
+        let verb = head.verb.ok_or(if head.word.is_empty() { Reply::TagAlone } else { Reply::Unknown })?;
+        match (verb.rule().place, &self.connection) {
+            (Place::Anywhere, _)
+            | (Place::NotAuthenticated, Connection::NotAuthenticated)
+            | (Place::Authenticated, Connection::Authenticated(_) | Connection::Selected(..))
+            | (Place::Selected, Connection::Selected(..)) => Ok(verb),
+            (Place::NotAuthenticated, _) => Err(Reply::LoggedInAlready),
+            (Place::Authenticated | Place::Selected, Connection::NotAuthenticated) => Err(Reply::NeedLogin),
+            (Place::Authenticated | Place::Selected, _) => Err(Reply::NeedFolder),
+        }
+    }
+
+    /// A whole command.
+    fn command(&mut self, gathered: &Gathered, crlf: bool, out: &mut Output) {
+        let head = Head::of(&gathered.octets);
+        let heard = gathered.heard(self.suspicion());
+        // Where any line may be a password, a reply does not repeat its words either.
+        let secret = head.verb.is_none() && self.suspicion() == Suspicion::Everything;
+        let untagged = !head.tagged || head.verb.is_none() && Verb::named(head.tag).is_some();
+        let tag = if untagged || secret { "*".to_owned() } else { String::from_utf8_lossy(head.tag).into_owned() };
+        let under = self.under(tag, head.verb.unwrap_or(Verb::Noop), head.uid, heard);
+        if untagged {
+            let usage = Verb::named(head.tag).unwrap_or(Verb::Capability).rule().usage;
+            return self.refuse(under, Reply::NoTag, &[("usage", usage)], out);
+        }
+        if !crlf && !self.peer.config.leniency.line_feed {
+            return self.refuse(under, Reply::LineFeed, &[], out);
+        }
+        let verb = match self.may_come(&head) {
+            Ok(verb) => verb,
+            Err(reply) => {
+                let user = self.connection.mailbox().map_or(String::new(), Login::to_string);
+                let named = under.heard.verb.to_string();
+                return self.refuse(under, reply, &[("verb", &named), ("user", &user)], out);
+            }
+        };
+        if gathered.too_large || gathered.octets.len() > MAX_COMMAND && verb != Verb::Append {
+            let message = verb == Verb::Append;
+            let limit = if message { self.peer.config.limits.message } else { MAX_LITERAL }.to_string();
+            let reply = if message { Reply::MessageTooLarge } else { Reply::TooLarge };
+            return self.refuse(under, reply, &[("limit", &limit)], out);
+        }
+        let mut cursor = Cursor::new(&gathered.octets[head.arguments..]);
+        match command::arguments(verb, head.uid, &mut cursor, self.charset()) {
+            Ok(command) => self.obey(under, command, &gathered.octets[head.arguments..], out),
+            Err(fault) => {
+                let column = (head.arguments + fault.at + 1).to_string();
+                let values = [("expected", fault.expected), ("column", column.as_str()), ("usage", verb.rule().usage)];
+                self.refuse(under, Reply::Syntax, &values, out);
+            }
+        }
+    }
+
+    /// Carries a command out; `arguments` is what stands behind its verb.
+    fn obey(&mut self, under: Under, command: Command, arguments: &[u8], out: &mut Output) {
+        match command {
+            Command::Capability => {
+                let line = format!("* CAPABILITY {}\r\n", self.capabilities());
+                out.reply.extend_from_slice(line.as_bytes());
+                self.complete(under, out);
+            }
+            Command::Noop | Command::Check => self.complete(under, out),
+            Command::Logout => {
+                self.say(Reply::Bye, "*", &[], out);
+                self.connection = Connection::Logout;
+                self.complete(under, out);
+                self.stage = Stage::Closed;
+            }
+            Command::Id => {
+                let line = concat!("* ID (\"name\" \"labctl\" \"version\" \"", env!("CARGO_PKG_VERSION"), "\")\r\n");
+                out.reply.extend_from_slice(line.as_bytes());
+                self.complete(under, out);
+            }
+            Command::StartTls => self.start_tls(under, out),
+            Command::Authenticate { mechanism, initial } => {
+                self.authenticate(under, &mechanism, initial.as_deref(), out);
+            }
+            Command::Login { name, password } => self.login(under, &name, &password, out),
+            Command::Enable(names) => self.enable(under, &names, out),
+            Command::Select { name, read_only, condstore } => self.select(under, name, read_only, condstore, out),
+            Command::Create(name) => self.on_folder(under, name, |mailbox, name| Ask::Create { mailbox, name }, out),
+            Command::Delete(name) => self.on_folder(under, name, |mailbox, name| Ask::Delete { mailbox, name }, out),
+            Command::Subscribe { name, on } => {
+                self.on_folder(under, name, |mailbox, name| Ask::Subscribe { mailbox, name, on }, out);
+            }
+            Command::Rename { from, to } => self.rename(under, from, to, out),
+            Command::List(list) => self.list(under, list, out),
+            Command::Namespace => {
+                out.reply.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+                self.complete(under, out);
+            }
+            Command::Status { name, items } => self.status(under, name, items, out),
+            Command::Append { name, flags, received_secs, content } => {
+                self.append(under, name, flags, received_secs, arguments[content].to_vec(), out);
+            }
+            Command::Idle => self.idle(under, out),
+            Command::Close => self.close(under, out),
+            Command::Unselect => {
+                self.leave();
+                self.complete(under, out);
+            }
+            Command::Expunge { uids } => self.expunge(under, uids.as_ref(), out),
+            Command::Search { criteria, .. } => self.search(under, &criteria, out),
+            Command::Fetch { set, items, changed_since, .. } => self.fetch(under, &set, items, changed_since, out),
+            Command::Store { set, how, flags, silent, unchanged_since, .. } => {
+                self.store(under, &set, changes::Wish { how, flags, silent, unchanged_since }, out);
+            }
+            Command::Copy { set, to, remove, .. } => self.copy(under, &set, to, remove, out),
+        }
+    }
+
+    fn enable(&mut self, under: Under, names: &[String], out: &mut Output) {
+        let mut line = "* ENABLED".to_owned();
+        for name in names {
+            let on = match name.as_str() {
+                "CONDSTORE" => &mut self.condstore,
+                "IMAP4REV2" => &mut self.rev2,
+                // What is not known is passed over in silence (RFC 9051 6.3.1).
+                _ => continue,
+            };
+            if !mem::replace(on, true) {
+                line.push(' ');
+                line.push_str(if name == "CONDSTORE" { name } else { "IMAP4rev2" });
+            }
+        }
+        out.reply.extend_from_slice(line.as_bytes());
+        out.reply.extend_from_slice(b"\r\n");
+        self.complete(under, out);
+    }
+
+    fn say(&self, reply: Reply, tag: &str, values: &[(&str, &str)], out: &mut Output) {
+        reply.write(&self.peer, tag, values, &mut out.reply);
+    }
+
+    /// Asks the store, and goes on with `task`.
+    fn ask(&mut self, under: Under, task: Task, ask: Ask, out: &mut Output) {
+        out.action = Some(Action::Folders(Box::new(ask)));
+        self.stage = Stage::Working(Box::new((under, task)));
+    }
+
+    /// Says no to a client that made a mistake, and counts it.
+    fn refuse(&mut self, under: Under, reply: Reply, values: &[(&str, &str)], out: &mut Output) {
+        self.errors += 1;
+        self.answer(under, reply, values, out);
+        if self.errors > self.peer.config.limits.errors {
+            self.end(Reply::ByeErrors, out);
+        }
+    }
+
+    /// Ends a command with a reply, and tells nothing else.
+    fn answer(&mut self, mut under: Under, reply: Reply, values: &[(&str, &str)], out: &mut Output) {
+        self.say(reply, &under.tag, values, out);
+        under.said.add(&out.reply);
+        self.stage = Stage::Ready;
+        let after = self.connection.state();
+        out.events.push(under.heard.answered(&under.said, under.before, after));
+    }
+
+    /// Ends a command that did what it should.
+    fn complete(&mut self, under: Under, out: &mut Output) {
+        let verb = under.heard.verb.to_string();
+        self.complete_with(under, Reply::Completed, &[("verb", &verb)], out);
+    }
+
+    /// The same with a reply of its own. While a folder is open its client hears first what else changed.
+    fn complete_with(&mut self, under: Under, reply: Reply, values: &[(&str, &str)], out: &mut Output) {
+        let Some(view) = self.connection.view() else { return self.answer(under, reply, values, out) };
+        let ask = Ask::Sync { known: std::sync::Arc::clone(&view.snapshot), claim: !view.read_only };
+        let mut tagged = Vec::new();
+        reply.write(&self.peer, &under.tag, values, &mut tagged);
+        // RFC 9051 7.5.1: message numbers do not change during these.
+        let expunge = under.uid || !matches!(under.verb, Verb::Fetch | Verb::Store | Verb::Search);
+        self.ask(under, Task::Finish { tagged, expunge }, ask, out);
+    }
+
+    /// Ends a command after the client was told what changed.
+    fn finish(&mut self, mut under: Under, tagged: Vec<u8>, expunge: bool, told: Option<Told>, out: &mut Output) {
+        // What cannot be read now is told later: the command itself is done.
+        if let Some(Told::Selected { snapshot, recent }) = told {
+            self.tell(snapshot, recent, expunge, under.uid, out);
+        }
+        out.reply.extend(tagged);
+        under.said.add(&out.reply);
+        let after = self.connection.state();
+        out.events.push(under.heard.answered(&under.said, under.before, after));
+    }
+
+    /// Closes the folder.
+    fn leave(&mut self) {
+        if let Connection::Selected(mailbox, _) = &self.connection {
+            self.connection = Connection::Authenticated(mailbox.clone());
+        }
+    }
+}

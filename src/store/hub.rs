@@ -1,0 +1,95 @@
+//! Open folders: who is told when one changes, and the snapshot that all sessions with the same folder open share.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use tokio::sync::watch;
+
+use crate::mail::folder::{FolderId, Snapshot};
+
+/// The folders that sessions have open.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hub(Arc<Mutex<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    folders: HashMap<FolderId, Shared>,
+    /// From which UID on messages are recent, for each folder that was looked at; the file may lag behind.
+    recent: HashMap<FolderId, u32>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Counts the changes.
+    changes: watch::Sender<u64>,
+    /// The last snapshot, and at which count it was taken.
+    snapshot: (u64, Weak<Snapshot>),
+}
+
+impl Hub {
+    /// These folders have changed, and that is committed.
+    pub(super) fn changed(&self, folders: &BTreeSet<FolderId>) {
+        let mut open = self.lock();
+        for id in folders {
+            let Some(shared) = open.folders.get(id) else { continue };
+            if shared.snapshot.1.strong_count() == 0 && shared.changes.receiver_count() == 0 {
+                open.folders.remove(id);
+            } else {
+                shared.changes.send_modify(|count| *count += 1);
+            }
+        }
+    }
+
+    /// Tells of changes from now on.
+    pub(super) fn watch(&self, id: FolderId) -> watch::Receiver<u64> {
+        self.lock().shared(id).changes.subscribe()
+    }
+
+    /// The snapshot that holds now, taken with `read` where nobody has it.
+    pub(super) fn snapshot<E>(
+        &self,
+        id: FolderId,
+        read: impl FnOnce() -> Result<Snapshot, E>,
+    ) -> Result<Arc<Snapshot>, E> {
+        let count = {
+            let mut open = self.lock();
+            let shared = open.shared(id);
+            let count = *shared.changes.borrow();
+            match shared.snapshot.1.upgrade() {
+                Some(snapshot) if shared.snapshot.0 == count => return Ok(snapshot),
+                _ => count,
+            }
+        };
+        // Read without the lock: what changes meanwhile makes the count differ, and the next one reads again.
+        let snapshot = Arc::new(read()?);
+        self.lock().shared(id).snapshot = (count, Arc::downgrade(&snapshot));
+        Ok(snapshot)
+    }
+
+    /// From which UID on messages are recent, `in_file` being what the file says. From then on it is known here.
+    pub(super) fn recent(&self, id: FolderId, in_file: u32) -> u32 {
+        let mut open = self.lock();
+        let recent = open.recent.entry(id).or_insert(in_file);
+        *recent = in_file.max(*recent);
+        *recent
+    }
+
+    /// Messages below `next_uid` are somebody's now; from which UID on they were nobody's before.
+    pub(super) fn claim(&self, id: FolderId, next_uid: u32) -> u32 {
+        let mut open = self.lock();
+        let recent = open.recent.entry(id).or_insert(next_uid);
+        std::mem::replace(recent, next_uid.max(*recent))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn shared(&mut self, id: FolderId) -> &mut Shared {
+        self.folders.entry(id).or_insert_with(|| Shared { changes: watch::Sender::new(0), snapshot: (0, Weak::new()) })
+    }
+}
