@@ -17,6 +17,7 @@ mod peers;
 mod pop3;
 mod pop3_client;
 mod process;
+mod relay;
 mod smtp_client;
 
 use std::{
@@ -38,8 +39,13 @@ const INSIDE: &str = "LABCTL_BENCH_INSIDE";
 /// A section: what `ONLY=` calls it, and what runs it.
 type Section = (&'static str, fn(&Workplace) -> Fallible<Vec<Figure>>);
 
-const SECTIONS: &[Section] =
-    &[("accept", accept::run), ("pop3", pop3::run), ("memory", memory::run), ("marking", marking::run)];
+const SECTIONS: &[Section] = &[
+    ("accept", accept::run),
+    ("pop3", pop3::run),
+    ("relay", relay::run),
+    ("memory", memory::run),
+    ("marking", marking::run),
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();

@@ -1,0 +1,109 @@
+//! Postfix as the other domain's server: our queue delivers to it, it delivers to us, and what it refuses comes back.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use labctl::server::Server;
+
+use super::two::{Two, config, free, route, wait};
+use crate::server::client::Client;
+
+/// What writes Postfix's configuration for the benchmark serves here too.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/peers.sh");
+
+/// Postfix, started in a folder of its own as the server of `postfix.test`, with the mailbox `user2`.
+struct Postfix {
+    folder: PathBuf,
+    address: SocketAddr,
+}
+
+fn run(program: &str, words: &[&str]) {
+    let output = Command::new(program).args(words).output().unwrap_or_else(|problem| panic!("`{program}`: {problem}"));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "`{program} {}`: {}", words.join(" "), String::from_utf8_lossy(&said));
+}
+
+impl Postfix {
+    fn start(folder: &Path, settings: &[String]) -> Self {
+        // Its processes are not root's, and must find their way.
+        for path in [folder.parent().unwrap(), folder] {
+            fs::create_dir_all(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        // The script knows the port only.
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let postfix = Self { folder: folder.to_owned(), address };
+        run(SCRIPT, &["postfix", folder.to_str().unwrap(), &postfix.address.port().to_string()]);
+        let etc = postfix.etc();
+        let mut words = vec!["-c", &etc, "-e", "mydestination=postfix.test", "myhostname=mail.postfix.test"];
+        words.extend(settings.iter().map(String::as_str));
+        run("/usr/sbin/postconf", &words);
+        run("/usr/sbin/postfix", &["-c", &etc, "start"]);
+        wait("Postfix", || std::net::TcpStream::connect(postfix.address).ok());
+        postfix
+    }
+
+    fn etc(&self) -> String {
+        self.folder.join("etc").to_str().unwrap().to_owned()
+    }
+
+    /// The messages that it has delivered.
+    fn mailbox(&self) -> Vec<String> {
+        let files = fs::read_dir(self.folder.join("mail/user2/new")).into_iter().flatten();
+        files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    }
+}
+
+impl Drop for Postfix {
+    /// A test that fails must not leave it behind.
+    fn drop(&mut self) {
+        let _ = Command::new("/usr/sbin/postfix").args(["-c", &self.etc(), "stop"]).output();
+    }
+}
+
+#[test]
+fn postfix_and_we_deliver_to_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (meet, mut own) = (free(), config(1, &["ana"]));
+    let way = format!("transport_maps=inline:{{g1.lab=smtp:[{}]:{}}}", meet.ip(), meet.port());
+    let postfix = Postfix::start(&folder.path().join("postfix"), &[way]);
+    own.endpoints.push(labctl::lab::server::Endpoint {
+        service: labctl::lab::Service::Smtp,
+        address: meet,
+        student: None,
+    });
+    own.relaying.routes = vec![route("postfix.test", postfix.address)];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let path = folder.path().join("g1.db");
+    let one = runtime.block_on(Server::start(own.clone(), &path)).unwrap();
+    let two = Two { runtime, folder, one, other: None, meet: [meet, meet], configs: [own.clone(), own] };
+
+    // Ours to it, to one who is there and one who is not, in one transaction.
+    two.send(&["user2@postfix.test", "stranger@postfix.test"], "to postfix");
+    let found = wait("mail in Postfix's mailbox", || postfix.mailbox().pop());
+    assert!(found.contains("Subject: to postfix\n") && found.contains("by mail.g1.lab with ESMTP"), "{found}");
+    let notice = two.arrived(1, "ana", 1).remove(0);
+    for line in ["Final-Recipient: rfc822; stranger@postfix.test", "Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1"] {
+        assert!(notice.contains(line), "{line}: {notice}");
+    }
+
+    // Its to us, and its notice for somebody whom we do not have.
+    let mut client = Client::new(postfix.address);
+    client.holds(&[("EHLO x", "250"), ("MAIL FROM:<user2@postfix.test>", "250"), ("RCPT TO:<ana@g1.lab>", "250")]);
+    client.holds(&[
+        ("RCPT TO:<nobody@g1.lab>", "250"),
+        ("DATA", "354"),
+        ("Subject: from postfix\r\n\r\n.dot\r\n.", "250"),
+    ]);
+    let found = two.arrived(1, "ana", 2).remove(1);
+    assert!(found.contains("Subject: from postfix\r\n") && found.contains("mail.postfix.test"), "{found}");
+    let notice = wait("Postfix's notice", || {
+        postfix.mailbox().into_iter().find(|text| text.contains("Undelivered Mail Returned to Sender"))
+    });
+    assert!(notice.contains("550 5.1.1 no mailbox for <nobody@g1.lab>"), "{notice}");
+}
