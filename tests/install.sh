@@ -2,7 +2,7 @@
 # Installs what the tests need beside a Rust toolchain: Debian's packages, as root. What is there already is left alone.
 set -euo pipefail
 
-declare -A packages=([dig]=bind9-dnsutils [swaks]=swaks [gsasl]=gsasl [curl]=curl [busybox]=busybox-static [gcc]=gcc [cc]=libc6-dev [python3]=python3 [sqlite3]=sqlite3)
+declare -A packages=([openssl]=openssl [dig]=bind9-dnsutils [swaks]=swaks [gsasl]=gsasl [curl]=curl [busybox]=busybox-static [gcc]=gcc [cc]=libc6-dev [python3]=python3 [sqlite3]=sqlite3)
 missing=()
 for program in "${!packages[@]}"; do
     command -v "$program" >/dev/null || missing+=("${packages[$program]}")

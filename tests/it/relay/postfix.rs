@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use labctl::server::Server;
+use labctl::{evidence::EventKind, server::Server};
 
 use super::two::{Two, config, free, route, wait};
 use crate::server::client::Client;
@@ -20,6 +20,8 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/peers.sh"
 struct Postfix {
     folder: PathBuf,
     address: SocketAddr,
+    /// Its master process, ancestor of all others.
+    master: Option<String>,
 }
 
 fn run(program: &str, words: &[&str]) {
@@ -37,13 +39,15 @@ impl Postfix {
         }
         // The script knows the port only.
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let postfix = Self { folder: folder.to_owned(), address };
+        let mut postfix = Self { folder: folder.to_owned(), address, master: None };
         run(SCRIPT, &["postfix", folder.to_str().unwrap(), &postfix.address.port().to_string()]);
         let etc = postfix.etc();
         let mut words = vec!["-c", &etc, "-e", "mydestination=postfix.test", "myhostname=mail.postfix.test"];
         words.extend(settings.iter().map(String::as_str));
         run("/usr/sbin/postconf", &words);
         run("/usr/sbin/postfix", &["-c", &etc, "start"]);
+        let pid = folder.join("queue/pid/master.pid");
+        postfix.master = Some(wait("Postfix's pid", || fs::read_to_string(&pid).ok()).trim().to_owned());
         wait("Postfix", || std::net::TcpStream::connect(postfix.address).ok());
         postfix
     }
@@ -60,9 +64,11 @@ impl Postfix {
 }
 
 impl Drop for Postfix {
-    /// A test that fails must not leave it behind.
+    /// A test that fails must not leave it behind. By its pid: the folder may be gone by then.
     fn drop(&mut self) {
-        let _ = Command::new("/usr/sbin/postfix").args(["-c", &self.etc(), "stop"]).output();
+        if let Some(master) = &self.master {
+            let _ = Command::new("kill").args(["-TERM", master]).output();
+        }
     }
 }
 
@@ -71,7 +77,13 @@ fn postfix_and_we_deliver_to_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let (meet, mut own) = (free(), config(1, &["ana"]));
     let way = format!("transport_maps=inline:{{g1.lab=smtp:[{}]:{}}}", meet.ip(), meet.port());
-    let postfix = Postfix::start(&folder.path().join("postfix"), &[way]);
+    let (place, certificate) = (folder.path().join("postfix"), folder.path().join("postfix.pem"));
+    let pem = certificate.to_str().unwrap();
+    let words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=mail.postfix.test", "-days", "2"];
+    run("openssl", &[&words[..], &["-keyout", pem, "-out", pem]].concat());
+    let tls = ["smtpd_tls_security_level=may", "smtpd_tls_received_header=yes"].map(str::to_owned);
+    let chain = format!("smtpd_tls_chain_files={pem}");
+    let postfix = Postfix::start(&place, &[&tls[..], &[way, chain]].concat());
     own.endpoints.push(labctl::lab::server::Endpoint {
         service: labctl::lab::Service::Smtp,
         address: meet,
@@ -87,8 +99,15 @@ fn postfix_and_we_deliver_to_each_other() {
     two.send(&["user2@postfix.test", "stranger@postfix.test"], "to postfix");
     let found = wait("mail in Postfix's mailbox", || postfix.mailbox().pop());
     assert!(found.contains("Subject: to postfix\n") && found.contains("by mail.g1.lab with ESMTP"), "{found}");
+    assert!(found.contains("(using TLSv1.3 with cipher"), "Postfix says that it was encrypted: {found}");
+    let relayed = two.events(1).into_iter().find_map(|event| match event.kind {
+        EventKind::Relayed { tls, .. } => tls,
+        _ => None,
+    });
+    assert_eq!(relayed.as_deref(), Some("TLSv1.3 unverified"));
     let notice = two.arrived(1, "ana", 1).remove(0);
-    for line in ["Final-Recipient: rfc822; stranger@postfix.test", "Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1"] {
+    for line in ["Final-Recipient: rfc822; stranger@postfix.test", "Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1"]
+    {
         assert!(notice.contains(line), "{line}: {notice}");
     }
 
