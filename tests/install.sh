@@ -9,12 +9,17 @@ for program in "${!packages[@]}"; do
 done
 # IMAP is compared with Dovecot; its daemon is started by the tests alone.
 [ -x /usr/lib/dovecot/imap ] || missing+=(dovecot-core dovecot-imapd)
-[ ${#missing[@]} -eq 0 ] && exit 0
+# Postfix asks a question and starts a daemon when it is installed; the benchmark's script prevents both.
+peers=$(dirname "$0")/bench/peers.sh
+[ -x /usr/sbin/postfix ] && peers=
+[ ${#missing[@]} -eq 0 ] && [ -z "$peers" ] && exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
-    echo "the tests need: ${missing[*]} (install them, or run this as root)" >&2
+    echo "the tests need: ${missing[*]-} ${peers:+postfix} (install them, or run this as root)" >&2
     exit 1
 fi
+[ -z "$peers" ] || "$peers" install
+[ ${#missing[@]} -eq 0 ] && exit 0
 export DEBIAN_FRONTEND=noninteractive
 # Debian asks policy-rc.d whether a fresh daemon may start: not here.
 policy=/usr/sbin/policy-rc.d

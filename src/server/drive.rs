@@ -21,7 +21,7 @@ use super::{
     registry::{Seat, learnt},
     relay,
     tls::{self, Secured},
-    wire::Wire,
+    wire::Accepted,
 };
 use crate::{
     evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
@@ -100,7 +100,7 @@ enum Heard {
     Gone(Ending),
 }
 
-impl<M: Machine, W: Wire> Drive<M, W> {
+impl<M: Machine, W: Accepted> Drive<M, W> {
     /// Puts a connection together.
     pub(super) fn new(
         server: Arc<Shared>,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Shared, drive::Drive, registry::Seat, wire::Wire};
+use super::{Shared, drive::Drive, registry::Seat, wire::Accepted};
 use crate::{
     lab::{Limits, Protocol},
     protocol::{Input, Now, Output, Peer, Refusal, imap, line, pop3, smtp},
@@ -75,7 +75,7 @@ impl Machine for imap::Session {
 }
 
 /// Starts the session of a protocol on a connection. The server waits for it from now on.
-pub(super) fn start(server: &Arc<Shared>, wire: impl Wire + 'static, peer: Peer, seat: Result<Seat, Refusal>) {
+pub(super) fn start(server: &Arc<Shared>, wire: impl Accepted + 'static, peer: Peer, seat: Result<Seat, Refusal>) {
     let (refusal, seat) = (seat.as_ref().err().copied(), seat.ok());
     let server = Arc::clone(server);
     match peer.service.protocol() {

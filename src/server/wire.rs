@@ -24,7 +24,10 @@ pub(super) trait Wire: Send {
 
     /// Writes all of it.
     fn write(&mut self, octets: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+}
 
+/// A connection on which we are the server.
+pub(super) trait Accepted: Wire {
     /// Holds a TLS handshake; from then on everything goes over TLS. After a failure nothing goes at all.
     fn secure(&mut self, config: &Arc<ServerConfig>) -> impl Future<Output = io::Result<Secured>> + Send;
 
@@ -41,18 +44,6 @@ pub(super) enum Connection {
     Secure(Box<TlsStream<TcpStream>>),
     /// A handshake failed.
     Gone,
-}
-
-impl Connection {
-    /// Returns when something has come, or the other end has closed, before anything was asked for.
-    pub(super) async fn disturbed(&self) {
-        let tcp = match self {
-            Self::Clear(stream) => stream,
-            Self::Secure(stream) => stream.get_ref().0,
-            Self::Gone => return,
-        };
-        let _ = tcp.readable().await;
-    }
 }
 
 impl Wire for Connection {
@@ -84,7 +75,9 @@ impl Wire for Connection {
             Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
+}
 
+impl Accepted for Connection {
     async fn secure(&mut self, config: &Arc<ServerConfig>) -> io::Result<Secured> {
         match std::mem::replace(self, Self::Gone) {
             Self::Clear(stream) => {
@@ -113,14 +106,6 @@ impl<W: Wire> Wire for &mut W {
     fn write(&mut self, octets: &[u8]) -> impl Future<Output = io::Result<()>> + Send {
         (**self).write(octets)
     }
-
-    async fn secure(&mut self, config: &Arc<ServerConfig>) -> io::Result<Secured> {
-        (**self).secure(config).await
-    }
-
-    async fn finish(&mut self) {
-        (**self).finish().await;
-    }
 }
 
 /// A stream that is no TCP connection.
@@ -136,7 +121,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for Stream<S> {
         self.0.write_all(octets).await?;
         self.0.flush().await
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Accepted for Stream<S> {
     /// No session offers TLS to labctl itself.
     async fn secure(&mut self, _: &Arc<ServerConfig>) -> io::Result<Secured> {
         Err(io::ErrorKind::Unsupported.into())

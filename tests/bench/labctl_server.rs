@@ -77,8 +77,18 @@ impl Labctl {
 
     /// Brings up a lab with these exercises.
     pub fn start_with(folder: &Path, class: Class, exercises: &str) -> Fallible<Self> {
+        Self::start_lab(folder, &format!("{}{exercises}", lab_file(class)?))
+    }
+
+    /// Brings up a lab of two groups with a student each, `user1@g001.lab` and `user2@g002.lab`, who can write to each other.
+    pub fn start_relaying(folder: &Path) -> Fallible<Self> {
+        let lab = lab_file(Class { groups: 2, students: 1 })?.replace("relay = false", "relay = true");
+        Self::start_lab(folder, &format!("{lab}[queue]\nrecipients = 1000000\n"))
+    }
+
+    fn start_lab(folder: &Path, text: &str) -> Fallible<Self> {
         let lab = folder.join("bench.toml");
-        fs::write(&lab, format!("{}{exercises}", lab_file(class)?))?;
+        fs::write(&lab, text)?;
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut server = Self { state: folder.join("state"), lab, pid: 0, smtp: any, pop3: any, imap: any };
         server.labctl("up")?;
@@ -105,6 +115,16 @@ impl Labctl {
             })
         };
         students.iter().map(student).collect()
+    }
+
+    /// Messages in the mailboxes of a group's students.
+    pub fn messages(&self, group: &str) -> Fallible<usize> {
+        let json: Value = serde_json::from_slice(&self.labctl("status")?.stdout)?;
+        let groups = json["labs"][0]["groups"].as_array().ok_or("status without groups")?;
+        let found = groups.iter().find(|known| known["name"] == group).ok_or("status without the group")?;
+        let students = found["students"].as_array().ok_or("a group without students")?;
+        let count = students.iter().filter_map(|student| student["messages"].as_u64()).sum::<u64>();
+        Ok(usize::try_from(count)?)
     }
 
     /// Delivers messages to the mailbox `user2` by SMTP, in no particular order.

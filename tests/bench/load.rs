@@ -34,9 +34,14 @@ impl Shape {
 
 /// Sends `count` messages to a server and says how many a second were accepted.
 pub fn smtp_source(server: SocketAddr, shape: Shape, count: usize) -> Fallible<f64> {
+    smtp_source_between(server, shape, count, ("user1@bench.lab", "user2@bench.lab"))
+}
+
+/// The same from one address to another.
+pub fn smtp_source_between(server: SocketAddr, shape: Shape, count: usize, (from, to): (&str, &str)) -> Fallible<f64> {
     let mut command = Command::new(SMTP_SOURCE);
     command.args(["-s", &shape.sessions.to_string(), "-m", &count.to_string(), "-l", &MESSAGE.to_string()]);
-    command.args(["-M", "bench.lab", "-f", "user1@bench.lab", "-t", "user2@bench.lab"]);
+    command.args(["-M", "bench.lab", "-f", from, "-t", to]);
     if shape.kept {
         command.arg("-d");
     }

@@ -19,6 +19,7 @@ mod peers;
 mod pop3;
 mod pop3_client;
 mod process;
+mod relay;
 mod smtp_client;
 
 use std::{
@@ -44,6 +45,7 @@ const SECTIONS: &[Section] = &[
     ("accept", accept::run),
     ("pop3", pop3::run),
     ("imap", imap::run),
+    ("relay", relay::run),
     ("memory", memory::run),
     ("marking", marking::run),
 ];

@@ -4,5 +4,6 @@ mod between;
 mod killed;
 mod names;
 mod notices;
+mod postfix;
 mod turned;
 mod two;

@@ -21,6 +21,12 @@ impl Session {
     /// What can be done in this state.
     pub(super) fn capabilities(&self) -> String {
         let mut all = CAPABILITIES.to_owned();
+        if self.offers_tls() {
+            all.push_str(" STARTTLS");
+        }
+        if self.needs_tls() {
+            all.push_str(" LOGINDISABLED");
+        }
         if matches!(self.connection, Connection::NotAuthenticated) && self.offers_auth() {
             for mechanism in Mechanism::ALL {
                 all.push_str(" AUTH=");
@@ -32,15 +38,33 @@ impl Session {
 
     /// Whether AUTHENTICATE may come now: a password in the clear only where the lab says so, or typed with LOGIN.
     fn offers_auth(&self) -> bool {
-        self.secured || self.peer.config.auth_before_tls
+        self.secured || (self.peer.config.auth_before_tls && !self.needs_tls())
+    }
+
+    /// Whether STARTTLS may come now.
+    fn offers_tls(&self) -> bool {
+        !self.secured && self.peer.offers_tls() && matches!(self.connection, Connection::NotAuthenticated)
+    }
+
+    /// Whether no login may come before STARTTLS (RFC 9051 6.2.3).
+    fn needs_tls(&self) -> bool {
+        !self.secured && self.peer.requires_tls()
     }
 
     pub(super) fn start_tls(&mut self, under: Under, out: &mut Output) {
+        if self.offers_tls() {
+            self.answer(under, Reply::TlsBegin, &[], out);
+            self.stage = Stage::Securing;
+            return;
+        }
         let reply = if self.secured { Reply::TlsAlready } else { Reply::TlsNone };
         self.refuse(under, reply, &[], out);
     }
 
     pub(super) fn login(&mut self, under: Under, name: &[u8], password: &[u8], out: &mut Output) {
+        if self.needs_tls() {
+            return self.refuse(under, Reply::NeedTls, &[], out);
+        }
         let claim = Claim::of(name, &self.peer.config);
         match claim.with_password(password, &self.peer.config) {
             Some(mailbox) => self.logged_in(under, mailbox, "LOGIN", out),

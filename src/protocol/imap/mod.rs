@@ -114,6 +114,8 @@ enum Stage {
     Literal { left: u64, kept: bool },
     /// Waits for a response of AUTHENTICATE.
     Authenticating(Box<(Under, sasl::Exchange)>),
+    /// STARTTLS was answered: waits for the handshake.
+    Securing,
     /// IDLE: waits for DONE, or for the folder to change.
     Idling(Box<Under>),
     /// The store does something.
@@ -241,6 +243,7 @@ impl Session {
         }
         out.next = match &mut self.stage {
             Stage::Literal { left, .. } => Next::Chunk(*left),
+            Stage::Securing => Next::StartTls,
             Stage::Closed => Next::Close,
             Stage::Working(work) => {
                 work.0.said.add(&out.reply);
@@ -291,7 +294,7 @@ impl Session {
             Stage::Ready => self.line_of_command(octets, crlf, out),
             Stage::Authenticating(under) => self.respond(*under, octets, crlf, out),
             Stage::Idling(under) => self.done_idling(*under, octets, crlf, out),
-            stage @ (Stage::Fresh | Stage::Literal { .. } | Stage::Working(_) | Stage::Closed) => {
+            stage @ (Stage::Fresh | Stage::Literal { .. } | Stage::Securing | Stage::Working(_) | Stage::Closed) => {
                 self.stage = stage;
             }
         }

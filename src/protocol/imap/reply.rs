@@ -57,6 +57,8 @@ replies! {
     Moved = "moved",
     /// STORE left some messages alone (RFC 7162 3.1.3).
     Modified = "modified",
+    /// STARTTLS may go on: the handshake comes next.
+    TlsBegin = "tls_begin",
     /// STARTTLS where TLS is on.
     TlsAlready = "tls_already",
     /// STARTTLS where there is no TLS.

@@ -9,11 +9,8 @@ use std::{
 use tokio::{net::lookup_host, sync::watch, time::Instant, time::timeout};
 
 use super::{
-    super::{
-        Shared,
-        wire::{Connection, Wire},
-    },
-    line::{self, Line},
+    super::{Shared, wire::Wire},
+    line::{self, Line, Stream, To},
 };
 use crate::{
     evidence::{Conn, MessageId, Timestamp},
@@ -114,11 +111,14 @@ impl Courier {
         for address in addresses {
             tried.address = address.ip().to_string();
             let opened = tokio::select! {
-                opened = line::open(*address, from, &self.config) => opened,
+                opened = line::open(To { name: &tried.name, address: *address, from }, &self.config) => opened,
                 _ = self.stopping.wait_for(Option::is_some) => return,
             };
             match opened {
-                Ok(line) => return self.deliver(line, &tried).await,
+                Ok(line) => {
+                    tried.tls.clone_from(&line.tls);
+                    return self.deliver(line, &tried).await;
+                }
                 Err(reply) => why = reply,
             }
         }
@@ -126,7 +126,7 @@ impl Courier {
     }
 
     /// Sends message after message, until there are no more.
-    async fn deliver(&mut self, mut line: Line<Connection>, tried: &Tried) {
+    async fn deliver(&mut self, mut line: Line<Stream>, tried: &Tried) {
         for _ in 0..MESSAGES {
             match self.next(&mut line, tried).await {
                 Sending::Sent => {}
@@ -156,7 +156,7 @@ impl Courier {
     }
 
     /// Waits a moment for more mail. False: it is time to go.
-    async fn more(&mut self, line: &Line<Connection>) -> bool {
+    async fn more(&mut self, line: &Line<Stream>) -> bool {
         let Some(bell) = self.server.relay.lanes.idle(&self.domain) else { return false };
         let rung = bell.notified();
         if self.server.relay.lanes.is_due(&self.domain, self.now()) {

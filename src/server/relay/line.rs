@@ -1,12 +1,20 @@
 //! A connection to another server: the client machine on a socket, with a limit on every wait.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use socket2::{Domain, Socket, Type};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
+use tokio_rustls::client::TlsStream;
+
+use super::secure;
 
 use crate::{
     lab::ServerConfig,
@@ -17,7 +25,7 @@ use crate::{
             hearing::{Hearing, Reply},
         },
     },
-    server::wire::{Connection, Wire},
+    server::wire::Wire,
 };
 
 /// How long a connection may take to open.
@@ -33,6 +41,35 @@ pub(super) struct Line<W> {
     hearing: Hearing,
     client: Client,
     out: Vec<u8>,
+    /// How it is secured, as the record says it; none in the clear.
+    pub(super) tls: Option<String>,
+}
+
+/// A connection that we opened.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Secure(Box<TlsStream<TcpStream>>),
+    /// In the middle of a handshake, or after one that failed.
+    Gone,
+}
+
+/// Where a connection goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct To<'a> {
+    /// The server's name.
+    pub(super) name: &'a str,
+    /// Its address.
+    pub(super) address: SocketAddr,
+    /// The address to come from; none: any.
+    pub(super) from: Option<IpAddr>,
+}
+
+/// Why there is no connection.
+enum Refusal {
+    /// In the words of a reply.
+    Said(Reply),
+    /// The handshake that the server offered failed: in the clear it may go.
+    Handshake,
 }
 
 /// What became of a letter.
@@ -45,7 +82,7 @@ pub(super) struct Sent {
 
 /// A connection that is there already, whose other end is a server from now on and has said `early`.
 pub(super) async fn on<W: Wire>(wire: W, early: Vec<u8>, config: &ServerConfig) -> Result<Line<W>, Reply> {
-    let mut line = Line::new(wire, config);
+    let mut line = Line::new(wire, config, false);
     *line.hearing.buffer() = early;
     match line.turn(Turn::Listen).await {
         Turn::Ready => Ok(line),
@@ -54,29 +91,47 @@ pub(super) async fn on<W: Wire>(wire: W, early: Vec<u8>, config: &ServerConfig) 
     }
 }
 
-/// Connects from `from`, if that is said, and goes on until the server is ready for mail. Otherwise what went wrong, in the
-/// words of a reply: it is worth another try, also where the server says at once that it is none (RFC 5321 3.1).
-pub(super) async fn open(
-    to: SocketAddr,
-    from: Option<std::net::IpAddr>,
-    config: &ServerConfig,
-) -> Result<Line<Connection>, Reply> {
-    let failed = |what: &str, problem: &dyn std::fmt::Display| Reply::own(451, format!("4.4.1 {what} {to}: {problem}"));
-    let connecting = timeout(CONNECT, connect(to, from));
-    let stream = match connecting.await {
+/// Connects and goes on until the server is ready for mail: over TLS where it offers that and a handshake succeeds, else in the
+/// clear. Otherwise what went wrong, in the words of a reply: it is worth another try, also where the server says at once
+/// that it is none (RFC 5321 3.1).
+pub(super) async fn open(to: To<'_>, config: &ServerConfig) -> Result<Line<Stream>, Reply> {
+    let opened = match attempt(to, config, true).await {
+        Err(Refusal::Handshake) => attempt(to, config, false).await,
+        opened => opened,
+    };
+    opened.map_err(|refusal| match refusal {
+        Refusal::Said(reply) => reply,
+        Refusal::Handshake => Reply::own(451, format!("4.7.0 no TLS with {}", to.address)),
+    })
+}
+
+async fn attempt(to: To<'_>, config: &ServerConfig, wants_tls: bool) -> Result<Line<Stream>, Refusal> {
+    let address = to.address;
+    let failed = |what: &str, problem: &dyn std::fmt::Display| {
+        Refusal::Said(Reply::own(451, format!("4.4.1 {what} {address}: {problem}")))
+    };
+    let stream = match timeout(CONNECT, connect(address, to.from)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(problem)) => return Err(failed("connect to", &problem)),
         Err(_) => return Err(failed("connect to", &"no answer")),
     };
-    let mut line = Line::new(Connection::Clear(stream), config);
-    match line.turn(Turn::Listen).await {
+    let mut line = Line::new(Stream::Plain(stream), config, wants_tls);
+    let mut turn = line.turn(Turn::Listen).await;
+    if turn == Turn::StartTls {
+        line.secure(to).await?;
+        let hello = line.client.secured(&mut line.out);
+        turn = line.turn(hello).await;
+    }
+    match turn {
         Turn::Ready => Ok(line),
-        Turn::Over(_, reply) => Err(Reply { code: 451, lines: vec![format!("4.4.2 {to} said {reply}")] }),
+        Turn::Over(_, reply) => {
+            Err(Refusal::Said(Reply { code: 451, lines: vec![format!("4.4.2 {address} said {reply}")] }))
+        }
         Turn::Listen | Turn::StartTls | Turn::Done(_) => Err(failed("speak SMTP with", &"it came to no end")),
     }
 }
 
-async fn connect(to: SocketAddr, from: Option<std::net::IpAddr>) -> io::Result<TcpStream> {
+async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
     let stream = match from.filter(|from| from.is_ipv4() == to.is_ipv4()) {
         Some(from) => {
             let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
@@ -90,17 +145,55 @@ async fn connect(to: SocketAddr, from: Option<std::net::IpAddr>) -> io::Result<T
     Ok(stream)
 }
 
-impl Line<Connection> {
+impl Wire for Stream {
+    async fn read(&mut self, framer: &mut Framer) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read_buf(framer.buffer()).await,
+            Self::Secure(stream) => stream.read_buf(framer.buffer()).await,
+            Self::Gone => Ok(0),
+        }
+    }
+
+    async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(octets).await,
+            Self::Secure(stream) => {
+                stream.write_all(octets).await?;
+                stream.flush().await
+            }
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Line<Stream> {
+    /// Goes over to TLS. Replies that came in the clear behind the one to STARTTLS are nobody's (RFC 3207 4.2).
+    async fn secure(&mut self, to: To<'_>) -> Result<(), Refusal> {
+        self.hearing = Hearing::default();
+        self.framer.clear();
+        let Stream::Plain(stream) = std::mem::replace(&mut self.wire, Stream::Gone) else { return Ok(()) };
+        let secured = timeout(REPLY, secure::handshake(stream, to.name, to.address)).await;
+        let Ok(Ok((stream, tls))) = secured else { return Err(Refusal::Handshake) };
+        (self.wire, self.tls) = (Stream::Secure(stream), Some(tls));
+        Ok(())
+    }
+
     /// Returns when the server has something to say, or has gone, although it was not asked.
     pub(super) async fn disturbed(&self) {
-        self.wire.disturbed().await;
+        let stream = match &self.wire {
+            Stream::Plain(stream) => stream,
+            Stream::Secure(stream) => stream.get_ref().0,
+            Stream::Gone => return,
+        };
+        let _ = stream.readable().await;
     }
 }
 
 impl<W: Wire> Line<W> {
-    fn new(wire: W, config: &ServerConfig) -> Self {
+    fn new(wire: W, config: &ServerConfig, wants_tls: bool) -> Self {
         let framer = Framer::new(Limits::of(config, config.limits.line));
-        Self { wire, framer, hearing: Hearing::default(), client: Client::new(&config.host, false), out: Vec::new() }
+        let client = Client::new(&config.host, wants_tls);
+        Self { wire, framer, hearing: Hearing::default(), client, out: Vec::new(), tls: None }
     }
 
     /// Sends a letter.

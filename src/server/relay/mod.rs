@@ -10,6 +10,7 @@
 mod courier;
 mod lane;
 mod line;
+mod secure;
 mod turned;
 
 use std::{sync::Arc, time::Duration};
