@@ -84,7 +84,7 @@ impl Session {
                 Target::Refused { key: refusal.unwrap_or(key), transaction: None }
             }
         };
-        self.stage = Stage::Chunk(Chunk { target, size, left: size, last });
+        self.stage = Stage::Chunk(Box::new(Chunk { target, size, left: size, last }));
     }
 
     /// What came of a chunk.
@@ -93,7 +93,7 @@ impl Session {
         let Stage::Chunk(chunk) = &mut self.stage else { return };
         chunk.left = chunk.left.saturating_sub(octets.len() as u64);
         if let Target::Message(transaction) = &mut chunk.target {
-            transaction.chunks.get_or_insert_with(|| Chunks::new(limits)).take(octets);
+            transaction.chunks.get_or_insert_with(|| Box::new(Chunks::new(limits))).take(octets);
         }
         if let Some(seen) = &mut self.waiting {
             seen.octets += octets.len() as u64;
@@ -115,12 +115,12 @@ impl Session {
             }
             Target::Message(mut transaction) if chunk.last => {
                 let limits = Limits::of(&self.peer.config, self.peer.config.limits.line);
-                let data = transaction.chunks.take().unwrap_or_else(|| Chunks::new(limits)).end();
+                let data = transaction.chunks.take().map_or_else(|| Chunks::new(limits), |chunks| *chunks).end();
                 return self.accept(transaction, data, seen, now, out);
             }
             Target::Message(mut transaction) => {
                 let limits = Limits::of(&self.peer.config, self.peer.config.limits.line);
-                let fault = transaction.chunks.get_or_insert_with(|| Chunks::new(limits)).fault();
+                let fault = transaction.chunks.get_or_insert_with(|| Box::new(Chunks::new(limits))).fault();
                 // The message is lost; the chunks that a pipelining client has sent behind this one find no transaction.
                 if let Some(fault) = fault {
                     self.tell(transaction::refusal(fault), now, out);

@@ -137,11 +137,11 @@ enum Stage {
     /// After MAIL.
     Open(Transaction),
     /// A recipient waits for the store's word on room.
-    Asking(Transaction, Asked),
+    Asking(Transaction, Box<Asked>),
     /// After 354.
     Data(Transaction),
     /// After BDAT: its chunk is coming.
-    Chunk(Chunk),
+    Chunk(Box<Chunk>),
     /// ETRN or ATRN waits for the queue.
     Inquiring(Box<Asking>),
     /// A message waits for its commit, and this reply with it.
@@ -370,7 +370,7 @@ impl Session {
     fn done(&mut self, outcome: &Outcome, now: Now, out: &mut Output) {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Asking(transaction, asked) => {
-                self.asked(transaction, asked, outcome, now, out);
+                self.asked(transaction, *asked, outcome, now, out);
                 if let Some(seen) = self.waiting.take() {
                     self.finish(seen, now, out);
                 }

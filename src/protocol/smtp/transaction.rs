@@ -42,7 +42,7 @@ pub struct Transaction {
     /// Whether a recipient was refused.
     pub refused: bool,
     /// What BDAT has brought; none before the first.
-    pub chunks: Option<Chunks>,
+    pub chunks: Option<Box<Chunks>>,
 }
 
 /// The key of the reply to a message with this fault.
@@ -128,7 +128,7 @@ impl Session {
                     Target::Mailbox(mailbox) => Action::Room { mailbox: mailbox.clone(), octets: transaction.size },
                     Target::Domain(_) => Action::QueueRoom { recipients: transaction.outgoing.len() + 1 },
                 });
-                self.stage = Stage::Asking(transaction, asked);
+                self.stage = Stage::Asking(transaction, Box::new(asked));
             }
             None => self.stage = Stage::Open(transaction),
         }
