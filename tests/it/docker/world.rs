@@ -11,12 +11,12 @@ use std::{
 use serde_json::Value;
 
 /// The clients' image of the tests; what is in it has this number, so that it is made once.
-pub const IMAGE: &str = "labctl-test-client:2";
+pub const IMAGE: &str = "labctl-test-client:3";
 
 /// What busybox is called there.
-const APPLETS: [&str; 25] = [
+const APPLETS: [&str; 27] = [
     "sh", "sleep", "nc", "cat", "ls", "ip", "grep", "printf", "dd", "find", "id", "ln", "mkdir", "mknod", "mount",
-    "ping", "ping6", "rm", "seq", "touch", "wc", "chmod", "nslookup", "kill", "cp",
+    "ping", "ping6", "rm", "seq", "touch", "wc", "chmod", "nslookup", "kill", "cp", "stty", "echo",
 ];
 
 /// Worlds of this process.
