@@ -6,7 +6,7 @@ use super::exit::Exit;
 use crate::{
     control::ClientError,
     engine::{StateError, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, LabName},
+    lab::{EngineKind, FaultId, LabName},
     rehearse::StageError,
     store::StoreError,
 };
@@ -203,6 +203,20 @@ pub enum Error {
         /// What was written.
         session: u32,
     },
+    /// The fault that the command line describes makes no sense.
+    #[error("{why}")]
+    WrongFault {
+        /// What is wrong.
+        why: String,
+    },
+    /// Whoever is meant meets no such fault.
+    #[error("`{who}` meets no fault `{fault}`")]
+    UnknownFault {
+        /// Who was meant.
+        who: String,
+        /// What was written.
+        fault: FaultId,
+    },
     /// There is no such template.
     #[error("there is no template `{name}`")]
     UnknownTemplate {
@@ -266,6 +280,7 @@ impl Error {
             | Self::Served { .. } => Exit::Failed,
             Self::CannotAsk { .. }
             | Self::UnknownTemplate { .. }
+            | Self::WrongFault { .. }
             | Self::Wildcard { .. }
             | Self::Sides { .. }
             | Self::HomePath { .. } => Exit::Usage,
@@ -279,6 +294,7 @@ impl Error {
             | Self::NotUp { .. }
             | Self::Nobody { .. }
             | Self::UnknownMail { .. }
+            | Self::UnknownFault { .. }
             | Self::UnknownSession { .. } => Exit::Unknown,
         }
     }
@@ -299,6 +315,7 @@ impl Error {
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
             Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
+            Self::UnknownFault { who, .. } => Some(format!("see `labctl fault list {who}`")),
             Self::WhichLab { known } => known.first().map_or_else(
                 || Some("make one with `labctl new my-lab`".to_owned()),
                 |(name, _)| Some(format!("name it, for example `{name}`")),
@@ -355,6 +372,7 @@ impl Error {
             | Self::WrongLab { .. }
             | Self::HomePath { .. }
             | Self::UnknownSession { .. }
+            | Self::WrongFault { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Served { .. } => None,

@@ -128,6 +128,9 @@ impl Live {
             | EventKind::Deleted { .. }
             | EventKind::Disconnected { .. }
             | EventKind::Reset { .. }
+            | EventKind::Fault { .. }
+            | EventKind::FaultSet { .. }
+            | EventKind::FaultCleared { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => None,
         };

@@ -25,6 +25,7 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
         limits,
         accounts,
         endpoints,
+        faults,
         clients,
         relaying,
     } = old;
@@ -50,6 +51,9 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     numbers(limits, &new.limits, &mut changes);
     mailboxes(accounts, &new.accounts, &mut changes);
     addresses(endpoints, &new.endpoints, &mut changes);
+    if *faults != new.faults {
+        changes.push("faults change".into());
+    }
     if *clients != new.clients {
         changes.push("addresses of clients change".into());
     }

@@ -66,6 +66,7 @@ fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: 
         limits: settings.limits.clone(),
         accounts: accounts(lab, group, key),
         endpoints: endpoints(lab, group, addressing, numbers),
+        faults: lab.faults.clone(),
         clients: BTreeMap::new(),
         relaying: Relaying::default(),
     }
@@ -133,6 +134,7 @@ pub(crate) mod tests {
             docker: crate::lab::Containers::default(),
             mails: Vec::new(),
             exercises: Vec::new(),
+            faults: Vec::new(),
         }
     }
 

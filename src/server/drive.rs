@@ -1,6 +1,8 @@
 //! One connection: octets from the wire to the session, its replies back, its events and actions to the store. What to
 //! answer is the session's business.
 
+mod faults;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -14,6 +16,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+pub(super) use self::faults::Struck;
 use super::{
     Shared,
     machine::Machine,
@@ -59,6 +62,8 @@ pub(super) struct Drive<M, W> {
     since: Timestamp,
     /// Whether the last command was QUIT.
     quit: bool,
+    /// The fault that strikes what came last.
+    struck: Option<Box<Struck>>,
 }
 
 /// What waiting for the client brought.
@@ -99,6 +104,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
             events: Vec::new(),
             since: Timestamp::default(),
             quit: false,
+            struck: None,
         }
     }
 
@@ -109,6 +115,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
         self.out = Output { events: vec![EventKind::Disconnected { how }], ..Output::default() };
         self.take_in(self.server.clock.now());
         self.record().await;
+        self.leave_faults();
         how
     }
 
@@ -116,6 +123,9 @@ impl<M: Machine, W: Wire> Drive<M, W> {
         self.say(refusal.map_or(Input::Connected, Input::Refused)).await;
         if refusal.is_some() {
             return self.close(Ending::Refused).await;
+        }
+        if let Some(ending) = self.suffer().await {
+            return ending;
         }
         loop {
             if self.next == Next::Close {
@@ -129,8 +139,12 @@ impl<M: Machine, W: Wire> Drive<M, W> {
             }
             let now = self.server.clock.now();
             if let Some(input) = self.framer.next(self.next) {
-                self.session.handle(input, now, &mut self.out);
+                self.struck = self.server.faults.strike::<M>((&self.who, self.conn), &input, now, &mut self.events);
+                faults::hand(&mut self.session, self.struck.as_deref_mut(), input, now, &mut self.out);
                 self.settle(now).await;
+                if let Some(ending) = self.suffer().await {
+                    return ending;
+                }
                 continue;
             }
             if let Err(ending) = self.send().await {
@@ -150,7 +164,8 @@ impl<M: Machine, W: Wire> Drive<M, W> {
     /// Gives the session an input that did not come from the client.
     async fn say(&mut self, input: Input<'_>) {
         let now = self.server.clock.now();
-        self.session.handle(input, now, &mut self.out);
+        self.struck = self.server.faults.strike::<M>((&self.who, self.conn), &input, now, &mut self.events);
+        faults::hand(&mut self.session, self.struck.as_deref_mut(), input, now, &mut self.out);
         self.settle(now).await;
     }
 
@@ -171,6 +186,7 @@ impl<M: Machine, W: Wire> Drive<M, W> {
 
     /// Empties the output for the session's next turn; what is left to do is its action.
     fn take_in(&mut self, now: Now) -> Option<Action> {
+        self.mark(now);
         for event in &self.out.events {
             if let EventKind::Command { verb, .. } = event {
                 self.quit = verb.as_ref() == "QUIT";
@@ -350,7 +366,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        lab::{Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service},
+        lab::{Leniency, Limits, LoneNewline, Protocol, Relaying, ServerConfig, Service},
         protocol::{dialect, line},
         server::{Server, wire::Stream},
     };
@@ -359,8 +375,14 @@ mod tests {
     struct Defective;
 
     impl Machine for Defective {
+        const PROTOCOL: Protocol = Protocol::Smtp;
+
         fn new(_: Peer) -> Self {
             Self
+        }
+
+        fn peer(&self) -> &Peer {
+            unreachable!("no fault is armed here")
         }
 
         fn framing(peer: &Peer) -> line::Limits {
@@ -395,6 +417,7 @@ mod tests {
             limits: Limits::default(),
             accounts: BTreeMap::new(),
             endpoints: Vec::new(),
+            faults: Vec::new(),
             clients: BTreeMap::new(),
             relaying: Relaying::default(),
         };

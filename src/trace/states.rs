@@ -63,6 +63,9 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
         | EventKind::Retrieved { .. }
         | EventKind::Deleted { .. }
         | EventKind::Reset { .. }
+        | EventKind::Fault { .. }
+        | EventKind::FaultSet { .. }
+        | EventKind::FaultCleared { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => {}
     }
