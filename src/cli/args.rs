@@ -1,8 +1,12 @@
 //! The command line, defined once: parsing, `--help` and completions come from here.
 
+mod fault;
+
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
+
+pub use fault::{Fault, FaultClear, FaultList, FaultSet, FaultVerb};
 
 use super::exit::EXIT_CODES;
 use crate::lab::{EngineKind, Subnet, subnet::pool};
@@ -76,6 +80,8 @@ pub enum Verb {
     Rehearse(Rehearse),
     /// Show the mail that waits for other servers, or try it now
     Queue(Queue),
+    /// Let servers do something wrong on purpose, student by student
+    Fault(Fault),
     /// Let a student or a group start again; old evidence is kept and never counted
     Reset(Reset),
     /// Open a terminal in a student's container

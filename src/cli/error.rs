@@ -6,7 +6,7 @@ use super::exit::Exit;
 use crate::{
     control::ClientError,
     engine::{StateError, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, LabName},
+    lab::{EngineKind, FaultId, LabName},
     rehearse::StageError,
     store::StoreError,
 };
@@ -206,6 +206,20 @@ pub enum Error {
         /// What was written.
         session: u32,
     },
+    /// The fault that the command line describes makes no sense.
+    #[error("{why}")]
+    WrongFault {
+        /// What is wrong.
+        why: String,
+    },
+    /// Whoever is meant meets no such fault.
+    #[error("`{who}` meets no fault `{fault}`")]
+    UnknownFault {
+        /// Who was meant.
+        who: String,
+        /// What was written.
+        fault: FaultId,
+    },
     /// There is no such template.
     #[error("there is no template `{name}`")]
     UnknownTemplate {
@@ -269,6 +283,7 @@ impl Error {
             | Self::Served { .. } => Exit::Failed,
             Self::CannotAsk { .. }
             | Self::UnknownTemplate { .. }
+            | Self::WrongFault { .. }
             | Self::Wildcard { .. }
             | Self::Sides { .. }
             | Self::HomePath { .. } => Exit::Usage,
@@ -283,6 +298,7 @@ impl Error {
             | Self::NoAuthority(_)
             | Self::Nobody { .. }
             | Self::UnknownMail { .. }
+            | Self::UnknownFault { .. }
             | Self::UnknownSession { .. } => Exit::Unknown,
         }
     }
@@ -303,6 +319,7 @@ impl Error {
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
             Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
+            Self::UnknownFault { who, .. } => Some(format!("see `labctl fault list {who}`")),
             Self::WhichLab { known } => known.first().map_or_else(
                 || Some("make one with `labctl new my-lab`".to_owned()),
                 |(name, _)| Some(format!("name it, for example `{name}`")),
@@ -362,6 +379,7 @@ impl Error {
             | Self::WrongLab { .. }
             | Self::HomePath { .. }
             | Self::UnknownSession { .. }
+            | Self::WrongFault { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Served { .. } => None,

@@ -15,11 +15,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::values::{Problem, Queue, Reset, Status, Tried};
+use super::values::{FaultChanges, Problem, Queue, Reset, Status, Tried};
 use crate::{
     engine::{docker::Dialer, state::SocketPath},
     evidence::{Event, Injected, Seq},
     lab::{GroupName, ServerConfig},
+    protocol::fault::Standing,
 };
 
 /// The longest answer that is read whole: the status of the largest lab is a tenth of it.
@@ -140,6 +141,18 @@ impl Client {
     /// Has the group's server try it now.
     pub async fn try_queue(&self, group: &GroupName) -> Result<Tried, ClientError> {
         self.json(Ask::new(Method::POST, format!("/v1/servers/{group}/queue")).of(Some(group.clone()))).await
+    }
+
+    /// The faults that each student of a group meets.
+    pub async fn faults(&self, group: &GroupName) -> Result<Vec<Standing>, ClientError> {
+        self.json(Ask::new(Method::GET, format!("/v1/servers/{group}/faults")).of(Some(group.clone()))).await
+    }
+
+    /// Sets and clears faults of students of a group.
+    pub async fn change_faults(&self, group: &GroupName, changes: &FaultChanges) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(changes).expect("changes have only names, texts and numbers");
+        let ask = Ask::new(Method::POST, format!("/v1/servers/{group}/faults"));
+        self.done(ask.with(body).of(Some(group.clone()))).await
     }
 
     /// Returns when everything that the servers have seen is committed.

@@ -22,13 +22,16 @@ use tokio::{
 
 use super::{
     routes,
-    values::{Connected, Listening, MailboxStatus, Problem, Queue, Reset, ServerStatus, Status, Tried, VERSION},
+    values::{
+        Connected, FaultChanges, Listening, MailboxStatus, Problem, Queue, Reset, ServerStatus, Status, Tried, VERSION,
+    },
 };
 use crate::{
-    evidence::{Conn, Timestamp, Who},
-    lab::{GroupName, ServerConfig},
+    evidence::EventKind,
+    lab::{GroupName, Login, ServerConfig, fault::MAX_FAULTS},
+    protocol::fault::Standing,
     server::{Server, ServerError},
-    store::{Origin, StoreError},
+    store::StoreError,
 };
 
 /// How long sessions may go on after the process was told to end.
@@ -136,9 +139,7 @@ impl Host {
     /// Lets students of a group start their next run.
     pub async fn reset(&self, group: &str, reset: Reset) -> Result<(), Problem> {
         let server = self.server(group)?;
-        let time = Timestamp(jiff::Timestamp::now().as_microsecond());
-        let origin = Origin { conn: Conn(0), who: Who::Instructor, time };
-        let done = server.store().reset(origin, reset.students, reset.whole_group).await;
+        let done = server.reset(reset.students, reset.whole_group).await;
         done.map_err(|problem| told(&problem.into()))
     }
 
@@ -151,6 +152,32 @@ impl Host {
     /// Tries it now, all of it or that for a domain.
     pub fn try_queue(&self, group: &str, domain: Option<&str>) -> Result<Tried, Problem> {
         Ok(Tried { recipients: self.server(group)?.try_now(domain) })
+    }
+
+    /// The faults that each student of a group meets.
+    pub fn faults(&self, group: &str) -> Result<Vec<Standing>, Problem> {
+        let server = self.server(group)?;
+        Ok(server.faults(&students(&server.config())))
+    }
+
+    /// Sets and clears faults of students of a group.
+    pub async fn change_faults(&self, group: &str, changes: FaultChanges) -> Result<(), Problem> {
+        let server = self.server(group)?;
+        let known = students(&server.config());
+        let meant = changes.set.iter().map(|(login, _)| login).chain(changes.clear.iter().map(|(login, _)| login));
+        for login in meant {
+            if !known.contains(login) {
+                return Err(Problem::new(format!("group `{group}` has no student `{login}`")));
+            }
+        }
+        let own = |login: &Login| server.faults(std::slice::from_ref(login)).iter().filter(|own| own.by_hand).count();
+        if let Some((login, _)) = changes.set.iter().find(|(login, _)| own(login) >= MAX_FAULTS) {
+            let error = format!("`{login}` meets {MAX_FAULTS} faults already: clear some first");
+            return Err(Problem::new(error));
+        }
+        let clear = changes.clear.into_iter().map(|(student, fault)| EventKind::FaultCleared { student, fault });
+        let set = changes.set.into_iter().map(|(student, fault)| EventKind::FaultSet { student, fault });
+        server.change_faults(clear.chain(set).collect()).await.map_err(|problem| told(&problem.into()))
     }
 
     /// The process and every server in it; with `injected` also what each was sent for the lab.
@@ -194,6 +221,12 @@ impl Host {
         }
         while stopping.join_next().await.is_some() {}
     }
+}
+
+/// The students of a server's group.
+fn students(config: &ServerConfig) -> Vec<Login> {
+    let own = config.accounts.iter().filter(|(_, account)| account.student);
+    own.map(|(login, _)| login.clone()).collect()
 }
 
 /// What a server says of itself; only what was injected is asked of the disk.

@@ -11,6 +11,8 @@
 //! | `POST /v1/servers/GROUP/reset` | a [`Reset`]: students start their next run |
 //! | `GET /v1/servers/GROUP/queue` | [`Queue`]: the mail that waits for other servers |
 //! | `POST /v1/servers/GROUP/queue?domain=DOMAIN` | tries it now, all of it or that for a domain: [`Tried`] |
+//! | `GET /v1/servers/GROUP/faults` | which faults each student meets, and how often they struck |
+//! | `POST /v1/servers/GROUP/faults` | [`FaultChanges`]: sets faults and clears them |
 //! | `GET /v1/servers/GROUP/smtp?mail=ID&student=LOGIN` | with `Upgrade: smtp`: an SMTP session for injected mail |
 //! | `POST /v1/stop` | ends sessions, commits, and ends the process |
 //!
@@ -23,4 +25,4 @@ pub mod routes;
 pub mod values;
 
 pub use client::{Client, ClientError};
-pub use values::{Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};
+pub use values::{FaultChanges, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};

@@ -17,11 +17,12 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     host::Host,
-    values::{Problem, Queue, Reset, Status, Tried},
+    values::{FaultChanges, Problem, Queue, Reset, Status, Tried},
 };
 use crate::{
     evidence::{Injected, Seq},
     lab::{Login, MailId, ServerConfig},
+    protocol::fault::Standing,
     store::{Reader, Store},
 };
 
@@ -43,6 +44,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/v1/servers/{group}/store", get(store))
         .route("/v1/servers/{group}/reset", post(reset))
         .route("/v1/servers/{group}/queue", get(queue).post(try_queue))
+        .route("/v1/servers/{group}/faults", get(faults).post(change_faults))
         .route("/v1/servers/{group}/smtp", get(smtp))
         .route("/v1/flush", post(flush))
         .route("/v1/stop", post(stop))
@@ -108,6 +110,18 @@ async fn try_queue(
     Query(only): Query<For>,
 ) -> Answer<Json<Tried>> {
     host.try_queue(&group, only.domain.as_deref()).map(Json)
+}
+
+async fn faults(State(host): State<Arc<Host>>, Path(group): Path<String>) -> Answer<Json<Vec<Standing>>> {
+    host.faults(&group).map(Json)
+}
+
+async fn change_faults(
+    State(host): State<Arc<Host>>,
+    Path(group): Path<String>,
+    Json(changes): Json<FaultChanges>,
+) -> Answer<StatusCode> {
+    host.change_faults(&group, changes).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 async fn flush(State(host): State<Arc<Host>>) -> Answer<StatusCode> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::Injected,
-    lab::{Login, ServerConfig},
+    lab::{Fault, FaultId, Login, ServerConfig},
     mail::Queued,
 };
 
@@ -88,6 +88,15 @@ pub struct Reset {
     pub students: Vec<Login>,
     /// Whether shared mailboxes are emptied too.
     pub whole_group: bool,
+}
+
+/// Faults to set and to clear.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultChanges {
+    /// Who is to meet what.
+    pub set: Vec<(Login, Fault)>,
+    /// Who is to meet what no more.
+    pub clear: Vec<(Login, FaultId)>,
 }
 
 /// What went wrong.

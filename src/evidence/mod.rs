@@ -9,7 +9,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    lab::{GroupName, Login, MailId, Protocol, Service},
+    lab::{Fault, FaultId, GroupName, Login, MailId, Protocol, Service},
     mail::folder::FolderName,
 };
 
@@ -428,6 +428,33 @@ pub enum EventKind {
         /// What was taken out of mailboxes.
         removed: Vec<Delivered>,
     },
+    /// A fault of the student's: armed, or met. What the server did wrong on purpose stands in the command before it.
+    Fault {
+        /// The fault.
+        fault: FaultId,
+        /// What became of it.
+        what: FaultMoment,
+        /// The act as the lab writes it.
+        act: String,
+        /// The verb at which it was.
+        at: String,
+        /// What it was about, where that counts for later: the recipient that is made to wait.
+        about: String,
+    },
+    /// The instructor set a fault for a student; it counts from here, also where the lab has one of this name.
+    FaultSet {
+        /// Who meets it.
+        student: Login,
+        /// What.
+        fault: Fault,
+    },
+    /// The instructor took a fault of the lab or an own one from a student.
+    FaultCleared {
+        /// Who meets it no more.
+        student: Login,
+        /// Which.
+        fault: FaultId,
+    },
     /// The server started.
     Started {
         /// labctl's version.
@@ -467,6 +494,18 @@ impl fmt::Display for TlsVersion {
     }
 }
 
+/// What becomes of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultMoment {
+    /// The student showed what arms it.
+    Armed,
+    /// Something was let through that counts for it (a rate).
+    Passed,
+    /// It struck.
+    Struck,
+}
+
 /// A message in a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
@@ -499,6 +538,8 @@ pub enum Ending {
     Refused,
     /// The server was shutting down.
     Shutdown,
+    /// A fault cut it, on purpose.
+    Fault,
     /// The server's session failed; a defect of labctl, never the student's fault.
     Failed,
 }
@@ -528,6 +569,9 @@ impl EventKind {
             Self::Folder { .. } => "folder",
             Self::Disconnected { .. } => "disconnected",
             Self::Reset { .. } => "reset",
+            Self::Fault { .. } => "fault",
+            Self::FaultSet { .. } => "fault_set",
+            Self::FaultCleared { .. } => "fault_cleared",
             Self::Started { .. } => "started",
             Self::Damaged { .. } => "damaged",
         }

@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{ExerciseId, MailId, Protocol, Text};
+use super::{ExerciseId, FaultId, MailId, Protocol, Text};
 
 /// The most steps of one conversation check: the marker keeps its state in the bits of a `u64`.
 pub const MAX_STEPS: usize = 60;
@@ -78,10 +78,14 @@ pub struct Conversation {
     pub steps: Vec<Step>,
     /// How many different connections must show it (1 by default).
     pub times: u32,
+    /// The fault that the student must have met before the first step.
+    pub fault: Option<FaultId>,
+    /// Whether it must have been met in this very connection.
+    pub during: bool,
 }
 
 /// One step: `[!] VERB[|VERB] [ARGUMENT] [-> REPLY]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// `!`: what must not come between the steps before and after this one (or before the start, or until the end of the connection).
     pub forbidden: bool,
@@ -96,7 +100,7 @@ pub struct Step {
 }
 
 /// `250`, `2xx`, `250|251`, `+OK`, `-ERR`, each alternative optionally with a pattern for the text after the code.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyPattern {
     /// The codes; `x` is any digit.
     pub codes: Vec<String>,
@@ -220,6 +224,10 @@ pub enum ScriptLine {
     Close,
     /// `X: hold`: the connection stays open, as it is, while the scripts after it run.
     Hold,
+    /// `X: cut`: the server ends the connection here, without another whole reply.
+    Cut,
+    /// `X: silence`: the server says nothing to the last line; then the client gives up.
+    Silence,
 }
 
 impl Bound {
@@ -353,15 +361,19 @@ impl Script {
                 "S:" => ScriptLine::Server(said.to_owned()),
                 "X:" if said.trim() == "close" => ScriptLine::Close,
                 "X:" if said.trim() == "hold" => ScriptLine::Hold,
+                "X:" if said.trim() == "cut" => ScriptLine::Cut,
+                "X:" if said.trim() == "silence" => ScriptLine::Silence,
                 _ => {
                     return Err(format!(
-                        "line {} of the script: start it with `C: ` or `S: `, or write `X: close` or `X: hold`",
+                        "line {} of the script: start it with `C: ` or `S: `, or write `X: close`, `X: hold`, `X: cut` or `X: silence`",
                         number + 1
                     ));
                 }
             });
         }
-        if !lines.iter().any(|line| matches!(line, ScriptLine::Client(_))) {
+        // A connection that the server refuses has nothing to send.
+        let does = |line: &ScriptLine| matches!(line, ScriptLine::Client(_) | ScriptLine::Cut | ScriptLine::Silence);
+        if !lines.iter().any(does) {
             return Err("the script sends nothing: write lines that start with `C: `".into());
         }
         Ok(Self { protocol, lines })

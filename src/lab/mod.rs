@@ -2,6 +2,7 @@
 
 pub mod containers;
 pub mod exercise;
+pub mod fault;
 pub mod names;
 pub mod personal;
 pub mod relaying;
@@ -19,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 pub use containers::Containers;
 pub use exercise::{Check, Exercise, Script};
-pub use names::{Domain, ExerciseId, GroupName, LabName, Login, MailId};
+pub use fault::Fault;
+pub use names::{Domain, ExerciseId, FaultId, GroupName, LabName, Login, MailId};
 pub use personal::Key;
 pub use relaying::{Neighbour, Patience, Relaying, Route};
 pub use server::{Leniency, Limits, LoneNewline, Protocol, ServerConfig, Service, Tls};
@@ -83,6 +85,8 @@ pub struct Lab {
     pub mails: Vec<Mail>,
     /// Exercises in the order written.
     pub exercises: Vec<Exercise>,
+    /// What the servers do wrong on purpose, in the order written.
+    pub faults: Vec<Fault>,
 }
 
 /// Where a lab can run.

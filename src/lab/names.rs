@@ -100,6 +100,11 @@ name!(
     |text| plain(text, false)
 );
 name!(
+    /// The name of a fault.
+    FaultId,
+    |text| plain(text, false)
+);
+name!(
     /// A mail domain (RFC 1035 2.3.1), kept in lower case, without a final dot.
     Domain,
     domain

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::service::{Protocol, Service};
 use super::{
+    fault::Fault,
     names::{Domain, GroupName, LabName, Login},
     relaying::Relaying,
 };
@@ -214,6 +215,9 @@ pub struct ServerConfig {
     pub accounts: BTreeMap<Login, Account>,
     /// Where it listens.
     pub endpoints: Vec<Endpoint>,
+    /// What it does wrong on purpose, to each student.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
     /// Addresses of students' own machines (docker: the client container's fixed address), for identity.
     pub clients: BTreeMap<std::net::IpAddr, Login>,
     /// Where mail for other domains goes.

@@ -20,8 +20,10 @@ use super::{
     touched::{Touch, Touching},
 };
 use crate::{
-    evidence::{Conn, Copied, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid},
-    lab::{Exercise, Group, Key, Lab, Login, Protocol, exercise::Which, template::Person},
+    evidence::{
+        Conn, Copied, Delivered, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State, Timestamp, Uid,
+    },
+    lab::{Exercise, FaultId, Group, Key, Lab, Login, Protocol, exercise::Which, template::Person},
 };
 
 /// The students of a group.
@@ -54,6 +56,8 @@ pub struct Student {
     pub arrived: Option<(Seq, Conn, Timestamp)>,
     /// The reset that began the run; 0: none.
     pub reset: Seq,
+    /// The faults that the student has met, each with the connection that met it first.
+    pub met: BTreeMap<FaultId, Conn>,
     /// The latest connections that count for this student and another one no more.
     pub contradictions: VecDeque<Contradiction>,
 }
@@ -140,6 +144,9 @@ impl Class {
             | EventKind::Flagged { .. }
             | EventKind::Folder { .. }
             | EventKind::Disconnected { .. }
+            | EventKind::Fault { .. }
+            | EventKind::FaultSet { .. }
+            | EventKind::FaultCleared { .. }
             | EventKind::Started { .. } => {}
         }
     }
@@ -192,6 +199,7 @@ impl Class {
                 self.touch(&here, live, (Touch::Deleted, *message, mailbox, false));
             }
             EventKind::Disconnected { how } => self.end(&here, live, *how),
+            EventKind::Fault { fault, what: FaultMoment::Struck, .. } => self.meet(&here, live, fault),
             EventKind::Accepted { injected: Some(_), .. }
             | EventKind::Secured { .. }
             | EventKind::HandshakeFailed { .. }
@@ -208,6 +216,9 @@ impl Class {
             | EventKind::Flagged { .. }
             | EventKind::Folder { .. }
             | EventKind::Reset { .. }
+            | EventKind::Fault { .. }
+            | EventKind::FaultSet { .. }
+            | EventKind::FaultCleared { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}
         }
@@ -245,6 +256,17 @@ impl Class {
         if let (Some(talk), Some(open)) = (self.rules.talks.get(&protocol), student.open.get_mut(&protocol)) {
             let mut said = Said::new(verb, line, reply, &self.domain, &mut self.scratch);
             talk.take(&mut live.track, here, &mut said, &mut student.progress, open);
+        }
+    }
+
+    fn meet(&mut self, here: &Here, live: &mut Live, fault: &FaultId) {
+        let Student { progress, open, met, .. } = &mut self.students[here.student];
+        met.entry(fault.clone()).or_insert(here.conn);
+        for (protocol, talk) in &self.rules.talks {
+            let track = (live.protocol == Some(*protocol)).then_some(&mut live.track);
+            if let Some(open) = open.get_mut(protocol) {
+                talk.met(fault, track, progress, open);
+            }
         }
     }
 
@@ -333,13 +355,23 @@ fn deliver(rules: &Rules, here: &Here, delivery: &mut Delivery<'_>, student: &mu
 
 impl Student {
     fn new(rules: &Rules, reset: Seq) -> Self {
-        Self {
+        let mut student = Self {
             progress: rules.checks.iter().map(|_| Progress::default()).collect(),
-            open: rules.talks.iter().map(|(protocol, talk)| (*protocol, vec![1; talk.len()])).collect(),
+            open: BTreeMap::new(),
             own: HashMap::default(),
+            met: BTreeMap::new(),
             arrived: None,
             reset,
             contradictions: VecDeque::new(),
+        };
+        student.look_open(rules);
+        student
+    }
+
+    /// Which conversation checks are not done and may begin.
+    fn look_open(&mut self, rules: &Rules) {
+        for (protocol, talk) in &rules.talks {
+            self.open.insert(*protocol, talk.open(&self.progress, &self.met));
         }
     }
 
@@ -365,9 +397,8 @@ impl Student {
             self.arrived = None;
             rules.mailboxes.iter().for_each(|rule| self.progress[rule.check] = Progress::default());
         }
-        for (protocol, talk) in &rules.talks {
-            self.open.insert(*protocol, talk.open(&self.progress));
-        }
+        self.met.retain(|_, by| *by != conn);
+        self.look_open(rules);
     }
 
     /// A session failed in this state: what was under way there is not the student's fault.

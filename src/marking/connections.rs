@@ -132,6 +132,9 @@ impl Live {
             | EventKind::Folder { .. }
             | EventKind::Disconnected { .. }
             | EventKind::Reset { .. }
+            | EventKind::Fault { .. }
+            | EventKind::FaultSet { .. }
+            | EventKind::FaultCleared { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => None,
         };

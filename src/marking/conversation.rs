@@ -7,7 +7,7 @@
 //! ```
 //! Bit n proves the check, at once or, where `!` steps stand last, when the connection ends.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     glob::Filled,
@@ -17,8 +17,8 @@ use super::{
     said::{Fit, Reply, Said},
 };
 use crate::{
-    evidence::{Ending, Seq},
-    lab::{exercise::Conversation, template::Person},
+    evidence::{Conn, Ending, Seq},
+    lab::{FaultId, exercise::Conversation, template::Person},
 };
 
 /// The verb under which a greeting is looked up.
@@ -50,6 +50,10 @@ struct Rule {
     hits: usize,
     /// Whether states may be cleared, so that each must remember its own way.
     branching: bool,
+    /// The fault that must have been met before the first step.
+    fault: Option<FaultId>,
+    /// Whether only the connection that met it counts.
+    during: bool,
 }
 
 #[derive(Debug)]
@@ -93,6 +97,8 @@ impl Talk {
             forbidden: vec![Vec::new()],
             hits: self.hits,
             branching: conversation.steps.iter().any(|step| step.forbidden),
+            fault: conversation.fault.clone(),
+            during: conversation.during,
         };
         for written in &conversation.steps {
             let step = Step {
@@ -138,14 +144,25 @@ impl Talk {
         interests.filter(|interest| interest.advance | interest.forbid != 0).collect()
     }
 
-    /// 1 for each rule that a student with this progress still needs.
-    pub fn open(&self, progress: &[Progress]) -> Vec<u64> {
-        self.rules.iter().map(|rule| u64::from(!progress[rule.check].held)).collect()
+    /// 1 for each rule that a student with this progress, who has met these faults, still needs.
+    pub fn open(&self, progress: &[Progress], met: &BTreeMap<FaultId, Conn>) -> Vec<u64> {
+        let may = |rule: &Rule| rule.fault.as_ref().is_none_or(|fault| !rule.during && met.contains_key(fault));
+        self.rules.iter().map(|rule| u64::from(!progress[rule.check].held && may(rule))).collect()
     }
 
-    /// How many rules there are.
-    pub fn len(&self) -> usize {
-        self.rules.len()
+    /// The student has met a fault: what waits for that begins here, in this connection (if it is of this protocol) and, where
+    /// that may be, in those to come.
+    pub fn met(&self, fault: &FaultId, track: Option<&mut Track>, progress: &[Progress], open: &mut [u64]) {
+        let waits = |rule: &Rule| rule.fault.as_ref() == Some(fault) && !progress[rule.check].held;
+        let places: Vec<usize> = (0..self.rules.len()).filter(|place| waits(&self.rules[*place])).collect();
+        for place in places.iter().filter(|place| !self.rules[**place].during) {
+            open[*place] = 1;
+        }
+        if let Some(track) = track {
+            for place in places {
+                track.states[place] |= 1;
+            }
+        }
     }
 
     /// Starts a connection; `open` has 1 for each rule that the student still needs.

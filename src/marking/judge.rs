@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     class::{Class, Student},
-    marks::{Cause, CheckMark, Closest, Mark, StudentMarks, Verdict},
+    marks::{Cause, CheckMark, Closest, Mark, StudentMarks, Verdict, Wanted},
 };
 use crate::lab::{Exercise, Group, exercise::Points};
 
@@ -87,6 +87,7 @@ impl Class {
             times: compiled.times,
             closest: progress.shown(),
             cause: None,
+            unmet: None,
         };
         if let Some(rule) = compiled.now.map(|rule| &self.rules.mailboxes[rule])
             && let Some(arrived) = student.arrived.filter(|_| self.settled())
@@ -96,6 +97,9 @@ impl Class {
             mark.proofs = vec![self.mailboxes.of(rule, place).proof(arrived)];
         }
         if mark.verdict == Verdict::Missing {
+            if let Wanted::Conversation(talk) = &*mark.wanted {
+                mark.unmet = talk.fault.clone().filter(|fault| !student.met.contains_key(fault));
+            }
             mark.cause = self.cause(check, student);
             if mark.cause.is_some() {
                 mark.verdict = Verdict::Unclear;

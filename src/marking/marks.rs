@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     evidence::{Conn, Ending, MessageId, Seq, Timestamp},
     lab::{
-        Exercise, ExerciseId, GroupName, Login, Protocol,
+        Exercise, ExerciseId, FaultId, GroupName, Login, Protocol,
         exercise::{Bound, Points, Touched},
     },
 };
@@ -112,13 +112,15 @@ pub struct CheckMark {
     pub closest: Option<Closest>,
     /// Why it is unclear.
     pub cause: Option<Cause>,
+    /// The fault that the student must meet first and has not met.
+    pub unmet: Option<FaultId>,
 }
 
 /// What a check wants, its templates filled in, but for secrets, texts and passwords: marks are shown to students.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Wanted {
-    /// These steps over one connection.
-    Conversation(Protocol, Vec<WantedStep>),
+    /// Steps over one connection.
+    Conversation(WantedTalk),
     /// A message that meets these conditions, over one connection or not.
     Message(Vec<(Condition, Arc<str>)>, bool),
     /// A message to retrieve.
@@ -127,6 +129,19 @@ pub enum Wanted {
     Deleted(Touched),
     /// So many messages in this mailbox.
     Mailbox(String, Bound),
+}
+
+/// A conversation as a check wants it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedTalk {
+    /// The protocol of the connection.
+    pub protocol: Protocol,
+    /// The steps.
+    pub steps: Vec<WantedStep>,
+    /// The fault that must have been met before.
+    pub fault: Option<FaultId>,
+    /// Whether in the same connection.
+    pub during: bool,
 }
 
 /// A step as a check wants it.

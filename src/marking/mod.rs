@@ -19,7 +19,7 @@ mod connections;
 mod content;
 mod conversation;
 mod delivery;
-mod glob;
+pub(crate) mod glob;
 mod judge;
 mod mailbox;
 pub mod marks;
@@ -28,7 +28,7 @@ mod phrases;
 mod progress;
 mod quick;
 mod rules;
-mod said;
+pub(crate) mod said;
 mod touched;
 pub mod words;
 

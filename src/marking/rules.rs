@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     conversation::Talk,
     mailbox::{self, Mailboxes},
-    marks::{Condition, Wanted, WantedStep},
+    marks::{Condition, Wanted, WantedStep, WantedTalk},
     message,
     touched::{self, Touch},
 };
@@ -126,7 +126,12 @@ fn wanted(check: &Check, people: &[Person<'_>]) -> Box<[Arc<Wanted>]> {
 
 fn wanted_of(check: &Check, person: &Person<'_>) -> Wanted {
     match check {
-        Check::Conversation(written) => Wanted::Conversation(written.protocol, steps(written, person)),
+        Check::Conversation(written) => Wanted::Conversation(WantedTalk {
+            protocol: written.protocol,
+            steps: steps(written, person),
+            fault: written.fault.clone(),
+            during: written.during,
+        }),
         Check::Message(written) => Wanted::Message(conditions(written, person), written.one_connection),
         Check::Retrieved(written) => Wanted::Retrieved(touched(written, person)),
         Check::Deleted(written) => Wanted::Deleted(touched(written, person)),

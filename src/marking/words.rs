@@ -4,13 +4,16 @@
 use super::{
     marks::{
         Attempt, Cause, CheckMark, Closest, Condition, Contradiction, Failing, Instead, Mark, MessageAttempt, Miss,
-        Proof, Shown, TouchedAttempt, Verdict, Wanted, WantedStep,
+        Proof, Shown, TouchedAttempt, Verdict, Wanted, WantedStep, WantedTalk,
     },
     phrases,
 };
 use crate::{
     evidence::{Ending, Timestamp},
-    lab::exercise::{Touched, Which},
+    lab::{
+        FaultId,
+        exercise::{Touched, Which},
+    },
     trace::visible,
 };
 
@@ -101,6 +104,7 @@ impl Words {
             return self.proofs(check);
         }
         let mut parts = vec![self.wanted(check)];
+        parts.extend(check.unmet.as_ref().map(|fault| self.unmet(fault)));
         parts.extend(check.cause.as_ref().map(|cause| self.cause(cause)));
         parts.extend(self.attempted(check));
         parts.join("; ")
@@ -142,13 +146,7 @@ impl Words {
     /// What a check wants.
     pub fn wanted(self, check: &CheckMark) -> String {
         let mut text = match &*check.wanted {
-            Wanted::Conversation(protocol, steps) => {
-                let (name, steps) = (protocol.as_str().to_ascii_uppercase(), phrases::steps(steps, self.lang));
-                match self.lang {
-                    Lang::English => format!("wanted: one {name} connection with {steps}"),
-                    Lang::Spanish => format!("falta: una conexión {name} con {steps}"),
-                }
-            }
+            Wanted::Conversation(talk) => self.talk(talk),
             Wanted::Message(conditions, _) => {
                 let all: Vec<String> = conditions.iter().map(|(what, value)| self.condition(what, value)).collect();
                 let all = if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) };
@@ -174,6 +172,30 @@ impl Words {
             text += &self.times(check);
         }
         text
+    }
+
+    fn talk(self, talk: &WantedTalk) -> String {
+        let (name, steps) = (talk.protocol.as_str().to_ascii_uppercase(), phrases::steps(&talk.steps, self.lang));
+        let after = talk.fault.as_ref().map(|fault| {
+            let when = if talk.during {
+                self.lang.pick("in the connection with the fault", "en la conexión con el fallo")
+            } else {
+                self.lang.pick("after the fault", "después del fallo")
+            };
+            format!(", {when} `{fault}`")
+        });
+        let after = after.unwrap_or_default();
+        match self.lang {
+            Lang::English => format!("wanted{after}: one {name} connection with {steps}"),
+            Lang::Spanish => format!("falta{after}: una conexión {name} con {steps}"),
+        }
+    }
+
+    fn unmet(self, fault: &FaultId) -> String {
+        match self.lang {
+            Lang::English => format!("you have not met the fault `{fault}` yet"),
+            Lang::Spanish => format!("todavía no has encontrado el fallo `{fault}`"),
+        }
     }
 
     fn times(self, check: &CheckMark) -> String {
@@ -283,8 +305,8 @@ impl Words {
 
     fn attempt(self, wanted: &Wanted, attempt: &Attempt) -> String {
         let began = format!("{} {} ({})", self.connection(), attempt.conn.0, self.time(attempt.at));
-        let Wanted::Conversation(_, all) = wanted else { return began };
-        let steps: Vec<&WantedStep> = all.iter().filter(|step| !step.forbidden).collect();
+        let Wanted::Conversation(talk) = wanted else { return began };
+        let steps: Vec<&WantedStep> = talk.steps.iter().filter(|step| !step.forbidden).collect();
         let last = attempt.reached.checked_sub(1).and_then(|last| steps.get(last));
         let last =
             last.map(|last| format!(" {} {}", self.lang.pick("got as far as", "llegó hasta"), self.quoted(&last.text)));
@@ -331,6 +353,7 @@ impl Words {
             Ending::Idle => (" (it was idle too long)", " (estuvo inactiva demasiado tiempo)"),
             Ending::Refused => (" (the server ended it)", " (la cerró el servidor)"),
             Ending::Shutdown => (" (the server was shutting down)", " (el servidor se apagaba)"),
+            Ending::Fault => (" (the server cut it on purpose)", " (el servidor la cortó a propósito)"),
             Ending::Failed => (" (the server failed)", " (falló el servidor)"),
         };
         self.lang.pick(english, spanish)

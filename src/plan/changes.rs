@@ -27,6 +27,7 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
         limits,
         accounts,
         endpoints,
+        faults,
         clients,
         relaying,
     } = old;
@@ -58,6 +59,9 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
         (Some(_), None) => changes.push("its certificate goes".into()),
         (Some(before), Some(after)) if before != after => changes.push("its certificate is renewed".into()),
         (Some(_), Some(_)) | (None, None) => {}
+    }
+    if *faults != new.faults {
+        changes.push("faults change".into());
     }
     if *clients != new.clients {
         changes.push("addresses of clients change".into());

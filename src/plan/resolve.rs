@@ -68,6 +68,7 @@ fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: 
         limits: settings.limits.clone(),
         accounts: accounts(lab, group, key),
         endpoints: endpoints(lab, group, addressing, numbers),
+        faults: lab.faults.clone(),
         clients: BTreeMap::new(),
         relaying: Relaying::default(),
     }
@@ -139,6 +140,7 @@ pub(crate) mod tests {
             docker: crate::lab::Containers::default(),
             mails: Vec::new(),
             exercises: Vec::new(),
+            faults: Vec::new(),
         }
     }
 

@@ -32,6 +32,7 @@ pub(crate) fn peer(dialect: &str) -> Peer {
             ("daniel.morato".parse().unwrap(), account("clave", "token-of-daniel", false)),
         ]),
         endpoints: Vec::new(),
+        faults: Vec::new(),
         clients: BTreeMap::new(),
         relaying: Relaying::default(),
     };

@@ -9,6 +9,7 @@
 
 pub mod dialect;
 pub mod dns;
+pub mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod folders;
@@ -114,6 +115,14 @@ pub enum Input<'a> {
         version: TlsVersion,
         /// The cipher suite, by its name in IANA's registry.
         cipher: &'a str,
+    },
+    /// A fault is in the way of a greeting, a command or message data: it is not carried out, and changes nothing; what the
+    /// session records as its answer is `reply`.
+    Denied {
+        /// What came.
+        of: &'a Input<'a>,
+        /// What is said, with CRLF.
+        reply: &'a [u8],
     },
     /// What became of the action that the last output asked for.
     Done(Outcome),

@@ -21,7 +21,7 @@ const KINDS: [&str; 5] = ["steps", "message", "retrieved", "deleted", "mailbox"]
 
 /// Reads a check.
 pub fn check(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Check> {
-    let conversation = ["protocol", "steps", "times"].iter().any(|key| fields.get(key).is_some());
+    let conversation = ["protocol", "steps", "times", "fault", "during"].iter().any(|key| fields.get(key).is_some());
     let kinds: Vec<&str> = KINDS
         .into_iter()
         .filter(|kind| if *kind == "steps" { conversation } else { fields.get(kind).is_some() })
@@ -51,6 +51,15 @@ pub fn check(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>
 
 fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Conversation> {
     let times = times(fields, findings);
+    let fault = fields.text("fault", findings).and_then(|(id, span)| {
+        known.expect_fault(id, &span, findings);
+        id.parse().ok()
+    });
+    let during = fields.boolean("during", false, findings);
+    if let Some(field) = fields.get("during").filter(|_| during && fields.get("fault").is_none()) {
+        let problem = findings.lab(Code::NoEffect, &field.key_span, "no fault is asked for");
+        problem.help("say which one: `fault = \"busy\"`");
+    }
     let protocol = fields.required("protocol", "protocol = \"smtp\"", findings);
     let steps = fields.required("steps", "steps = [\"HELO -> 250\", \"QUIT -> 221\"]", findings);
     let protocol = protocol.and_then(|field| field.choice(&protocols(), findings));
@@ -63,7 +72,7 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
             findings.lab(Code::BadCheck, &field.span, "no step that must come, so that any connection would do");
         problem.help("begin for example with `<connect>`");
     }
-    Some(Conversation { protocol: protocol?, steps: parsed, times })
+    Some(Conversation { protocol: protocol?, steps: parsed, times, fault, during })
 }
 
 fn protocols() -> [(&'static str, Protocol); 2] {

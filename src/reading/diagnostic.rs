@@ -108,6 +108,8 @@ codes! {
     BadTemplate Error "bad-template" "A placeholder does not exist or cannot stand here.";
     // Checks and solutions.
     BadCheck Error "bad-check" "A check is not exactly one kind of check, or can never hold.";
+    BadFault Error "bad-fault" "A fault does not parse, or stands where it means nothing.";
+    UnknownFault Error "unknown-fault" "There is no fault of this id.";
     BadStep Error "bad-step" "A step does not parse.";
     UnknownVerb Warning "unknown-verb" "A step waits for a verb that the protocol does not have.";
     ForeignReply Warning "foreign-reply" "A step waits for a reply that the protocol does not have.";

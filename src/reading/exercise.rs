@@ -219,7 +219,7 @@ fn script(protocol: Protocol, field: &Field<'_>, known: &Known<'_>, findings: &m
                 let span = findings.find(&field.span, text).unwrap_or_else(|| field.span.clone());
                 known.template(text, &span, Scope::Check, findings);
             }
-            ScriptLine::Close | ScriptLine::Hold => {}
+            ScriptLine::Close | ScriptLine::Hold | ScriptLine::Cut | ScriptLine::Silence => {}
         }
     }
     Some(script)

@@ -39,6 +39,7 @@ pub const LAB: Section = Section {
         "groups",
         "group_size",
         "mail",
+        "fault",
         "exercise",
     ],
 };
@@ -111,6 +112,10 @@ pub const ROUTE: Section = Section { name: "`[[route]]`", keys: &["domain", "hos
 pub const MAIL: Section =
     Section { name: "`[[mail]]`", keys: &["id", "to", "from", "subject", "headers", "body", "text"] };
 
+/// A fault.
+pub const FAULT: Section =
+    Section { name: "`[[fault]]`", keys: &["id", "do", "at", "protocol", "times", "connections", "after", "again"] };
+
 /// An exercise.
 pub const EXERCISE: Section = Section {
     name: "`[[exercise]]`",
@@ -120,7 +125,7 @@ pub const EXERCISE: Section = Section {
 /// A check of an exercise.
 pub const CHECK: Section = Section {
     name: "`[[exercise.check]]`",
-    keys: &["protocol", "steps", "times", "message", "retrieved", "deleted", "mailbox"],
+    keys: &["protocol", "steps", "times", "fault", "during", "message", "retrieved", "deleted", "mailbox"],
 };
 
 /// A check of a delivered message.
@@ -140,7 +145,7 @@ pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of"
 pub const SOLUTION: Section = Section { name: "`[[exercise.solution]]`", keys: &["smtp", "pop3"] };
 
 /// Every table.
-pub const SECTIONS: [&Section; 17] = [
-    &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &QUEUE, &ROUTE, &DOCKER, &ALLOWANCE, &MAIL, &EXERCISE, &CHECK,
-    &MESSAGE, &TOUCHED, &MAILBOX, &SOLUTION,
+pub const SECTIONS: [&Section; 18] = [
+    &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &QUEUE, &ROUTE, &DOCKER, &ALLOWANCE, &MAIL, &FAULT, &EXERCISE,
+    &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &SOLUTION,
 ];

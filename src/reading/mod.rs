@@ -18,6 +18,7 @@ mod decode;
 pub mod diagnostic;
 mod domain;
 mod exercise;
+mod fault;
 mod fields;
 mod groups;
 pub mod keys;
@@ -130,12 +131,13 @@ fn document(
     let settings = settings::settings(fields, &people, findings);
     let docker = containers::containers(fields, findings);
     let drafts = mail::drafts(fields, findings);
-    let known = Known { people: &people, mails: mail::known(&drafts) };
+    let known = Known { people: &people, mails: mail::known(&drafts), faults: fault::names(fields) };
     let mails = mail::mails(drafts, &known, findings);
+    let faults = fault::faults(fields, &known, findings);
     let exercises = exercise::exercises(fields, &known, findings);
     let title = exercise::text(fields, "title", findings);
     let (source, groups) = (path.to_owned(), people.groups);
-    Some(Lab { name: name?, title, source, engine, groups, settings, docker, mails, exercises })
+    Some(Lab { name: name?, title, source, engine, groups, settings, docker, mails, exercises, faults })
 }
 
 /// The folder's name of a `lab.toml`, else the file's own, made into a name.

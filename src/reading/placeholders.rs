@@ -1,6 +1,6 @@
 //! Templates of mail, checks and solutions: every placeholder exists, can stand where it stands, and names what there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     diagnostic::{Code, Findings, Span},
@@ -15,6 +15,8 @@ pub struct Known<'p> {
     pub people: &'p People,
     /// The injected mails with the octets of their texts.
     pub mails: BTreeMap<String, u64>,
+    /// The faults.
+    pub faults: BTreeSet<String>,
 }
 
 /// Where a template stands.
@@ -61,6 +63,15 @@ impl Known<'_> {
             let problem = findings.within(Code::UnknownMail, span, format!("there is no mail `{id}`"));
             problem.help(format!("add it: `[[mail]]` with `id = \"{id}\"`"));
             problem.did_you_mean(id, self.mails.keys().map(String::as_str));
+        }
+    }
+
+    /// Notes it where the lab has no fault of this id.
+    pub fn expect_fault(&self, id: &str, span: &Span, findings: &mut Findings<'_>) {
+        if !self.faults.contains(id) {
+            let problem = findings.within(Code::UnknownFault, span, format!("there is no fault `{id}`"));
+            problem.help(format!("add it: `[[fault]]` with `id = \"{id}\"`"));
+            problem.did_you_mean(id, self.faults.iter().map(String::as_str));
         }
     }
 

@@ -13,6 +13,9 @@ use crate::lab::{Protocol, Script, exercise::ScriptLine};
 /// How long a reply may take before the player gives up on its connection: far longer than a busy machine needs.
 const REPLY_SECS: u64 = 30;
 
+/// How long a server must say nothing for `X: silence`.
+const SILENCE_SECS: u64 = 1;
+
 /// The longest reply that the player reads, in octets; a message of the largest size fits.
 const REPLY_LIMIT: u64 = 64 << 20;
 
@@ -29,6 +32,10 @@ pub enum Step {
     Close,
     /// Leave the connection open until the exercise is over.
     Hold,
+    /// The server has ended the connection.
+    Cut,
+    /// The server says nothing.
+    Silence,
 }
 
 impl Step {
@@ -36,7 +43,7 @@ impl Step {
     pub const fn can_be_left_out(&self) -> bool {
         match self {
             Self::Command(_) | Self::Message(_) => true,
-            Self::Expect(_) | Self::Close | Self::Hold => false,
+            Self::Expect(_) | Self::Close | Self::Hold | Self::Cut | Self::Silence => false,
         }
     }
 
@@ -48,6 +55,8 @@ impl Step {
             Self::Expect(reply) => format!("S: {reply}"),
             Self::Close => "close".into(),
             Self::Hold => "hold".into(),
+            Self::Cut => "cut".into(),
+            Self::Silence => "silence".into(),
         }
     }
 }
@@ -68,6 +77,14 @@ pub enum PlayError {
     Silence {
         /// The command.
         command: String,
+    },
+    /// The server goes on where the script expects it to end the connection, or to say nothing.
+    #[error("after `{command}` the server should have {what}")]
+    Lively {
+        /// The command.
+        command: String,
+        /// What the script expects.
+        what: &'static str,
     },
     /// Another reply came.
     #[error("`{command}` was answered `{reply}`, the script expects `{wanted}`")]
@@ -113,6 +130,8 @@ pub fn steps(script: &Script, fill: &dyn Fn(&str) -> String) -> Vec<Step> {
             (ScriptLine::Server(template), _) => steps.push(Step::Expect(fill(template))),
             (ScriptLine::Close, _) => steps.push(Step::Close),
             (ScriptLine::Hold, _) => steps.push(Step::Hold),
+            (ScriptLine::Cut, _) => steps.push(Step::Cut),
+            (ScriptLine::Silence, _) => steps.push(Step::Silence),
         }
     }
     steps.extend(message.map(Step::Message));
@@ -133,13 +152,26 @@ pub async fn play(
 ) -> Result<Option<Held>, PlayError> {
     let broken = |problem: std::io::Error| PlayError::Connection { address, why: problem.to_string() };
     let stream = TcpStream::connect(address).await.map_err(broken)?;
-    let mut line = Line { protocol, stream: BufReader::new(stream), in_data: false };
+    let mut line =
+        Line { protocol, stream: BufReader::new(stream), in_data: false, ended: false, patience: REPLY_SECS };
+    line.expect_silence(steps.first());
     let mut last = ("the greeting".to_owned(), line.reply("").await.map_err(broken)?);
     for (index, step) in steps.iter().enumerate() {
         if left_out == Some(index) {
             continue;
         }
+        line.expect_silence(steps.get(index + 1));
+        let silent = last.1.is_none();
         match step {
+            Step::Cut | Step::Silence => {
+                let (as_wanted, what) = if *step == Step::Cut {
+                    (line.ended || !silent && line.is_over().await, "ended the connection")
+                } else {
+                    (silent && !line.ended, "said nothing")
+                };
+                return if as_wanted || !judged { Ok(None) } else { Err(PlayError::Lively { command: last.0, what }) };
+            }
+            _ if silent => break,
             Step::Command(command) => last = (command.clone(), line.command(command).await.map_err(broken)?),
             Step::Message(lines) => last = ("<message>".into(), line.message(lines).await.map_err(broken)?),
             Step::Expect(wanted) if judged => {
@@ -152,11 +184,8 @@ pub async fn play(
             Step::Close => return Ok(None),
             Step::Hold => return Ok(Some(Held(line.stream))),
         }
-        if last.1.is_none() {
-            return if judged { Err(PlayError::Silence { command: last.0 }) } else { Ok(None) };
-        }
     }
-    Ok(None)
+    if judged && last.1.is_none() { Err(PlayError::Silence { command: last.0 }) } else { Ok(None) }
 }
 
 /// One connection, read a reply at a time.
@@ -164,13 +193,37 @@ struct Line {
     protocol: Protocol,
     stream: BufReader<TcpStream>,
     in_data: bool,
+    /// Whether the server has ended the connection.
+    ended: bool,
+    /// How long a reply may take, in seconds.
+    patience: u64,
 }
 
 impl Line {
+    /// Waits less for a reply where the step after it says that none will come.
+    fn expect_silence(&mut self, next: Option<&Step>) {
+        self.patience = if next == Some(&Step::Silence) { SILENCE_SECS } else { REPLY_SECS };
+    }
+
+    /// Whether the server ends the connection, and says nothing before.
+    async fn is_over(&mut self) -> bool {
+        let rest = timeout(Duration::from_secs(REPLY_SECS), self.stream.fill_buf()).await;
+        matches!(rest, Ok(Ok([]) | Err(_)))
+    }
+
+    /// Sends; a server that has ended the connection is found out when its reply is read.
+    async fn send(&mut self, text: &str) -> std::io::Result<()> {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+        match self.stream.get_mut().write_all(text.as_bytes()).await {
+            Err(problem) if matches!(problem.kind(), BrokenPipe | ConnectionReset) => Ok(()),
+            sent => sent,
+        }
+    }
+
     /// Sends a command; its reply's first line, or none where no reply came. Where the message was left out the server takes
     /// it for a line of that message, and no reply will come: the first line is empty then.
     async fn command(&mut self, command: &str) -> std::io::Result<Option<String>> {
-        self.stream.get_mut().write_all(format!("{command}\r\n").as_bytes()).await?;
+        self.send(&format!("{command}\r\n")).await?;
         if self.in_data {
             return Ok(Some(String::new()));
         }
@@ -193,15 +246,18 @@ impl Line {
             return Ok(reply);
         }
         self.in_data = false;
-        self.stream.get_mut().write_all((lines.join("\r\n") + "\r\n").as_bytes()).await?;
+        self.send(&(lines.join("\r\n") + "\r\n")).await?;
         self.reply("").await
     }
 
     /// Reads a whole reply and gives its first line; none where it does not come in time or the server has closed.
     async fn reply(&mut self, command: &str) -> std::io::Result<Option<String>> {
-        let read = timeout(Duration::from_secs(REPLY_SECS), self.read(command)).await;
+        let read = timeout(Duration::from_secs(self.patience), self.read(command)).await;
         match read {
-            Ok(Err(problem)) if problem.kind() == std::io::ErrorKind::ConnectionReset => Ok(None),
+            Ok(Err(problem)) if problem.kind() == std::io::ErrorKind::ConnectionReset => {
+                self.ended = true;
+                Ok(None)
+            }
             Ok(result) => result,
             Err(_elapsed) => Ok(None),
         }
@@ -214,7 +270,9 @@ impl Line {
         loop {
             line.clear();
             octets += self.stream.read_until(b'\n', &mut line).await? as u64;
-            if line.is_empty() || octets > REPLY_LIMIT {
+            // A reply that is cut off in its middle has no line end either.
+            if !line.ends_with(b"\n") || octets > REPLY_LIMIT {
+                self.ended = true;
                 return Ok(None);
             }
             let text = String::from_utf8_lossy(&line);

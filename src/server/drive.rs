@@ -1,6 +1,8 @@
 //! One connection: octets from the wire to the session, its replies back, its events and actions to the store. What to
 //! answer is the session's business.
 
+mod faults;
+
 use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -15,6 +17,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+pub(super) use self::faults::Struck;
 use super::{
     Shared,
     machine::Machine,
@@ -69,6 +72,8 @@ pub(super) struct Drive<M, W> {
     watched: Option<watch::Receiver<u64>>,
     /// Whether the last command was QUIT or LOGOUT.
     quit: bool,
+    /// The fault that strikes what came last.
+    struck: Option<Box<Struck>>,
 }
 
 /// A service with implicit TLS and the two ends of a connection to it.
@@ -133,6 +138,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             since: Timestamp::default(),
             watched: None,
             quit: false,
+            struck: None,
         }
     }
 
@@ -143,6 +149,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         self.out = Output { events: vec![EventKind::Disconnected { how }], ..Output::default() };
         self.take_in(self.server.clock.now());
         self.record().await;
+        self.leave_faults();
         how
     }
 
@@ -163,6 +170,9 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 return Ok(Ending::Refused);
             }
         }
+        if let Some(ending) = self.suffer().await {
+            return Err(ending);
+        }
         loop {
             if self.next == Next::StartTls {
                 Box::pin(self.start_tls()).await?;
@@ -176,8 +186,12 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             }
             let now = self.server.clock.now();
             if let Some(input) = self.framer.next(self.next) {
-                self.session.handle(input, now, &mut self.out);
+                self.struck = self.server.faults.strike::<M>((&self.who, self.conn), &input, now, &mut self.events);
+                faults::hand(&mut self.session, self.struck.as_deref_mut(), input, now, &mut self.out);
                 self.settle(now).await?;
+                if let Some(ending) = self.suffer().await {
+                    return Err(ending);
+                }
                 continue;
             }
             self.send().await?;
@@ -272,7 +286,8 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
     /// Gives the session an input that did not come from the client.
     async fn say(&mut self, input: Input<'_>) -> Result<(), Ending> {
         let now = self.server.clock.now();
-        self.session.handle(input, now, &mut self.out);
+        self.struck = self.server.faults.strike::<M>((&self.who, self.conn), &input, now, &mut self.events);
+        faults::hand(&mut self.session, self.struck.as_deref_mut(), input, now, &mut self.out);
         self.settle(now).await
     }
 
@@ -297,6 +312,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
 
     /// Empties the output for the session's next turn; what is left to do is its action.
     fn take_in(&mut self, now: Now) -> Option<Action> {
+        self.mark(now);
         for event in &self.out.events {
             if let EventKind::Command { verb, .. } = event {
                 self.quit = matches!(verb.as_ref(), "QUIT" | "LOGOUT");
@@ -505,7 +521,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        lab::{Leniency, Limits, LoneNewline, Relaying, ServerConfig, Service, Tls},
+        lab::{Leniency, Limits, LoneNewline, Protocol, Relaying, ServerConfig, Service, Tls},
         protocol::{dialect, line},
         server::{Server, wire::Stream},
     };
@@ -514,8 +530,14 @@ mod tests {
     struct Defective;
 
     impl Machine for Defective {
+        const PROTOCOL: Protocol = Protocol::Smtp;
+
         fn new(_: Peer) -> Self {
             Self
+        }
+
+        fn peer(&self) -> &Peer {
+            unreachable!("no fault is armed here")
         }
 
         fn framing(peer: &Peer) -> line::Limits {
@@ -552,6 +574,7 @@ mod tests {
             limits: Limits::default(),
             accounts: BTreeMap::new(),
             endpoints: Vec::new(),
+            faults: Vec::new(),
             clients: BTreeMap::new(),
             relaying: Relaying::default(),
         };

@@ -10,8 +10,12 @@ use crate::{
 
 /// A protocol's session.
 pub(super) trait Machine: Send {
+    /// What it speaks.
+    const PROTOCOL: Protocol;
     /// A session that has not greeted.
     fn new(peer: Peer) -> Self;
+    /// The server that it is a session of, and who is at its other end.
+    fn peer(&self) -> &Peer;
     /// How its input is cut.
     fn framing(peer: &Peer) -> line::Limits;
     /// How long it may be idle.
@@ -21,8 +25,14 @@ pub(super) trait Machine: Send {
 }
 
 impl Machine for smtp::Session {
+    const PROTOCOL: Protocol = Protocol::Smtp;
+
     fn new(peer: Peer) -> Self {
         Self::new(peer)
+    }
+
+    fn peer(&self) -> &Peer {
+        self.peer()
     }
 
     fn framing(peer: &Peer) -> line::Limits {
@@ -39,8 +49,14 @@ impl Machine for smtp::Session {
 }
 
 impl Machine for pop3::Session {
+    const PROTOCOL: Protocol = Protocol::Pop3;
+
     fn new(peer: Peer) -> Self {
         Self::new(peer)
+    }
+
+    fn peer(&self) -> &Peer {
+        self.peer()
     }
 
     fn framing(peer: &Peer) -> line::Limits {
@@ -57,6 +73,12 @@ impl Machine for pop3::Session {
 }
 
 impl Machine for imap::Session {
+    const PROTOCOL: Protocol = Protocol::Imap;
+
+    fn peer(&self) -> &Peer {
+        self.peer()
+    }
+
     fn new(peer: Peer) -> Self {
         Self::new(peer)
     }

@@ -10,6 +10,7 @@ mod accept;
 mod clock;
 mod drive;
 mod error;
+mod faults;
 mod machine;
 mod names;
 mod registry;
@@ -38,21 +39,23 @@ use self::{
     accept::{Listener, Sockets},
     clock::{Clock, Seeds},
     drive::Drive,
+    faults::Desk,
     names::Names,
     registry::Registry,
     relay::Relay,
     wire::Stream,
 };
 use crate::{
-    evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
+    evidence::{Conn, Ending, Event, EventKind, Injected, Seq, Timestamp, Who},
     lab::{Login, ServerConfig, Service, server::Endpoint},
     mail::Queued,
     protocol::{
         Peer,
         dialect::{self, Dialect},
+        fault::Standing,
         smtp,
     },
-    store::{Counts, Mailbox, Origin, Store, StoreError},
+    store::{Counts, Mailbox, Origin, Reader, Store, StoreError},
 };
 
 /// A running server.
@@ -74,6 +77,7 @@ struct Shared {
     registry: Registry,
     clock: Clock,
     seeds: Seeds,
+    faults: Desk,
     /// Until when sessions may finish what is under way; none while the server runs.
     stopping: watch::Sender<Option<Instant>>,
 }
@@ -114,8 +118,10 @@ impl Server {
             registry: Registry::default(),
             clock: Clock::default(),
             seeds: Seeds::new()?,
+            faults: Desk::default(),
             stopping: watch::Sender::new(None),
         });
+        shared.remember_faults()?;
         let started = EventKind::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
         let time = Timestamp(shared.clock.now().micros);
         shared.store.record(Origin { conn: Conn(0), who: Who::Instructor, time }, vec![started]).await?;
@@ -146,6 +152,7 @@ impl Server {
 
     /// Opens what is new; what remains is to be closed.
     fn listen(&self, settings: Settings) -> Result<BTreeMap<Endpoint, Listener>, ServerError> {
+        self.shared.faults.tell(&settings.config);
         let mut listeners = self.lock();
         let bound = bind(&settings.config.endpoints, &listeners)?;
         *self.shared.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
@@ -198,6 +205,31 @@ impl Server {
         Ok(Status { connections, students, mailboxes, counts })
     }
 
+    /// Starts a new run of each student; a whole group's mailboxes are emptied.
+    pub async fn reset(&self, students: Vec<Login>, whole_group: bool) -> Result<(), StoreError> {
+        let time = Timestamp(self.shared.clock.now().micros);
+        let origin = Origin { conn: Conn(0), who: Who::Instructor, time };
+        self.shared.store.reset(origin, students.clone(), whole_group).await?;
+        let reset = |student| EventKind::Reset { student, removed: Vec::new() };
+        self.shared.take_faults(time, students.into_iter().map(reset).collect());
+        Ok(())
+    }
+
+    /// Every fault that these students meet.
+    pub fn faults(&self, students: &[Login]) -> Vec<Standing> {
+        self.shared.faults.standing(students)
+    }
+
+    /// Writes down that faults are set or cleared ([`EventKind::FaultSet`], [`EventKind::FaultCleared`]); they are from here on.
+    pub async fn change_faults(&self, changes: Vec<EventKind>) -> Result<(), StoreError> {
+        let time = Timestamp(self.shared.clock.now().micros);
+        let origin = Origin { conn: Conn(0), who: Who::Instructor, time };
+        self.shared.store.record(origin, changes.clone()).await?;
+        self.shared.store.flush().await?;
+        self.shared.take_faults(time, changes);
+        Ok(())
+    }
+
     /// Holds an SMTP session for labctl itself over any stream; what it delivers counts as `injected`.
     pub async fn inject<S>(&self, stream: S, injected: Injected) -> Ending
     where
@@ -235,6 +267,24 @@ impl Server {
 }
 
 impl Shared {
+    /// The faults of the lab and of the record.
+    fn remember_faults(&self) -> Result<(), StoreError> {
+        self.faults.tell(&self.settings().config);
+        if faults::KINDS.iter().any(|kind| kind.starts_with("fault") && self.store.had(kind)) {
+            let events = Reader::open(self.store.path())?.events_of(&faults::KINDS)?;
+            for event in &events {
+                self.faults.take(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_faults(&self, time: Timestamp, changes: Vec<EventKind>) {
+        for kind in changes {
+            self.faults.take(&Event { seq: Seq(0), time, run: 1, conn: Conn(0), who: Who::Instructor, kind });
+        }
+    }
+
     fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -87,6 +87,9 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
         | EventKind::HandshakeFailed { .. }
         | EventKind::Discarded { .. }
         | EventKind::Reset { .. }
+        | EventKind::Fault { .. }
+        | EventKind::FaultSet { .. }
+        | EventKind::FaultCleared { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => return None,
     };
@@ -139,7 +142,7 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
 
 /// The kind's name as a constant.
 pub(super) fn kind(name: &str) -> Result<&'static str, String> {
-    const KINDS: [&str; 23] = [
+    const KINDS: [&str; 26] = [
         "command",
         "connected",
         "disconnected",
@@ -161,6 +164,9 @@ pub(super) fn kind(name: &str) -> Result<&'static str, String> {
         "logged_in",
         "login_failed",
         "reset",
+        "fault",
+        "fault_set",
+        "fault_cleared",
         "started",
         "damaged",
     ];
@@ -227,13 +233,14 @@ const fn ending_word(how: Ending) -> &'static str {
         Ending::Idle => "idle",
         Ending::Refused => "refused",
         Ending::Shutdown => "shutdown",
+        Ending::Fault => "fault",
         Ending::Failed => "failed",
     }
 }
 
 fn ending(word: &str) -> Result<Ending, String> {
-    const ALL: [Ending; 6] =
-        [Ending::Quit, Ending::Dropped, Ending::Idle, Ending::Refused, Ending::Shutdown, Ending::Failed];
+    const ALL: [Ending; 7] =
+        [Ending::Quit, Ending::Dropped, Ending::Idle, Ending::Refused, Ending::Shutdown, Ending::Fault, Ending::Failed];
     ALL.into_iter().find(|how| ending_word(*how) == word).ok_or_else(|| format!("the unknown ending `{word}`"))
 }
 

@@ -23,7 +23,7 @@ mod state;
 mod writer;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -100,6 +100,8 @@ struct Shared {
     furnished: Mutex<HashSet<Login>>,
     locked: Arc<Mutex<HashSet<Login>>>,
     conn: AtomicU64,
+    /// The kinds of events that were in the file when it was opened.
+    had: BTreeSet<&'static str>,
     committed: watch::Receiver<Seq>,
     /// Opened by the first reader; gone after [`Store::close`].
     reading: Mutex<Option<Connection>>,
@@ -129,6 +131,7 @@ impl Store {
             furnished: Mutex::default(),
             locked: Arc::default(),
             conn: AtomicU64::new(state.conn),
+            had: state.shapes.keys().map(|shape| shape.kind).collect(),
             committed: last,
             reading: Mutex::new(None),
         };
@@ -154,6 +157,11 @@ impl Store {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    /// Whether events of this kind were in the file when it was opened.
+    pub fn had(&self, kind: &str) -> bool {
+        self.0.had.contains(kind)
     }
 
     /// Writes events down, in order with everything else of the same caller. They are durable with the next commit, soon.

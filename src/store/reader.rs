@@ -100,6 +100,27 @@ impl Reader {
         Ok(last)
     }
 
+    /// The events of these kinds, in order; what does not read is left out.
+    pub fn events_of(&self, kinds: &[&str]) -> Result<Vec<Event>, StoreError> {
+        self.read(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let shapes: HashMap<i64, Result<Shape, String>> = state::shapes(&transaction)?.into_iter().collect();
+            let wanted: Vec<String> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
+            let sql = format!(
+                "SELECT seq, time, conn, shape, octets, reply_octets, line, reply, detail FROM event \
+                 WHERE shape IN (SELECT id FROM shape WHERE kind IN ({})) ORDER BY seq",
+                wanted.join(", ")
+            );
+            let mut statement = transaction.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            let mut events = Vec::new();
+            while let Some(row) = rows.next()? {
+                events.extend(event(Seq(row.get(0)?), row, &shapes).ok());
+            }
+            Ok(events)
+        })
+    }
+
     /// A message.
     pub fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
         message(&self.connection, id).map_err(|error| StoreError::read(&self.path, &error))

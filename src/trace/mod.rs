@@ -156,7 +156,9 @@ impl Renderer {
         }
         let Some(open) = self.open.get_mut(key) else {
             let about = match &event.kind {
-                EventKind::Reset { student, .. } => student == only,
+                EventKind::Reset { student, .. }
+                | EventKind::FaultSet { student, .. }
+                | EventKind::FaultCleared { student, .. } => student == only,
                 EventKind::Started { .. } | EventKind::Damaged { .. } => true,
                 EventKind::Connected { .. }
                 | EventKind::Command { .. }
@@ -177,6 +179,7 @@ impl Renderer {
                 | EventKind::Copied { .. }
                 | EventKind::Flagged { .. }
                 | EventKind::Folder { .. }
+                | EventKind::Fault { .. }
                 | EventKind::Disconnected { .. } => event.who.student() == Some(only),
             };
             return about.then(VecDeque::new);

@@ -68,6 +68,9 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
         | EventKind::Flagged { .. }
         | EventKind::Folder { .. }
         | EventKind::Reset { .. }
+        | EventKind::Fault { .. }
+        | EventKind::FaultSet { .. }
+        | EventKind::FaultCleared { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => {}
     }

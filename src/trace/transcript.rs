@@ -14,7 +14,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{Look, Open, time_of_day, visible};
 use crate::{
-    evidence::{By, Delivered, Ending, Event, EventKind, FlagChange, FolderChange, MessageId, Who},
+    evidence::{By, Delivered, Ending, Event, EventKind, FaultMoment, FlagChange, FolderChange, MessageId, Who},
     lab::{GroupName, Login},
     mail::folder::FolderName,
 };
@@ -194,6 +194,18 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
         }
         EventKind::Disconnected { how } => out.note(ending(*how)),
         EventKind::Reset { student, .. } => out.note(&format!("{group}: `{student}` starts again")),
+        EventKind::Fault { fault, what: FaultMoment::Struck, act, at, .. } => {
+            out.note(&format!("fault `{fault}` at {}: {}", visible(at), visible(act)));
+        }
+        EventKind::Fault { fault, what: FaultMoment::Armed, .. } => out.note(&format!("fault `{fault}` is armed")),
+        EventKind::Fault { what: FaultMoment::Passed, .. } => {}
+        EventKind::FaultSet { student, fault } => {
+            let (id, at, act) = (&fault.id, visible(&fault.at.text), visible(&fault.act.to_string()));
+            out.note(&format!("{group}: fault `{id}` at {at} is set for `{student}`: {act}"));
+        }
+        EventKind::FaultCleared { student, fault } => {
+            out.note(&format!("{group}: fault `{fault}` is cleared for `{student}`"));
+        }
         EventKind::Started { version } => out.note(&format!("{group}: server started (labctl {})", visible(version))),
         EventKind::Damaged { why } => out.note(&format!("{group}: the record is damaged: {}", visible(why))),
     }
@@ -230,6 +242,7 @@ const fn ending(how: Ending) -> &'static str {
         Ending::Idle => "ended: idle too long",
         Ending::Refused => "ended by the server",
         Ending::Shutdown => "ended: the server shuts down",
+        Ending::Fault => "cut by a fault, on purpose",
         Ending::Failed => "ended: the server's session failed",
     }
 }

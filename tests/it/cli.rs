@@ -2,6 +2,7 @@
 //! ports of its own.
 
 mod engine;
+mod faults;
 mod life;
 mod tending;
 mod trouble;

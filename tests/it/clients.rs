@@ -55,6 +55,16 @@ fn retrieve(student: &Value, number: u32) -> String {
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
+/// Asks for a fault as a student does by telnet.
+fn ask_for(student: &Value, fault: &str) {
+    let endpoint = student["endpoints"]["smtp"].as_str().expect("an SMTP endpoint");
+    let mut stream = TcpStream::connect(endpoint).expect("SMTP answers");
+    stream.write_all(format!("VRFY {fault}\r\nQUIT\r\n").as_bytes()).expect("sent");
+    let mut all = String::new();
+    stream.read_to_string(&mut all).expect("text");
+    assert!(all.starts_with("220 "), "{all}");
+}
+
 fn verdicts(class: &Class, login: &str) -> Vec<(String, String)> {
     let report = class.json(&["report", "--json"]);
     let students = report["students"].as_array().expect("students");
@@ -86,6 +96,37 @@ fn practical_a_sessions_2_to_4_are_marked_from_a_c_program() {
     run(&program, ana, &["4", &word], &text);
     assert_eq!(done(&class, "ana"), ["1.1", "2.1", "3.1", "3.2", "4.1", "4.2", "4.3"]);
     assert!(done(&class, "ben").is_empty(), "the other student of the group has done nothing");
+}
+
+#[test]
+fn practical_a_s_faults_are_met_and_survived_by_a_c_program() {
+    let class = Class::up("practica2");
+    let credentials = class.json(&["credentials", "--json"]);
+    let (ana, ben) = (&credentials["students"][0], &credentials["students"][1]);
+    let program = compile(&class, "practica2");
+
+    run(&program, ana, &["2"], "");
+    assert_eq!(done(&class, "ana"), ["2.1"]);
+    for fault in ["ocupado", "cerrado"] {
+        ask_for(ana, fault);
+        run(&program, ana, &["2"], "");
+    }
+    assert_eq!(done(&class, "ana"), ["2.1", "2.2"]);
+    ask_for(ana, "corte");
+    run(&program, ana, &["2"], "");
+    assert_eq!(done(&class, "ana"), ["2.1", "2.2", "2.3"]);
+
+    for fault in ["tardio", "corte-final", "a-trozos"] {
+        ask_for(ana, fault);
+        run(&program, ana, &["3", "user2"], "");
+    }
+    assert_eq!(done(&class, "ana"), ["1.1", "2.1", "2.2", "2.3", "3.1", "3.2", "3.3", "3.4", "3.5"]);
+    // Whoever is cut off at the end of a message sends it again, and it arrives once.
+    let trace = class.text(&["trace", "ana"]);
+    assert_eq!(trace.matches("accepted for `user2`").count(), 3, "{trace}");
+
+    run(&program, ben, &["2"], "");
+    assert_eq!(done(&class, "ben"), ["2.1"], "the other student meets none of it");
 }
 
 #[test]

@@ -96,4 +96,5 @@ tables! {
     words_are_whole_words
     words_speak_to_students
     a_login_may_contradict_the_address
+    a_fault_is_met_before_it_is_survived
 }

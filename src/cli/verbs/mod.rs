@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod dial;
 pub mod down;
 pub mod exec;
+pub mod fault;
 pub mod freeze;
 pub mod images;
 pub mod inject;

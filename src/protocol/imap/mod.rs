@@ -223,6 +223,11 @@ impl Session {
         }
     }
 
+    /// Who is at the other end, and under which configuration.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// Takes what came and appends what follows to `out`, which the caller has cleared.
     pub fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {
         self.now = now;
@@ -236,6 +241,7 @@ impl Session {
             Input::Done(outcome) => self.done(outcome, out),
             Input::Changed => self.changed(out),
             Input::Secured { .. } => self.secured(),
+            Input::Denied { of, reply } => self.denied(of, reply, out),
             // IMAP has no message data that ends in a dot: the session never asks for it.
             Input::Data(_) => {}
             Input::Idle => self.end(Reply::ByeIdle, out),
@@ -261,10 +267,27 @@ impl Session {
         };
     }
 
+    /// A fault answers instead, and nothing else changes; a command under way ends with that.
+    fn denied(&mut self, of: &Input<'_>, reply: &[u8], out: &mut Output) {
+        out.reply.extend_from_slice(reply);
+        self.stage = Stage::Ready;
+        let Input::Line { octets, crlf } = of else { return self.greeted(out) };
+        self.gathered.line(octets, *crlf);
+        let gathered = mem::take(&mut self.gathered);
+        let mut said = Said::default();
+        said.add(&out.reply);
+        let state = self.connection.state();
+        out.events.push(gathered.heard(self.suspicion()).answered(&said, state, state));
+    }
+
     fn greet(&mut self, reply: Reply, out: &mut Output) {
         let capabilities = self.capabilities();
         reply.write(&self.peer, "*", &[("capabilities", &capabilities)], &mut out.reply);
         self.stage = if reply == Reply::Greeting { Stage::Ready } else { Stage::Closed };
+        self.greeted(out);
+    }
+
+    fn greeted(&self, out: &mut Output) {
         out.events.push(EventKind::Connected {
             protocol: Protocol::Imap,
             service: self.peer.service,

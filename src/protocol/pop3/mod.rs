@@ -168,6 +168,11 @@ impl Stage {
 }
 
 impl Session {
+    /// The server that it is a session of, and who is at its other end.
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// A session that has not greeted yet.
     pub fn new(peer: Peer) -> Self {
         Self {
@@ -190,6 +195,7 @@ impl Session {
             Input::Refused(Refusal::ServerSessions) => self.turn_away(Reply::ServerSessions, out),
             Input::Line { octets, crlf } => self.line(octets, crlf, now, out),
             Input::LineTooLong { head, octets } => self.line_too_long(head, octets, out),
+            Input::Denied { of, reply } => self.denied(of, reply, out),
             Input::Done(outcome) => self.done(outcome, out),
             Input::Secured { .. } => self.secured(),
             // POP3 receives no message data and watches no folder: the session never asks for it.
@@ -226,6 +232,19 @@ impl Session {
         self.login_tried = false;
         if matches!(self.stage, Stage::Securing) {
             self.stage = Stage::Authorization { claim: None };
+        }
+    }
+
+    /// A fault answers instead of the session. That is not the client's error, so nothing is counted.
+    fn denied(&mut self, of: &Input<'_>, reply: &[u8], out: &mut Output) {
+        out.reply.extend_from_slice(reply);
+        if let Input::Line { octets, crlf } = of {
+            let state = self.stage.state();
+            let heard = self.heard(&Line::of(octets, *crlf));
+            out.events.push(heard.answered(reply, state, state));
+        } else {
+            self.stage = Stage::Authorization { claim: None };
+            self.connected(out);
         }
     }
 

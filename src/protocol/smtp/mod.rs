@@ -99,6 +99,15 @@ fn longest(verb: Verb, offer: Offer, line: usize) -> usize {
     }
 }
 
+/// The words of a refusal that no rule of the protocol asks for: `key` about the recipient in RCPT's `line`, if it is one.
+pub fn refusal(peer: &Peer, key: &str, line: &str, now: Now) -> Vec<u8> {
+    let path = line.split_once(':').map_or("", |(_, path)| path.trim());
+    let address = path.strip_prefix('<').and_then(|path| path.split_once('>')).map_or(path, |(address, _)| address);
+    let mut out = Vec::new();
+    reply::write(peer, key, &Words { verb: "RCPT", path, address, ..Words::default() }, now, &mut out);
+    out
+}
+
 /// One SMTP connection.
 #[derive(Debug)]
 pub struct Session {
@@ -164,6 +173,11 @@ struct Seen {
 }
 
 impl Session {
+    /// The server that it is a session of, and who is at its other end.
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// A session that has not greeted yet.
     pub fn new(peer: Peer) -> Self {
         Self {
@@ -208,6 +222,7 @@ impl Session {
             Input::Secured { .. } => self.secured(),
             // Folders are IMAP's: the session never asks for them.
             Input::Changed => {}
+            Input::Denied { of, reply } => self.denied(of, reply, out),
             Input::Done(outcome) => self.done(&outcome, now, out),
             Input::Idle => self.end("closing.idle", now, out),
             Input::Shutdown => self.end("closing.shutdown", now, out),
@@ -228,6 +243,10 @@ impl Session {
 
     fn greet(&mut self, key: &str, now: Now, out: &mut Output) {
         self.say(key, &Words::default(), now, out);
+        self.connected(out);
+    }
+
+    fn connected(&self, out: &mut Output) {
         out.events.push(EventKind::Connected {
             protocol: Protocol::Smtp,
             service: self.peer.service,
@@ -235,6 +254,23 @@ impl Session {
             local: self.peer.local,
             reply: kept_reply(&out.reply),
         });
+    }
+
+    /// A fault answers instead of the session. That is not the client's error, so nothing is counted.
+    fn denied(&mut self, of: &Input<'_>, reply: &[u8], out: &mut Output) {
+        out.reply.extend_from_slice(reply);
+        let seen = if let Input::Line { octets, crlf } = of {
+            let text = String::from_utf8_lossy(octets);
+            let length = octets.len() + if *crlf { 2 } else { 1 };
+            self.heard(&Command::parse(&text), octets, length as u64).0
+        } else if let Input::Data(data) = of {
+            let seen = self.seen("<message>", String::new(), data.octets);
+            self.stage = Stage::Idle;
+            seen
+        } else {
+            return self.connected(out);
+        };
+        out.events.push(self.event(seen, reply));
     }
 
     fn line(&mut self, octets: &[u8], crlf: bool, now: Now, out: &mut Output) {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{LAB, Test, exists};
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "new",
     "check",
     "up",
@@ -17,6 +17,7 @@ const VERBS: [&str; 15] = [
     "trace",
     "report",
     "rehearse",
+    "fault",
     "reset",
     "archive",
     "down",

@@ -4,6 +4,7 @@
 //! lab domain=lib.simulacion users=user1,user2 students=ana,ben mails=welcome>{login}
 //! exercise 1.1 points=2 after=1.0 partial
 //!   smtp x2: HELO|EHLO -> 250; ! RSET; QUIT -> 221
+//!   smtp: after fault busy; HELO -> 250
 //!   message: in=user2, from=user1, header=Subject:*, size=>= 64 KiB, text=welcome, times=2, one-connection
 //!   retrieved: own, in=user2, via=pop3
 //!   mailbox: user2 >= 1, now
@@ -18,7 +19,10 @@
 use std::collections::BTreeMap;
 
 use labctl::{
-    evidence::{By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid, Who},
+    evidence::{
+        By, Conn, Delivered, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State, Timestamp, Uid,
+        Who,
+    },
     lab::{
         Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Patience, Protocol, Service, Settings,
         Student, Text, Tls, User,
@@ -113,6 +117,13 @@ impl Table {
             }
             "-" => EventKind::Disconnected { how: serde_json::from_str::<Ending>(&format!("\"{after}\"")).unwrap() },
             "accepted" => self.accepted(who, after),
+            "fault" => EventKind::Fault {
+                fault: after.parse().unwrap(),
+                what: FaultMoment::Struck,
+                act: "cut".into(),
+                at: "MAIL".into(),
+                about: String::new(),
+            },
             "injected" => {
                 let (message, rest) = ids(after);
                 let (mail, mailbox) = rest.split_once(" > ").unwrap();
@@ -248,6 +259,7 @@ fn empty() -> Lab {
         docker: labctl::lab::Containers::default(),
         mails: Vec::new(),
         exercises: Vec::new(),
+        faults: Vec::new(),
     }
 }
 
@@ -313,8 +325,14 @@ fn parse_check(text: &str) -> Check {
     let (kind, rest) = text.split_once(": ").unwrap_or((text.trim_end_matches(':'), ""));
     let (kind, times) = kind.split_once(" x").map_or((kind, 1), |(kind, times)| (kind, times.parse().unwrap()));
     if let Ok(protocol) = kind.parse::<Protocol>() {
+        let during = rest.starts_with("during fault ");
+        let faulty = rest.strip_prefix("after fault ").or_else(|| rest.strip_prefix("during fault "));
+        let (fault, rest) = match faulty.and_then(|rest| rest.split_once("; ")) {
+            Some((fault, rest)) => (Some(fault.parse().unwrap()), rest),
+            None => (None, rest),
+        };
         let steps = rest.split("; ").map(|step| step.parse().unwrap()).collect();
-        return Check::Conversation(Conversation { protocol, steps, times });
+        return Check::Conversation(Conversation { protocol, steps, times, fault, during });
     }
     let words = rest.split(", ").filter(|word| !word.is_empty());
     let words = words.map(|word| word.split_once('=').filter(|_| kind != "mailbox").unwrap_or((word, "")));

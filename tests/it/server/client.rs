@@ -44,6 +44,22 @@ impl Client {
         self.reply()
     }
 
+    /// As many octets as there is room for.
+    pub fn exactly(&mut self, room: &mut [u8]) {
+        self.0.read_exact(room).unwrap();
+    }
+
+    /// How many octets each read brings, up to so many in all.
+    pub fn reads_of(&mut self, octets: usize) -> Vec<usize> {
+        let mut reads = Vec::new();
+        while reads.iter().sum::<usize>() < octets {
+            let read = self.0.fill_buf().unwrap().len();
+            self.0.consume(read);
+            reads.push(read);
+        }
+        reads
+    }
+
     pub fn reply(&mut self) -> String {
         let mut reply = self.line();
         while reply.rsplit('\n').next().unwrap().as_bytes().get(3) == Some(&b'-') {

@@ -51,6 +51,7 @@ pub fn config() -> ServerConfig {
             account("ben", "Ben", true),
             account("user2", "Usuario2", false),
         ]),
+        faults: Vec::new(),
         endpoints: vec![endpoint(Service::Smtp, None), endpoint(Service::Pop3, None)],
         clients: BTreeMap::new(),
         relaying: Relaying::default(),

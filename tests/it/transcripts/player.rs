@@ -357,6 +357,9 @@ fn describe(event: &EventKind) -> String {
         | EventKind::Secured { .. }
         | EventKind::HandshakeFailed { .. }
         | EventKind::Discarded { .. }
+        | EventKind::Fault { .. }
+        | EventKind::FaultSet { .. }
+        | EventKind::FaultCleared { .. }
         | EventKind::Reset { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => panic!("no session says {event:?}"),

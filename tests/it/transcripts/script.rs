@@ -187,6 +187,7 @@ impl Default for Settings {
                     ("user2".parse().expect("a login"), account("Usuario2")),
                 ]),
                 endpoints: Vec::new(),
+                faults: Vec::new(),
                 clients: BTreeMap::new(),
                 relaying: Relaying::default(),
             },
