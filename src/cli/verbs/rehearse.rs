@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How long what is under way in containers may take to end once it was told to.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Plays everything, prints the matrix, leaves nothing behind.
 pub fn run(shell: &Shell, args: &Rehearse) -> Result<Exit, Error> {
