@@ -16,11 +16,11 @@ use super::{
 };
 use crate::{
     engine::{
-        LabDir,
+        Authority, LabDir,
         docker::{Docker, DockerError, Failure, Work},
     },
     inject,
-    lab::{Group, Key, Lab, LabName, Service, Subnet, containers::Start, names::MAX_NAME},
+    lab::{Group, Key, Lab, LabName, ServerConfig, Service, Subnet, containers::Start, names::MAX_NAME},
     plan::docker::{self, Images, Role},
 };
 
@@ -149,7 +149,9 @@ impl Containers {
     async fn make(&self) -> Result<Vec<Failure>, StageError> {
         let observed = self.docker.observe().await?;
         let layouts = docker::layouts(&self.lab, &observed, self.pool).map_err(DockerError::from)?;
-        let mut desired = docker::desired(&self.lab, &self.key, &layouts, &self.images);
+        let mut authority = Authority::passing(&self.lab.name)?;
+        let identify = |config: &ServerConfig| authority.identify(config, None);
+        let mut desired = docker::desired(&self.lab, &self.key, &layouts, &self.images, identify)?;
         // Only the first student of each group does anything.
         let played: Vec<&str> = self.stages.iter().map(|stage| stage.student().login.as_str()).collect();
         desired.retain(|object, _| match &object.role {
