@@ -133,11 +133,17 @@ pub struct Status {
 
 /// `rehearse`
 #[derive(Debug, ArgGroup)]
-#[command(after_help = "Example:\n  labctl rehearse labs/practica2")]
+#[command(after_help = "Examples:\n  labctl rehearse labs/practica2\n  labctl rehearse labs/practica2 --engine docker")]
 pub struct Rehearse {
     #[arg(help = LAB)]
     /// The lab.
     pub lab: Option<String>,
+    /// Where solutions and the idle student are played: in this process, or from inside containers, which are gone afterwards
+    #[arg(long, value_name = "ENGINE", default_value = "embedded")]
+    pub engine: Engine,
+    /// Docker: an image for the clients that is there already, instead of building one
+    #[arg(long, value_name = "IMAGE")]
+    pub client_image: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

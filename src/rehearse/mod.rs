@@ -2,8 +2,10 @@
 //! idle student (must give none), and each solution with each of its steps left out (must not give that exercise).
 //!
 //! Each play has a group, a server, a store and a student of its own, on ports that the system picks, so plays run side by
-//! side and nothing of one can prove anything of another.
+//! side and nothing of one can prove anything of another. With [`containers`] the solutions and the idle student are played
+//! from inside clients on a Docker Engine; what is left out of solutions is about marking, and stays in this process.
 
+pub mod containers;
 pub mod player;
 mod stage;
 
@@ -16,6 +18,7 @@ use crate::{
     marking::{Mark, StudentMarks, Verdict, words::Words},
 };
 
+use containers::Containers;
 use player::Step;
 use stage::Stage;
 pub use stage::StageError;
@@ -72,25 +75,30 @@ struct Play {
     label: String,
 }
 
-/// Rehearses `lab` with stores below `folder`; `progress` hears of each play that is over (done, of all).
+/// Rehearses `lab` with stores below `folder`, and where there are containers the first two plays in them; `progress` hears
+/// of each play that is over (done, of all).
 pub async fn run(
     lab: &Lab,
     key: &Key,
     folder: &Path,
+    containers: Option<&Containers>,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Rehearsal, StageError> {
     let stage = Arc::new(Stage::new(lab, key, folder)?);
     let plays = plays(lab, &stage);
     let places = Arc::new(Semaphore::new(PLAYS_AT_ONCE));
+    let mut outcomes = BTreeMap::new();
+    if let Some(containers) = containers {
+        outcomes.extend(containers.perform(&plays[0].exercises).await?.into_iter().enumerate());
+    }
     let mut running = JoinSet::new();
-    for (number, play) in plays.iter().cloned().enumerate() {
+    for (number, play) in plays.iter().cloned().enumerate().skip(outcomes.len()) {
         let (stage, places) = (Arc::clone(&stage), Arc::clone(&places));
         running.spawn(async move {
             let _place = places.acquire_owned().await.expect("never closed");
             (number, stage.perform(number, &play).await)
         });
     }
-    let mut outcomes = BTreeMap::new();
     while let Some(ended) = running.join_next().await {
         let (number, outcome) = ended.map_err(|problem| StageError::Play(problem.to_string()))?;
         outcomes.insert(number, outcome?);

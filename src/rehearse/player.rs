@@ -1,10 +1,9 @@
 //! Plays one reference solution as a student's program would: over a real connection, command by command, reading each reply.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     time::timeout,
 };
 
@@ -67,8 +66,8 @@ pub enum PlayError {
     /// The connection could not be made or broke.
     #[error("the connection to {address} failed: {why}")]
     Connection {
-        /// The server's endpoint.
-        address: SocketAddr,
+        /// Where the server is.
+        address: String,
         /// What the system says.
         why: String,
     },
@@ -138,22 +137,29 @@ pub fn steps(script: &Script, fill: &dyn Fn(&str) -> String) -> Vec<Step> {
     steps
 }
 
-/// A connection that a script left open.
-pub struct Held(#[expect(dead_code, reason = "held for its being open, not for its value")] BufReader<TcpStream>);
+/// A stream to a server, of whatever kind.
+pub trait Stream: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
-/// Plays `steps` over one connection, without the step `left_out`. Where the replies are not `judged` (something of the
+/// A connection to a server.
+pub type Wire = Pin<Box<dyn Stream>>;
+
+/// A connection that a script left open.
+pub struct Held(#[expect(dead_code, reason = "held for its being open, not for its value")] BufReader<Wire>);
+
+/// Plays `steps` over one connection to `address`, without the step `left_out`. Where the replies are not `judged` (something of the
 /// solution was left out) any will do: what counts then is what the server recorded.
 pub async fn play(
     protocol: Protocol,
-    address: SocketAddr,
+    address: &str,
+    wire: Wire,
     steps: &[Step],
     left_out: Option<usize>,
     judged: bool,
 ) -> Result<Option<Held>, PlayError> {
-    let broken = |problem: std::io::Error| PlayError::Connection { address, why: problem.to_string() };
-    let stream = TcpStream::connect(address).await.map_err(broken)?;
-    let mut line =
-        Line { protocol, stream: BufReader::new(stream), in_data: false, ended: false, patience: REPLY_SECS };
+    let broken =
+        |problem: std::io::Error| PlayError::Connection { address: address.to_owned(), why: problem.to_string() };
+    let mut line = Line { protocol, stream: BufReader::new(wire), in_data: false, ended: false, patience: REPLY_SECS };
     line.expect_silence(steps.first());
     let mut last = ("the greeting".to_owned(), line.reply("").await.map_err(broken)?);
     for (index, step) in steps.iter().enumerate() {
@@ -191,7 +197,7 @@ pub async fn play(
 /// One connection, read a reply at a time.
 struct Line {
     protocol: Protocol,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Wire>,
     in_data: bool,
     /// Whether the server has ended the connection.
     ended: bool,

@@ -10,12 +10,18 @@ use std::{
 
 use jiff::Zoned;
 
+use tokio::net::TcpStream;
+
 use super::{
     Play, Played,
-    player::{self, PlayError, Step},
+    containers::Containers,
+    player::{self, PlayError, Step, Wire},
 };
 use crate::{
-    engine::{Authority, StateError},
+    engine::{
+        Authority, StateError,
+        docker::{DockerError, Failure},
+    },
     evidence::Seq,
     inject::{self, Undelivered, compose, dialogue},
     lab::{Exercise, Group, Key, Lab, Protocol, Service, Student, template::Person},
@@ -52,6 +58,15 @@ pub enum StageError {
     /// The lab's mail could not be injected.
     #[error(transparent)]
     Inject(#[from] Undelivered),
+    /// The Engine that the containers run on.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// Some of the containers did not come up.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Containers(Vec<Failure>),
+    /// Somebody stopped it.
+    #[error("stopped before it was done")]
+    Stopped,
     /// A play came to no end.
     #[error("a play failed: {0}")]
     Play(String),
@@ -75,11 +90,11 @@ impl Stage {
         Ok(Self { lab, key: key.clone(), folder: folder.to_owned() })
     }
 
-    fn group(&self) -> &Group {
+    pub(super) fn group(&self) -> &Group {
         &self.lab.groups[0]
     }
 
-    fn student(&self) -> &Student {
+    pub(super) fn student(&self) -> &Student {
         &self.group().students[0]
     }
 
@@ -104,7 +119,7 @@ impl Stage {
         for index in &play.exercises {
             let last = play.exercises.last() == Some(index);
             let left_out = play.left_out.filter(|_| last);
-            if let Err(problem) = self.exercise(&server, &self.lab.exercises[*index], left_out).await {
+            if let Err(problem) = self.exercise(&Door::Server(&server), *index, left_out).await {
                 otherwise.insert(*index, problem.to_string());
             }
         }
@@ -124,7 +139,7 @@ impl Stage {
     }
 
     /// The marks that the record of one play gives the student.
-    fn mark(&self, store: &Path) -> Result<StudentMarks, StageError> {
+    pub(super) fn mark(&self, store: &Path) -> Result<StudentMarks, StageError> {
         let reader = Reader::open(store)?;
         let mut marker = Marker::new(&self.lab, self.group(), &self.key);
         let mut content =
@@ -138,34 +153,68 @@ impl Stage {
     }
 
     /// Plays one exercise's solution; connections that a script holds stay open until its end.
-    async fn exercise(
+    pub(super) async fn exercise(
         &self,
-        server: &Server,
-        exercise: &Exercise,
+        door: &Door<'_>,
+        index: usize,
         left_out: Option<(usize, usize)>,
     ) -> Result<(), PlayError> {
+        let exercise = &self.lab.exercises[index];
         let mut held = Vec::new();
         for (index, (script, steps)) in exercise.solution.iter().zip(self.steps(exercise)).enumerate() {
-            let address = self.endpoint(server, script.protocol);
+            let (address, wire) = self.open(door, service(script.protocol)).await?;
             let without = left_out.filter(|(script, _)| *script == index).map(|(_, step)| step);
             let judged = left_out.is_none();
-            held.extend(player::play(script.protocol, address, &steps, without, judged).await?);
+            held.extend(player::play(script.protocol, &address, wire, &steps, without, judged).await?);
         }
         Ok(())
     }
 
-    /// Where the student speaks the protocol in the clear, as a person with telnet does.
-    fn endpoint(&self, server: &Server, protocol: Protocol) -> SocketAddr {
-        let service = match protocol {
-            Protocol::Smtp => Service::Smtp,
-            Protocol::Pop3 => Service::Pop3,
-            Protocol::Imap => Service::Imap,
-            Protocol::Dns => Service::Domain,
+    /// A connection to the service, and what it is called.
+    async fn open(&self, door: &Door<'_>, service: Service) -> Result<(String, Wire), PlayError> {
+        let broken = |address: &str, problem: &std::io::Error| PlayError::Connection {
+            address: address.to_owned(),
+            why: problem.to_string(),
         };
+        match door {
+            Door::Server(server) => {
+                let address = self.endpoint(server, service);
+                let stream = TcpStream::connect(address).await;
+                let stream = stream.map_err(|problem| broken(&address.to_string(), &problem))?;
+                Ok((address.to_string(), Box::pin(stream)))
+            }
+            Door::Client(containers) => {
+                let stream = containers.connect(self, service).await;
+                let address = format!("{} of the client's group", service.as_str());
+                let stream = stream.map_err(|problem| broken(&address, &std::io::Error::other(problem)))?;
+                Ok((address, stream))
+            }
+        }
+    }
+
+    fn endpoint(&self, server: &Server, service: Service) -> SocketAddr {
         let own = |endpoint: &crate::lab::server::Endpoint| {
             endpoint.service == service && endpoint.student.as_ref() == Some(&self.student().login)
         };
         let endpoints = server.endpoints();
         endpoints.into_iter().find(own).expect("every student has an endpoint for every service").address
+    }
+}
+
+/// From where a play's connections are made.
+pub(super) enum Door<'a> {
+    /// From this process to a server in it.
+    Server(&'a Server),
+    /// From inside the student's container.
+    Client(&'a Containers),
+}
+
+/// Where a protocol is spoken in the clear, as a person with telnet does.
+const fn service(protocol: Protocol) -> Service {
+    match protocol {
+        Protocol::Smtp => Service::Smtp,
+        Protocol::Pop3 => Service::Pop3,
+        Protocol::Imap => Service::Imap,
+        Protocol::Dns => Service::Domain,
     }
 }

@@ -7,6 +7,7 @@ mod attacks;
 mod convergence;
 mod images;
 mod places;
+mod rehearsal;
 mod verbs;
 mod world;
 

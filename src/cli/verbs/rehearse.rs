@@ -1,25 +1,36 @@
 //! `labctl rehearse`: is the marking right? The matrix of what each solution gives, whole and with each step left out.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use serde_json::{Value, json};
-use tokio::signal::{
-    ctrl_c,
-    unix::{SignalKind, signal},
+use tokio::{
+    signal::{
+        ctrl_c,
+        unix::{SignalKind, signal},
+    },
+    time::timeout,
 };
 
 use super::runtime;
 use crate::{
     cli::{
-        args::Rehearse,
+        args::{Engine, Rehearse},
         error::{Error, count},
         exit::Exit,
         labfile,
         naming::Shell,
     },
+    engine::{Lock, docker::Docker},
     lab::{Key, Lab},
-    rehearse::{self, Rehearsal, Row},
+    plan::docker::Images,
+    rehearse::{
+        self, Rehearsal, Row,
+        containers::{self, Containers},
+    },
 };
+
+/// How long what is under way in containers may take to end once it was told to.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Plays everything, prints the matrix, leaves nothing behind.
 pub fn run(shell: &Shell, args: &Rehearse) -> Result<Exit, Error> {
@@ -35,11 +46,24 @@ pub fn run(shell: &Shell, args: &Rehearse) -> Result<Exit, Error> {
     let mut progress = |_, of| bar.get_or_insert_with(|| shell.out.progress("plays", of)).step();
     let rehearsal = runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
-        tokio::select! {
-            rehearsal = rehearse::run(&lab, &key, folder.path(), &mut progress) => Ok(rehearsal?),
+        let stage = stage(shell, args, &lab, &key).await?;
+        let containers = stage.as_ref().map(|(containers, _)| containers);
+        let mut rehearsal = Box::pin(rehearse::run(&lab, &key, folder.path(), containers, &mut progress));
+        let ended = tokio::select! {
+            rehearsal = &mut rehearsal => rehearsal.map_err(Error::from),
             _ = ctrl_c() => Err(Error::Interrupted),
             _ = terminate.recv() => Err(Error::Interrupted),
+        };
+        if let Some(containers) = containers {
+            if matches!(ended, Err(Error::Interrupted)) {
+                // What an Engine is in the middle of making cannot be taken away yet.
+                containers.stop();
+                let _ = timeout(PATIENCE, rehearsal).await;
+            }
+            let gone = containers.down().await;
+            return ended.and_then(|rehearsal| gone.map(|()| rehearsal).map_err(Error::from));
         }
+        ended
     })?;
     if let Some(bar) = bar {
         bar.finish();
@@ -50,6 +74,25 @@ pub fn run(shell: &Shell, args: &Rehearse) -> Result<Exit, Error> {
         show(shell, &lab, &rehearsal)?;
     }
     Ok(if rehearsal.passed() { Exit::Done } else { Exit::Rehearsal })
+}
+
+/// Containers to play in, where they are asked for, and what keeps another rehearsal of the lab out meanwhile.
+async fn stage(shell: &Shell, args: &Rehearse, lab: &Lab, key: &Key) -> Result<Option<(Containers, Lock)>, Error> {
+    if args.engine != Engine::Docker {
+        return Ok(None);
+    }
+    let dir = shell.state.lab(&containers::name(&lab.name));
+    let lock = dir.lock(|| shell.out.note("waiting for another rehearsal of this lab"))?;
+    let choices = shell.state.lab(&lab.name).record()?.map(|record| record.docker).unwrap_or_default();
+    let docker = Docker::connect(dir.clone()).await?;
+    let (machine, say) = (docker.machine(), |what: &str| shell.out.note(what));
+    let server = machine.server_image(true, say).await?;
+    let client = match args.client_image.as_ref().or(choices.client_image.as_ref()) {
+        Some(image) => machine.image_of_others(image).await?,
+        None => machine.client_image(choices.base.as_deref(), true, say).await?,
+    };
+    let (images, pool) = (Images { server, client }, choices.pool(lab.docker.pool));
+    Ok(Some((Containers::new(docker, dir, lab, key, images, pool)?, lock)))
 }
 
 fn show(shell: &Shell, lab: &Lab, rehearsal: &Rehearsal) -> Result<(), Error> {

@@ -117,6 +117,13 @@ impl Docker {
 }
 
 impl Running {
+    /// The program's input and output as one stream. What it complains of is dropped.
+    pub fn stream(self) -> DuplexStream {
+        let (ours, theirs) = duplex(BUFFER);
+        tokio::spawn(join(theirs, self.output, self.input));
+        ours
+    }
+
     /// Tells the program how large its terminal is.
     pub fn resizer(&self) -> impl Fn(u16, u16) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + 'static {
         let (api, id) = (self.api.clone(), self.id.clone());

@@ -10,8 +10,9 @@ use super::{
     told, transport,
 };
 
-/// How long an Engine may take to say which version it is; by ssh somebody may have to type a password first.
-const ANSWER: Duration = Duration::from_secs(10);
+/// How long an Engine may take to say which version it is; Podman looks at much
+/// for that, and by ssh somebody may have to type a password first.
+const ANSWER: Duration = Duration::from_secs(20);
 const ANSWER_BY_SSH: Duration = Duration::from_mins(1);
 
 /// An Engine that answers.

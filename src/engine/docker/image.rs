@@ -29,6 +29,13 @@ const CLIENT: [(&str, &str); 4] = [
     ("progress", include_str!("../../../images/client/progress")),
 ];
 
+/// Whether a build may fetch packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fetch {
+    Yes,
+    No,
+}
+
 impl Host {
     /// The server's image, built if there is none of this content and it should be; `say` hears what is going on.
     pub async fn server_image(&self, build: bool, say: impl Fn(&str)) -> Result<String, DockerError> {
@@ -68,8 +75,15 @@ impl Host {
         // What was pulled is known by its content only now.
         let image = self.client_on(base).await?;
         say(&format!("building image `{image}` on `{on}`"));
-        self.build(&image, &CLIENT.map(|(path, text)| (path, text.as_bytes())), Some(&on)).await?;
-        Ok(image)
+        let files = CLIENT.map(|(path, text)| (path, text.as_bytes()));
+        // A base that has all it needs is built on without any network.
+        let offline = self.build(&image, &files, Some((&on, Fetch::No))).await;
+        if offline.is_err() && on != base::own() {
+            say("the base lacks programs: they are fetched from Debian's packages, which takes minutes");
+            self.build(&image, &files, Some((&on, Fetch::Yes))).await?;
+            return Ok(image);
+        }
+        offline.map(|()| image)
     }
 
     /// What the client's image is called: by its files, and by the base that is named, which may change under its name. Where
@@ -137,7 +151,12 @@ impl Host {
         }
     }
 
-    async fn build(&self, image: &str, files: &[(&str, &[u8])], base: Option<&str>) -> Result<(), DockerError> {
+    async fn build(
+        &self,
+        image: &str,
+        files: &[(&str, &[u8])],
+        base: Option<(&str, Fetch)>,
+    ) -> Result<(), DockerError> {
         let broken = |why: String| DockerError::Image { image: image.to_owned(), why, hint: None };
         let mut context = tar::Builder::new(Vec::new());
         for (path, octets) in files {
@@ -149,8 +168,13 @@ impl Host {
             dockerfile: "Dockerfile".into(),
             t: Some(image.to_owned()),
             rm: true,
+            forcerm: true,
             labels: Some([label].into()),
-            buildargs: base.map(|base| [("BASE".to_owned(), base.to_owned())].into()),
+            buildargs: base.map(|(base, fetch)| {
+                let fetch = if fetch == Fetch::Yes { "yes" } else { "no" };
+                [("BASE", base), ("FETCH", fetch)].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+            }),
+            networkmode: base.filter(|(_, fetch)| *fetch == Fetch::No).map(|_| "none".to_owned()),
             ..Default::default()
         };
         let mut said = String::new();

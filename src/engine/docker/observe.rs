@@ -125,7 +125,9 @@ fn name(container: &ContainerSummary) -> Option<&str> {
 fn networks_of(container: &ContainerSummary, ids: &BTreeMap<String, String>) -> BTreeSet<String> {
     let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
     let id = |(name, endpoint): (&String, &EndpointSettings)| {
+        // Podman writes the name there.
         let id = endpoint.network_id.clone().filter(|id| !id.is_empty());
+        let id = id.map(|id| ids.get(&id).cloned().unwrap_or(id));
         id.or_else(|| ids.get(name).cloned()).unwrap_or_else(|| name.clone())
     };
     networks.into_iter().flatten().map(id).collect()

@@ -80,7 +80,7 @@ impl World {
         assert!(import.wait().expect("docker").success());
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_labctl"));
         command.args(args).current_dir(self.folder.path().join("class")).stdin(Stdio::null());
         command.env("LABCTL_STATE_DIR", self.state()).env("LC_ALL", "C").env_remove("LANG");

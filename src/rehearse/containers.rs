@@ -1,0 +1,189 @@
+//! A rehearsal on a Docker Engine: a group whose solutions are played from inside its student's container, and one like it
+//! whose student is idle. The client has no labctl, so a play goes through the `nc` that students have, too.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
+
+use tokio::sync::watch;
+
+use super::{
+    Played,
+    player::Wire,
+    stage::{Door, Stage, StageError},
+};
+use crate::{
+    engine::{
+        Authority, LabDir,
+        docker::{Docker, DockerError, Failure, Work},
+    },
+    inject,
+    lab::{Group, Key, Lab, LabName, ServerConfig, Service, Subnet, containers::Start, names::MAX_NAME},
+    plan::docker::{self, Images, Role},
+};
+
+/// The last part of the name of what is up for a rehearsal.
+const SUFFIX: &str = ".rehearsal";
+
+/// The group of the idle student, and its name where the other one has that already.
+const IDLE: [&str; 2] = ["idle", "idle2"];
+
+/// `nc` that says when its input is over, where it has to be told to: `Close` in a script is a connection that ends.
+const CONNECT: &str = "if nc -h 2>&1 | grep -q -e -N; then exec nc -N \"$0\" \"$1\"; else exec nc \"$0\" \"$1\"; fi";
+
+/// Plans in a row: each ends with what others who bring labs up at the same moment left of the pool.
+const ROUNDS: usize = 8;
+
+/// What the server is called in every client.
+const SERVER: &str = "mail";
+
+/// A lab with two groups of one student, in containers.
+pub struct Containers {
+    docker: Docker,
+    dir: LabDir,
+    key: Key,
+    lab: Arc<Lab>,
+    images: Images,
+    pool: Subnet,
+    stages: [Stage; 2],
+    stop: watch::Sender<bool>,
+}
+
+/// What a lab is called while it is rehearsed; what a rehearsal that was killed left is removed by that name.
+pub fn name(lab: &LabName) -> LabName {
+    let mut name = lab.to_string();
+    name.truncate(MAX_NAME - SUFFIX.len());
+    (name + SUFFIX).parse().expect("a name and a few letters more")
+}
+
+impl Containers {
+    /// Containers for `lab` that are not up yet; `dir` is the folder of [`name`].
+    pub fn new(
+        docker: Docker,
+        dir: LabDir,
+        lab: &Lab,
+        key: &Key,
+        images: Images,
+        pool: Subnet,
+    ) -> Result<Self, StageError> {
+        let first = lab.groups.iter().find(|group| !group.students.is_empty());
+        let first = first.ok_or_else(|| StageError::NoStudent(lab.name.to_string()))?.clone();
+        let other = IDLE.into_iter().find(|name| *name != first.name.as_str()).unwrap_or(IDLE[0]);
+        let idle = Group { name: other.parse().expect("a name"), ..first.clone() };
+        let mut lab = Lab { name: name(&lab.name), groups: vec![first, idle], ..lab.clone() };
+        (lab.docker.publish, lab.docker.internet, lab.docker.clients) = (None, false, Start::Always);
+        let stage =
+            |group: usize| Stage::new(&Lab { groups: vec![lab.groups[group].clone()], ..lab.clone() }, key, dir.path());
+        let stages = [stage(0)?, stage(1)?];
+        Ok(Self {
+            docker,
+            dir,
+            key: key.clone(),
+            lab: Arc::new(lab),
+            images,
+            pool,
+            stages,
+            stop: watch::Sender::new(false),
+        })
+    }
+
+    /// Plays these exercises in one group and nothing in the other; what both gave.
+    pub(super) async fn perform(&self, exercises: &[usize]) -> Result<[Played; 2], StageError> {
+        self.up().await?;
+        let [stage, idle] = &self.stages;
+        let mut otherwise = BTreeMap::new();
+        for index in exercises {
+            self.go_on()?;
+            if let Err(problem) = stage.exercise(&Door::Client(self), *index, None).await {
+                otherwise.insert(*index, problem.to_string());
+            }
+        }
+        self.docker.settle().await?;
+        let marks = |stage: &Stage| stage.mark(&self.dir.store(&stage.group().name));
+        Ok([(marks(stage)?, otherwise), (marks(idle)?, BTreeMap::new())])
+    }
+
+    /// Takes away all there is of it, also what a rehearsal that was killed left.
+    pub async fn down(&self) -> Result<(), StageError> {
+        let remains = self.docker.remains(true).await?;
+        self.docker.down(remains, false, |_| ()).await?;
+        self.dir.delete().map_err(DockerError::from)?;
+        Ok(())
+    }
+
+    /// Has the play end at the next place where nothing is half done.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    fn go_on(&self) -> Result<(), StageError> {
+        if *self.stop.borrow() { Err(StageError::Stopped) } else { Ok(()) }
+    }
+
+    async fn up(&self) -> Result<(), StageError> {
+        self.down().await?;
+        for round in 1..=ROUNDS {
+            let failures = self.make().await?;
+            self.go_on()?;
+            // Somebody else took the subnet meanwhile: the next round finds another.
+            let late = failures.iter().any(|failure| matches!(failure.problem, DockerError::Overlap { .. }));
+            match failures.is_empty() {
+                true => break,
+                false if late && round < ROUNDS => {}
+                false => return Err(StageError::Containers(failures)),
+            }
+        }
+        let client = self.docker.client().await?;
+        let due = self.lab.groups.iter().flat_map(|group| inject::due(&self.lab, group, &BTreeSet::new()));
+        let open = |due: &inject::Due| {
+            let (client, due) = (client.clone(), due.clone());
+            async move { client.smtp(&due.group, &due.injected).await.map_err(io::Error::other) }
+        };
+        let undelivered = inject::send_all(&self.lab, &self.key, due.collect(), open, || ()).await;
+        undelivered.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
+    }
+
+    /// Makes what is not there; what failed.
+    async fn make(&self) -> Result<Vec<Failure>, StageError> {
+        let observed = self.docker.observe().await?;
+        let layouts = docker::layouts(&self.lab, &observed, self.pool).map_err(DockerError::from)?;
+        let mut authority = Authority::passing(&self.lab.name)?;
+        let identify = |config: &ServerConfig| authority.identify(config, None);
+        let mut desired = docker::desired(&self.lab, &self.key, &layouts, &self.images, identify)?;
+        // Only the first student of each group does anything.
+        let played: Vec<&str> = self.stages.iter().map(|stage| stage.student().login.as_str()).collect();
+        desired.retain(|object, _| match &object.role {
+            Role::Client(login) => played.contains(&login.as_str()),
+            Role::Backbone | Role::Front | Role::Network | Role::Server => true,
+        });
+        let steps = docker::steps(&desired, &observed);
+        let work = Arc::new(Work { desired, observed, steps });
+        let mut told = self.stop.subscribe();
+        // The sender lives as long as we do.
+        let stop = async { drop(told.wait_for(|stop| *stop).await) };
+        Ok(self.docker.perform(&work, stop, |_| ()).await.failures)
+    }
+
+    /// A connection from the stage's student to a service of the group's server.
+    pub(super) async fn connect(&self, stage: &Stage, service: Service) -> Result<Wire, DockerError> {
+        let (group, login) = (&stage.group().name, &stage.student().login);
+        let chosen = self.lab.settings.ports.get(&service).copied().filter(|port| *port != service.embedded_port());
+        let port = chosen.unwrap_or_else(|| service.standard_port()).to_string();
+        let command = ["sh", "-c", CONNECT, SERVER, &port].map(str::to_owned).to_vec();
+        Ok(Box::pin(self.docker.exec(group, login, command, None).await?.stream()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rehearsal_has_a_name_of_its_own_however_long_the_labs_is() {
+        assert_eq!(name(&"p2".parse().unwrap()).as_str(), "p2.rehearsal");
+        let long: LabName = "a".repeat(MAX_NAME).parse().unwrap();
+        assert_eq!(name(&long).as_str().len(), MAX_NAME);
+    }
+}
