@@ -22,10 +22,14 @@ use tokio::{
 
 use super::{
     routes,
-    values::{Connected, Listening, MailboxStatus, Problem, Queue, Reset, ServerStatus, Status, Tried, VERSION},
+    values::{
+        Connected, Delivered, Letters, Listening, MailboxStatus, Problem, Queue, Reset, ServerStatus, Status, Tried,
+        VERSION,
+    },
 };
 use crate::{
-    evidence::{Conn, Timestamp, Who},
+    evidence::{Conn, Injected, Timestamp, Who},
+    inject,
     lab::{GroupName, ServerConfig},
     server::{Server, ServerError},
     store::{Origin, StoreError},
@@ -39,6 +43,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The most recipients of a queue that are shown.
 const SHOWN: usize = 1_000;
+
+/// Octets on their way between a server and the letters that it is handed.
+const PIPE: usize = 64 << 10;
 
 /// The servers of one process.
 pub struct Host {
@@ -151,6 +158,28 @@ impl Host {
     /// Tries it now, all of it or that for a domain.
     pub fn try_queue(&self, group: &str, domain: Option<&str>) -> Result<Tried, Problem> {
         Ok(Tried { recipients: self.server(group)?.try_now(domain) })
+    }
+
+    /// Delivers letters to the group's server as any client would, but those that it has.
+    pub async fn deliver(&self, group: &str, wanted: Letters) -> Result<Delivered, Problem> {
+        let server = self.server(group)?;
+        let Letters { again, mut letters } = wanted;
+        if !again {
+            let before = server.store().injected().map_err(|problem| told(&problem.into()))?;
+            letters.retain(|letter| !before.contains(&letter.copy));
+        }
+        let total = letters.len();
+        let open = |copy: &Injected| {
+            let (server, copy) = (Arc::clone(&server), copy.clone());
+            async move {
+                let (ours, theirs) = tokio::io::duplex(PIPE);
+                tokio::spawn(async move { server.inject(theirs, copy).await });
+                Ok(ours)
+            }
+        };
+        let undelivered = inject::send_all(letters, open).await;
+        let undelivered: Vec<_> = undelivered.into_iter().map(|(copy, problem)| (copy, problem.to_string())).collect();
+        Ok(Delivered { sent: total - undelivered.len(), undelivered })
     }
 
     /// The process and every server in it; with `injected` also what each was sent for the lab.

@@ -23,4 +23,4 @@ pub mod routes;
 pub mod values;
 
 pub use client::{Client, ClientError};
-pub use values::{Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};
+pub use values::{Letters, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};

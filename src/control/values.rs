@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::Injected,
+    inject::Addressed,
     lab::{Login, ServerConfig},
     mail::Queued,
 };
@@ -88,6 +89,24 @@ pub struct Reset {
     pub students: Vec<Login>,
     /// Whether shared mailboxes are emptied too.
     pub whole_group: bool,
+}
+
+/// Letters for the mailboxes of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letters {
+    /// Whether copies that arrived before are sent again.
+    pub again: bool,
+    /// The letters, in the order of the lab.
+    pub letters: Vec<Addressed>,
+}
+
+/// What became of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// How many arrived now; others had arrived before.
+    pub sent: usize,
+    /// Those that did not, each with the reason, as a fragment.
+    pub undelivered: Vec<(Injected, String)>,
 }
 
 /// What went wrong.

@@ -6,7 +6,10 @@
 mod attacks;
 mod convergence;
 mod images;
+mod large;
 mod places;
+mod restart;
+mod terminal;
 mod verbs;
 mod world;
 
