@@ -259,6 +259,11 @@ impl Docker {
         Self { owner, ..self }
     }
 
+    /// The Engine's API, for who wants no lab of it.
+    pub fn api(&self) -> &bollard::Docker {
+        &self.api
+    }
+
     /// What is kept of the lab here.
     pub fn dir(&self) -> &LabDir {
         &self.dir

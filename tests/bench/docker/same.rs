@@ -16,6 +16,7 @@ use bollard::{
         ListNetworksOptions, ListVolumesOptions,
     },
 };
+use labctl::engine::StateDir;
 use serde_json::Value;
 use tokio_stream::StreamExt as _;
 
@@ -153,8 +154,9 @@ pub fn owners() -> Fallible<BTreeSet<String>> {
 pub fn block<T>(work: impl AsyncFnOnce(&Docker) -> Fallible<T>) -> Fallible<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let api = Docker::connect_with_defaults()?.negotiate_version().await?;
-        work(&api).await
+        // As labctl reaches it; nothing is kept in the folder.
+        let dir = StateDir::new(std::env::temp_dir()).lab(&NAME.parse()?);
+        work(labctl::engine::docker::Docker::connect(dir).await?.api()).await
     })
 }
 

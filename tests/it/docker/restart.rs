@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{convergence::LAB, world::World};
 
 /// How long an Engine may take to come or to go.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An Engine whose files are all in one folder.
 struct Engine {
@@ -29,7 +29,9 @@ impl Engine {
         let mut command = Command::new("dockerd");
         command.args(["--bridge=none", "--iptables=false", "--ip-forward=false", "--storage-driver=vfs"]);
         command.args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")]);
-        command.args(["--host", &Self::host(folder)]);
+        // The machine's own file has its own places.
+        fs::write(folder.join("daemon.json"), "{}").expect("a file");
+        command.args(["--host", &Self::host(folder), "--config-file", &path("daemon.json")]);
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("dockerd starts");
         let engine = Self { folder: folder.to_owned(), process };
         let started = Instant::now();
@@ -48,7 +50,10 @@ impl Engine {
 
     /// Ends it, and its containers with it.
     fn stop(&mut self) {
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        // One that has ended has no number any more.
+        if self.process.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        }
         let started = Instant::now();
         while self.process.try_wait().is_ok_and(|ended| ended.is_none()) {
             if started.elapsed() > PATIENCE {

@@ -57,7 +57,8 @@ impl World {
 
     /// The same lab on another Engine.
     pub fn on(&self, host: &str, lab: &str) -> Self {
-        let world = Self { host: Some(host.to_owned()), ..self.beside(lab) };
+        let mut world = self.beside(lab);
+        world.host = Some(host.to_owned());
         world.import_image();
         world
     }
