@@ -36,6 +36,9 @@ use crate::{
 /// Groups at once: starting containers is bound by the processor.
 const AT_ONCE: usize = 4;
 
+/// Groups at once until the first of them is done: somebody is waiting for it.
+const AT_FIRST: usize = 2;
+
 /// Steps whose end may wait to be shown.
 const ENDED: usize = 64;
 
@@ -122,13 +125,14 @@ impl Docker {
         }
         // Servers of all groups join what the whole lab has.
         let whole_lab = groups.remove(&None).unwrap_or_default();
-        let (slots, stopping) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(AtomicBool::new(false)));
+        let (slots, stopping) = (Arc::new(Semaphore::new(AT_FIRST)), Arc::new(AtomicBool::new(false)));
         let (send, mut news) = mpsc::channel(ENDED);
         // Aborted where the caller gives up, so that nothing goes on behind its back.
         let mut under_way: JoinSet<()> = JoinSet::new();
-        let (docker, work_of_all, stop_all) = (self.clone(), Arc::clone(work), Arc::clone(&stopping));
+        let (docker, work_of_all) = (self.clone(), Arc::clone(work));
+        let (stop_all, slots_of_all) = (Arc::clone(&stopping), Arc::clone(&slots));
         under_way.spawn(async move {
-            let (work, stopping) = (work_of_all, stop_all);
+            let (work, stopping, slots) = (work_of_all, stop_all, slots_of_all);
             let mut ids = work.ids();
             docker.perform_group(&work, &whole_lab, &mut ids, &stopping, &send).await;
             let mut under_way: JoinSet<()> = JoinSet::new();
@@ -147,7 +151,7 @@ impl Docker {
             }
             under_way.join_all().await;
         });
-        let (mut failures, mut begun) = (BTreeMap::new(), 0);
+        let (mut failures, mut begun, mut held_back) = (BTreeMap::new(), 0, AT_ONCE - AT_FIRST);
         let mut stop = pin!(stop);
         loop {
             let stopped = stopping.load(Ordering::Relaxed);
@@ -164,7 +168,10 @@ impl Docker {
                     let failures = failures.into_values().collect();
                     return Outcome { failures, left: work.steps.len() - begun, stopped };
                 }
-                Some(News::Group(group, server)) => tell(Progress::Group(&group, server.as_deref())),
+                Some(News::Group(group, server)) => {
+                    slots.add_permits(std::mem::take(&mut held_back));
+                    tell(Progress::Group(&group, server.as_deref()));
+                }
                 Some(News::Step(index, problem)) => {
                     begun += 1;
                     let step = &work.steps[index];
