@@ -37,7 +37,7 @@ test: ## every test (installs what they need from Debian's packages)
 	tests/install.sh
 	cargo test --locked
 
-bench: ## labctl beside Postfix and Dovecot, medians and ratios (root; ONLY="accept pop3 memory marking")
+bench: ## labctl beside Postfix, Dovecot and docker-compose, medians and ratios (root; ONLY="accept pop3 memory marking docker")
 	cargo bench --locked --bench labctl -- $(ONLY)
 
 fuzz: ## the line layers and sessions against random octets, SECONDS_EACH seconds each (60), from the transcripts' corpus

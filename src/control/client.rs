@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::{
-    Method, Request, Response, StatusCode, body::Bytes, body::Incoming, client::conn::http1, header, upgrade::Upgraded,
-};
+use hyper::{Method, Request, Response, body::Bytes, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -15,10 +13,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::values::{FaultChanges, Problem, Queue, Reset, Status, Tried};
+use super::values::{Delivered, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried};
 use crate::{
     engine::{docker::Dialer, state::SocketPath},
-    evidence::{Event, Injected, Seq},
+    evidence::{Event, Seq},
     lab::{GroupName, ServerConfig},
     protocol::fault::Standing,
 };
@@ -34,6 +32,9 @@ const AT_ONCE: usize = 16;
 
 /// How long an answer may take; starting a server waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a batch of letters may take: a store on a slow disk syncs each.
+const DELIVERY: Duration = Duration::from_mins(2);
 
 /// Why the process did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +59,11 @@ pub enum ClientError {
     #[error("{}", .0.error)]
     Refused(Problem),
     /// The process took too long.
-    #[error("it did not answer within {} seconds", PATIENCE.as_secs())]
-    Slow,
+    #[error("it did not answer within {} seconds", patience.as_secs())]
+    Slow {
+        /// How long was waited.
+        patience: Duration,
+    },
 }
 
 /// A client of the process, or of the processes, that serve a lab.
@@ -192,35 +196,30 @@ impl Client {
         Ok(Events { body, buffer: Vec::new(), what })
     }
 
-    /// An SMTP session with the group's server, for one copy of injected mail.
-    pub async fn smtp(&self, group: &GroupName, copy: &Injected) -> Result<TokioIo<Upgraded>, ClientError> {
-        let student = copy.student.as_ref().map(|login| format!("&student={login}")).unwrap_or_default();
-        let mut ask = Ask::new(Method::GET, format!("/v1/servers/{group}/smtp?mail={}{student}", copy.mail))
-            .of(Some(group.clone()));
-        ask.upgrade = true;
-        let what = ask.what();
-        let answer = self.send(ask).await?;
-        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let status = answer.status();
-            refused(answer).await?;
-            return Err(ClientError::Broken { what, why: format!("the answer is {status} and no SMTP session") });
-        }
-        let upgraded = hyper::upgrade::on(answer).await.map_err(|problem| broken(&what, &problem))?;
-        Ok(TokioIo::new(upgraded))
+    /// Delivers letters to the group's server as any client would.
+    pub async fn deliver(&self, group: &GroupName, letters: &Letters) -> Result<Delivered, ClientError> {
+        let body = serde_json::to_vec(letters).expect("letters have only texts");
+        let ask = Ask::new(Method::POST, format!("/v1/servers/{group}/letters")).with(body).of(Some(group.clone()));
+        self.json_within(DELIVERY, ask).await
     }
 
     async fn done(&self, ask: Ask) -> Result<(), ClientError> {
-        let answer = timeout(PATIENCE, self.send(ask)).await.unwrap_or(Err(ClientError::Slow))?;
+        let slow = Err(ClientError::Slow { patience: PATIENCE });
+        let answer = timeout(PATIENCE, self.send(ask)).await.unwrap_or(slow)?;
         refused(answer).await.map(drop)
     }
 
     async fn json<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, ClientError> {
+        self.json_within(PATIENCE, ask).await
+    }
+
+    async fn json_within<T: DeserializeOwned>(&self, patience: Duration, ask: Ask) -> Result<T, ClientError> {
         let what = ask.what();
         let asked = async {
             let answer = refused(self.send(ask).await?).await?;
             whole(answer).await.map_err(|why| ClientError::Broken { what: what.clone(), why })
         };
-        let body = timeout(PATIENCE, asked).await.unwrap_or(Err(ClientError::Slow))?;
+        let body = timeout(patience, asked).await.unwrap_or(Err(ClientError::Slow { patience }))?;
         serde_json::from_slice(&body).map_err(|problem| broken(&what, &problem))
     }
 
@@ -229,7 +228,7 @@ impl Client {
         let stream = self.connect(ask.group.as_ref()).await?;
         let shaken = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(|problem| broken(&what, &problem))?;
-        tokio::spawn(connection.with_upgrades());
+        tokio::spawn(connection);
         let request = ask.request().map_err(|problem| broken(&what, &problem))?;
         sender.send_request(request).await.map_err(|problem| broken(&what, &problem))
     }
@@ -286,12 +285,11 @@ struct Ask {
     method: Method,
     path: String,
     body: Option<Vec<u8>>,
-    upgrade: bool,
 }
 
 impl Ask {
     fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { group: None, method, path: path.into(), body: None, upgrade: false }
+        Self { group: None, method, path: path.into(), body: None }
     }
 
     /// Of the process that serves this group; without one, of the only process.
@@ -313,9 +311,6 @@ impl Ask {
         let mut request = Request::builder().method(self.method).uri(self.path).header(header::HOST, "labctl");
         if self.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        if self.upgrade {
-            request = request.header(header::CONNECTION, "upgrade").header(header::UPGRADE, "smtp");
         }
         request.body(Full::new(Bytes::from(self.body.unwrap_or_default())))
     }

@@ -23,11 +23,13 @@ use tokio::{
 use super::{
     routes,
     values::{
-        Connected, FaultChanges, Listening, MailboxStatus, Problem, Queue, Reset, ServerStatus, Status, Tried, VERSION,
+        Connected, Delivered, FaultChanges, Letters, Listening, MailboxStatus, Problem, Queue, Reset, ServerStatus,
+        Status, Tried, VERSION,
     },
 };
 use crate::{
-    evidence::EventKind,
+    evidence::{EventKind, Injected},
+    inject,
     lab::{GroupName, Login, ServerConfig, fault::MAX_FAULTS},
     protocol::fault::Standing,
     server::{Server, ServerError},
@@ -42,6 +44,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The most recipients of a queue that are shown.
 const SHOWN: usize = 1_000;
+
+/// Octets on their way between a server and the letters that it is handed.
+const PIPE: usize = 64 << 10;
 
 /// The servers of one process.
 pub struct Host {
@@ -178,6 +183,28 @@ impl Host {
         let clear = changes.clear.into_iter().map(|(student, fault)| EventKind::FaultCleared { student, fault });
         let set = changes.set.into_iter().map(|(student, fault)| EventKind::FaultSet { student, fault });
         server.change_faults(clear.chain(set).collect()).await.map_err(|problem| told(&problem.into()))
+    }
+
+    /// Delivers letters to the group's server as any client would, but those that it has.
+    pub async fn deliver(&self, group: &str, wanted: Letters) -> Result<Delivered, Problem> {
+        let server = self.server(group)?;
+        let Letters { again, mut letters } = wanted;
+        if !again {
+            let before = server.store().injected().map_err(|problem| told(&problem.into()))?;
+            letters.retain(|letter| !before.contains(&letter.copy));
+        }
+        let total = letters.len();
+        let open = |copy: &Injected| {
+            let (server, copy) = (Arc::clone(&server), copy.clone());
+            async move {
+                let (ours, theirs) = tokio::io::duplex(PIPE);
+                tokio::spawn(async move { server.inject(theirs, copy).await });
+                Ok(ours)
+            }
+        };
+        let undelivered = inject::send_all(letters, open).await;
+        let undelivered: Vec<_> = undelivered.into_iter().map(|(copy, problem)| (copy, problem.to_string())).collect();
+        Ok(Delivered { sent: total - undelivered.len(), undelivered })
     }
 
     /// The process and every server in it; with `injected` also what each was sent for the lab.

@@ -25,4 +25,4 @@ pub mod routes;
 pub mod values;
 
 pub use client::{Client, ClientError};
-pub use values::{FaultChanges, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};
+pub use values::{FaultChanges, Letters, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};

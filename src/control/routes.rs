@@ -5,29 +5,32 @@ use std::{convert::Infallible, io::Read as _, ops::ControlFlow, sync::Arc};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    extract::{DefaultBodyLimit, Path, Query, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     host::Host,
-    values::{FaultChanges, Problem, Queue, Reset, Status, Tried},
+    values::{Delivered, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
 };
 use crate::{
-    evidence::{Injected, Seq},
-    lab::{Login, MailId, ServerConfig},
+    evidence::Seq,
+    lab::ServerConfig,
     protocol::fault::Standing,
     store::{Reader, Store},
 };
 
 /// The largest request: the configuration of the largest group is a hundredth of it.
 const MAX_REQUEST: usize = 4 << 20;
+
+/// The largest batch of letters: of [`crate::inject::BATCH`] octets, or one letter of 2 MiB and its header, each octet of
+/// which takes at most six in JSON.
+const MAX_LETTERS: usize = 32 << 20;
 
 /// Octets of NDJSON that are sent at once.
 const CHUNK: usize = 64 << 10;
@@ -45,7 +48,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/v1/servers/{group}/reset", post(reset))
         .route("/v1/servers/{group}/queue", get(queue).post(try_queue))
         .route("/v1/servers/{group}/faults", get(faults).post(change_faults))
-        .route("/v1/servers/{group}/smtp", get(smtp))
+        .route("/v1/servers/{group}/letters", post(letters).layer(DefaultBodyLimit::max(MAX_LETTERS)))
         .route("/v1/flush", post(flush))
         .route("/v1/stop", post(stop))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
@@ -239,28 +242,10 @@ fn send_file(mut file: std::fs::File, send: &mpsc::Sender<std::io::Result<Bytes>
     }
 }
 
-#[derive(Deserialize)]
-struct Copy {
-    mail: MailId,
-    student: Option<Login>,
-}
-
-async fn smtp(
+async fn letters(
     State(host): State<Arc<Host>>,
     Path(group): Path<String>,
-    Query(copy): Query<Copy>,
-    request: Request,
-) -> Answer<Response> {
-    let server = host.server(&group)?;
-    if request.headers().get(header::UPGRADE).is_none_or(|protocol| protocol != "smtp") {
-        let error = "an SMTP session is asked for with `Upgrade: smtp`".to_owned();
-        return Err(Problem::new(error));
-    }
-    tokio::spawn(async move {
-        if let Ok(stream) = hyper::upgrade::on(request).await {
-            server.inject(TokioIo::new(stream), Injected { mail: copy.mail, student: copy.student }).await;
-        }
-    });
-    let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "smtp")];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+    Json(letters): Json<Letters>,
+) -> Answer<Json<Delivered>> {
+    host.deliver(&group, letters).await.map(Json)
 }

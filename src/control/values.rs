@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::Injected,
+    inject::Addressed,
     lab::{Fault, FaultId, Login, ServerConfig},
     mail::Queued,
 };
@@ -97,6 +98,24 @@ pub struct FaultChanges {
     pub set: Vec<(Login, Fault)>,
     /// Who is to meet what no more.
     pub clear: Vec<(Login, FaultId)>,
+}
+
+/// Letters for the mailboxes of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letters {
+    /// Whether copies that arrived before are sent again.
+    pub again: bool,
+    /// The letters, in the order of the lab.
+    pub letters: Vec<Addressed>,
+}
+
+/// What became of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// How many arrived now; others had arrived before.
+    pub sent: usize,
+    /// Those that did not, each with the reason, as a fragment.
+    pub undelivered: Vec<(Injected, String)>,
 }
 
 /// What went wrong.

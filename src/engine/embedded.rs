@@ -151,7 +151,7 @@ impl Failure {
     fn new(group: GroupName, problem: ClientError) -> Self {
         let in_use = match &problem {
             ClientError::Refused(problem) => problem.in_use,
-            ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow => None,
+            ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow { .. } => None,
         };
         Self { group, problem, owner: in_use.and_then(owner::of) }
     }
@@ -234,7 +234,7 @@ impl Embedded {
         let lab = self.dir.name().to_string();
         match source {
             ClientError::Refused(problem) => EngineError::Refused { lab, pid, why: problem.error },
-            ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow => {
+            ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Slow { .. } => {
                 EngineError::Silent { lab, pid, source: Box::new(source) }
             }
         }

@@ -4,12 +4,13 @@
 use std::fmt::Write as _;
 
 use jiff::{Zoned, fmt::rfc2822};
+use serde::{Deserialize, Serialize};
 
 use super::Due;
 use crate::lab::{Key, Lab, template::Person};
 
 /// A message and its envelope.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
     /// What the sender calls itself in EHLO.
     pub host: String,
@@ -18,7 +19,7 @@ pub struct Letter {
     /// The forward-path without brackets.
     pub to: String,
     /// The message, every line with CRLF, without dot-stuffing.
-    pub content: Vec<u8>,
+    pub content: String,
 }
 
 /// The letter for one copy, dated `now`; none where the lab has no such mail, group or student.
@@ -62,7 +63,7 @@ pub fn letter(lab: &Lab, key: &Key, due: &Due, now: &Zoned) -> Option<Letter> {
     }
     content.push_str("\r\n");
     content.push_str(&body);
-    Some(Letter { host: "labctl".into(), from, to, content: content.into_bytes() })
+    Some(Letter { host: "labctl".into(), from, to, content })
 }
 
 /// A value that stays in its header field whatever the roster has in it.
@@ -111,7 +112,7 @@ mod tests {
     fn a_letter_has_the_fields_that_a_mail_needs() {
         let letter = composed(|_| ());
         assert_eq!((letter.from.as_str(), letter.to.as_str()), ("profesor@g01.lab", "ana@g01.lab"));
-        let text = String::from_utf8(letter.content).unwrap();
+        let text = letter.content;
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let secret = format!("X-Secret: {}", key().secret("g01", "ana", "welcome"));
         assert_eq!(
@@ -131,7 +132,7 @@ mod tests {
     #[test]
     fn a_roster_cannot_add_header_fields() {
         let letter = composed(|lab| lab.groups[0].students[0].name = Some("Ana\r\nBcc: ben@g02.lab".into()));
-        let text = String::from_utf8(letter.content).unwrap();
+        let text = letter.content;
         assert!(text.contains("Subject: Hola, Ana  Bcc: ben@g02.lab\r\n"));
     }
 
@@ -141,7 +142,7 @@ mod tests {
             lab.mails[0].headers.push(("subject".into(), "otra".into()));
             lab.mails[0].body = "¡Hola!".into();
         });
-        let text = String::from_utf8(letter.content).unwrap();
+        let text = letter.content;
         assert!(!text.contains("Hola, ana"));
         assert!(text.contains("Content-Type: text/plain; charset=utf-8\r\n"));
         assert!(text.ends_with("\r\n\r\n¡Hola!\r\n"));

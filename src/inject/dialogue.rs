@@ -36,6 +36,9 @@ pub enum SendError {
         /// The first line of the reply.
         reply: String,
     },
+    /// Whoever held the dialogue said so.
+    #[error("{0}")]
+    Told(String),
     /// The dialogue took longer than labctl waits.
     #[error("the server did not finish within {} seconds", PATIENCE.as_secs())]
     TooSlow,
@@ -87,7 +90,7 @@ impl<Stream: AsyncBufRead + AsyncWrite + Unpin> Dialogue<Stream> {
         self.command(&format!("RCPT TO:<{}>", letter.to), "25").await?;
         self.command("DATA", "354").await?;
         let mut data = Vec::new();
-        mail::dot_stuff(&letter.content, &mut data);
+        mail::dot_stuff(letter.content.as_bytes(), &mut data);
         data.extend_from_slice(b".\r\n");
         self.stream.write_all(&data).await?;
         self.stream.flush().await?;
@@ -162,12 +165,7 @@ pub(super) mod tests {
     }
 
     fn letter(content: &str) -> Letter {
-        Letter {
-            host: "labctl".into(),
-            from: "a@g01.lab".into(),
-            to: "ana@g01.lab".into(),
-            content: content.as_bytes().to_vec(),
-        }
+        Letter { host: "labctl".into(), from: "a@g01.lab".into(), to: "ana@g01.lab".into(), content: content.into() }
     }
 
     async fn sent(content: &str) -> String {

@@ -1,5 +1,6 @@
 //! Injecting the lab's mail: which copies are due, and sending each through a real SMTP dialogue, so that it is delivered
-//! as any mail is. The stream is the caller's: the control socket of a running lab, or a server in this process.
+//! as any mail is. The stream is the caller's. A lab that runs is handed the letters over its control sockets, many at once,
+//! and its servers hold the dialogues with themselves: reaching a server costs more than a hundred mails.
 
 pub mod compose;
 pub mod dialogue;
@@ -7,10 +8,10 @@ pub mod dialogue;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::Arc,
 };
 
 use jiff::Zoned;
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::JoinSet,
@@ -20,12 +21,16 @@ pub use compose::Letter;
 pub use dialogue::SendError;
 
 use crate::{
+    control::{Client, Letters},
     evidence::Injected,
     lab::{Group, GroupName, Key, Lab, Login},
 };
 
 /// Dialogues at once.
 const AT_ONCE: usize = 16;
+
+/// Octets of the messages that are handed over at once.
+pub const BATCH: usize = 1 << 20;
 
 /// One copy of a mail that a group is to get.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,9 +64,6 @@ pub fn summary(undelivered: &[Undelivered]) -> Vec<String> {
     alike.iter().map(line).collect()
 }
 
-/// Whose mailbox a copy is for: a student's of a group, or the group's own.
-type Owner = (GroupName, Option<Login>);
-
 fn owner(due: &Due) -> String {
     due.injected.student.as_ref().map_or_else(|| "everybody".to_owned(), |login| format!("`{login}`"))
 }
@@ -81,70 +83,108 @@ pub fn due(lab: &Lab, group: &Group, injected: &BTreeSet<Injected>) -> Vec<Due> 
     due
 }
 
-/// Sends every copy, each over a stream of its own that `open` gives. One student's copies go one after the other, so that
-/// their messages are numbered in the order of the lab; several students are served at once. `sent` is called after each
-/// copy. What did not arrive comes back, in order; the others are delivered all the same.
-pub async fn send_all<Stream, Open, Opening>(
-    lab: &Arc<Lab>,
-    key: &Key,
-    due: Vec<Due>,
-    open: Open,
-    mut sent: impl FnMut(),
-) -> Vec<Undelivered>
+/// A letter and which copy it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addressed {
+    /// Which copy.
+    pub copy: Injected,
+    /// The letter.
+    pub letter: Letter,
+}
+
+/// Sends every letter, each over a stream of its own that `open` gives. One student's letters go one after the other, so
+/// that their messages are numbered in the order of the lab; several students are served at once. What did not arrive comes
+/// back, in order; the others are delivered all the same.
+pub async fn send_all<Stream, Open, Opening>(letters: Vec<Addressed>, open: Open) -> Vec<(Injected, SendError)>
 where
     Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    Open: Fn(&Due) -> Opening,
+    Open: Fn(&Injected) -> Opening,
     Opening: Future<Output = io::Result<Stream>> + Send + 'static,
 {
-    let mut owners: BTreeMap<Owner, Vec<(Due, Opening)>> = BTreeMap::new();
-    for next in due {
-        let opening = open(&next);
-        owners.entry((next.group.clone(), next.injected.student.clone())).or_default().push((next, opening));
+    let mut owners: BTreeMap<Option<Login>, Vec<(Addressed, Opening)>> = BTreeMap::new();
+    for letter in letters {
+        let opening = open(&letter.copy);
+        owners.entry(letter.copy.student.clone()).or_default().push((letter, opening));
     }
-    let mut under_way: JoinSet<Vec<Option<Undelivered>>> = JoinSet::new();
+    let mut under_way: JoinSet<Vec<(Injected, SendError)>> = JoinSet::new();
     let mut undelivered = Vec::new();
-    let mut take = |outcomes: Vec<Option<Undelivered>>| {
-        for outcome in outcomes {
-            undelivered.extend(outcome);
-            sent();
-        }
-    };
-    for copies in owners.into_values() {
+    for letters in owners.into_values() {
         if under_way.len() == AT_ONCE {
-            take(under_way.join_next().await.and_then(Result::ok).unwrap_or_default());
+            undelivered.extend(under_way.join_next().await.and_then(Result::ok).unwrap_or_default());
         }
-        let (lab, key) = (Arc::clone(lab), key.clone());
         under_way.spawn(async move {
-            let mut outcomes = Vec::new();
-            for (due, opening) in copies {
-                let problem = send(&lab, &key, &due, opening).await.err();
-                outcomes.push(problem.map(|problem| Undelivered { due, problem }));
+            let mut problems = Vec::new();
+            for (Addressed { copy, letter }, opening) in letters {
+                let sent = async { dialogue::send(opening.await.map_err(SendError::Connection)?, &letter).await };
+                problems.extend(sent.await.err().map(|problem| (copy, problem)));
             }
-            outcomes
+            problems
         });
     }
     while let Some(ended) = under_way.join_next().await {
-        take(ended.unwrap_or_default());
+        undelivered.extend(ended.unwrap_or_default());
     }
-    undelivered.sort_by(|a, b| a.due.cmp(&b.due));
+    undelivered.sort_by(|(a, _), (b, _)| a.cmp(b));
     undelivered
 }
 
-async fn send<Stream: AsyncRead + AsyncWrite + Unpin>(
+/// Sends copies to one group's server, which leaves out those that it has, unless `again`.
+pub async fn send_to(
     lab: &Lab,
     key: &Key,
-    due: &Due,
-    opening: impl Future<Output = io::Result<Stream>>,
-) -> Result<(), SendError> {
-    let letter = compose::letter(lab, key, due, &Zoned::now()).ok_or(SendError::NotInLab)?;
-    let stream = opening.await.map_err(SendError::Connection)?;
-    dialogue::send(stream, &letter).await
+    client: &Client,
+    group: &GroupName,
+    due: Vec<Due>,
+    again: bool,
+) -> (usize, Vec<Undelivered>) {
+    let now = Zoned::now();
+    let (mut letters, mut undelivered) = (Vec::new(), Vec::new());
+    for due in due {
+        match compose::letter(lab, key, &due, &now) {
+            Some(letter) => letters.push(Addressed { copy: due.injected, letter }),
+            None => undelivered.push(Undelivered { due, problem: SendError::NotInLab }),
+        }
+    }
+    let mut sent = 0;
+    let lost = |copy, problem| Undelivered { due: Due { group: group.clone(), injected: copy }, problem };
+    for letters in batches(letters) {
+        let copies: Vec<Injected> = letters.iter().map(|letter| letter.copy.clone()).collect();
+        match client.deliver(group, &Letters { again, letters }).await {
+            Ok(delivered) => {
+                sent += delivered.sent;
+                let told = delivered.undelivered.into_iter();
+                undelivered.extend(told.map(|(copy, why)| lost(copy, SendError::Told(why))));
+            }
+            Err(problem) => {
+                let why = problem.to_string();
+                undelivered.extend(copies.into_iter().map(|copy| lost(copy, SendError::Told(why.clone()))));
+            }
+        }
+    }
+    (sent, undelivered)
+}
+
+/// The letters in batches of at most [`BATCH`] octets each, in their order; a letter that is larger goes alone.
+pub fn batches(letters: Vec<Addressed>) -> Vec<Vec<Addressed>> {
+    let mut batches: Vec<Vec<Addressed>> = Vec::new();
+    let mut octets = 0;
+    for letter in letters {
+        octets += letter.letter.content.len();
+        match batches.last_mut() {
+            Some(batch) if octets <= BATCH => batch.push(letter),
+            Some(_) | None => {
+                octets = letter.letter.content.len();
+                batches.push(vec![letter]);
+            }
+        }
+    }
+    batches
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::resolve::tests::{key, lab};
+    use crate::plan::resolve::tests::lab;
 
     fn mail(id: &str, per_student: bool) -> crate::lab::Mail {
         crate::lab::Mail {
@@ -172,27 +212,42 @@ mod tests {
         assert_eq!(shown(&BTreeSet::from(already)), ["welcome `ben`", "notice everybody"]);
     }
 
+    fn addressed(login: &str, content: String) -> Addressed {
+        let copy = Injected { mail: "welcome".parse().unwrap(), student: Some(login.parse().unwrap()) };
+        let to = format!("{login}@g01.lab");
+        Addressed { copy, letter: Letter { host: "labctl".into(), from: "a@g01.lab".into(), to, content } }
+    }
+
     #[tokio::test]
     async fn a_copy_that_does_not_arrive_is_named_and_the_others_go_on() {
-        let mut lab = lab(&[("g01", &["ana", "ben"])]);
-        lab.mails = vec![mail("welcome", true)];
-        let lab = Arc::new(lab);
-        let copies = due(&lab, &lab.groups[0], &BTreeSet::new());
-        let open = |due: &Due| {
-            let known = due.injected.student.as_ref().is_some_and(|login| login.as_str() == "ana");
+        let letters = vec![addressed("ana", "hola\r\n".into()), addressed("ben", "hola\r\n".into())];
+        let open = |copy: &Injected| {
+            let known = copy.student.as_ref().is_some_and(|login| login.as_str() == "ana");
             let (ours, theirs) = tokio::io::duplex(4_096);
             tokio::spawn(dialogue::tests::server(theirs, if known { "250 ok" } else { "554 User unknown" }));
             async move { Ok(ours) }
         };
-        let mut count = 0;
-        let problems = send_all(&lab, &key(), copies, open, || count += 1).await;
-        assert_eq!(count, 2);
-        let shown: Vec<String> = problems.iter().map(Undelivered::to_string).collect();
+        let problems = send_all(letters, open).await;
+        let undelivered = problems.into_iter().map(|(injected, problem)| {
+            Undelivered { due: Due { group: "g01".parse().unwrap(), injected }, problem }.to_string()
+        });
         assert_eq!(
-            shown,
+            undelivered.collect::<Vec<_>>(),
             [
                 "mail `welcome` for `ben` of group `g01`: the server answered `554 User unknown` to `RCPT TO:<ben@g01.lab>`"
             ]
         );
+    }
+
+    #[test]
+    fn a_batch_has_its_limit_and_a_large_letter_goes_alone() {
+        let sizes = |letters: &[usize]| -> Vec<usize> {
+            let letters = letters.iter().map(|octets| addressed("ana", "x".repeat(*octets))).collect();
+            batches(letters).iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(&[]), Vec::<usize>::new());
+        assert_eq!(sizes(&[1, BATCH - 1]), [2]);
+        assert_eq!(sizes(&[2, BATCH - 1, 1]), [1, 2]);
+        assert_eq!(sizes(&[BATCH + 1, 1, 1]), [1, 2]);
     }
 }

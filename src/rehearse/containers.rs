@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     sync::Arc,
 };
 
@@ -136,12 +135,11 @@ impl Containers {
             }
         }
         let client = self.docker.client().await?;
-        let due = self.lab.groups.iter().flat_map(|group| inject::due(&self.lab, group, &BTreeSet::new()));
-        let open = |due: &inject::Due| {
-            let (client, due) = (client.clone(), due.clone());
-            async move { client.smtp(&due.group, &due.injected).await.map_err(io::Error::other) }
-        };
-        let undelivered = inject::send_all(&self.lab, &self.key, due.collect(), open, || ()).await;
+        let mut undelivered = Vec::new();
+        for group in &self.lab.groups {
+            let due = inject::due(&self.lab, group, &BTreeSet::new());
+            undelivered.extend(inject::send_to(&self.lab, &self.key, &client, &group.name, due, false).await.1);
+        }
         undelivered.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
     }
 

@@ -1,12 +1,13 @@
 //! `make bench`: labctl beside its peers, interleaved in one run on one machine. It prints medians and ratios with the goal
 //! beside each figure, and never fails because something was slow.
 //!
-//! `make bench ONLY="accept pop3"` runs those sections only. All of it happens in a mount and process namespace of its own
-//! (that needs root), so whatever it mounted and started is gone when it ends, also after Ctrl-C.
+//! `make bench ONLY="accept pop3"` runs those sections only. All of it but `docker` happens in a mount and process namespace
+//! of its own (that needs root), so whatever it mounted and started is gone when it ends, also after Ctrl-C.
 
 mod accept;
 mod bare;
 mod classwork;
+mod docker;
 mod figure;
 mod imap;
 mod imap_client;
@@ -50,6 +51,9 @@ const SECTIONS: &[Section] = &[
     ("marking", marking::run),
 ];
 
+/// The section that needs a Docker Engine, docker-compose, and no root.
+const DOCKER: &str = "docker";
+
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();
     let outcome = match words.first().map(String::as_str) {
@@ -66,13 +70,27 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs this program again where nothing it starts or mounts can outlive it. The shell is process 1 there, so that the
-/// benchmark itself still obeys Ctrl-C.
+/// Runs the sections that start servers of their own, then the one that is a guest of the machine's Docker Engine.
 fn enter(words: &[String]) -> Fallible<ExitCode> {
-    if let Some(unknown) = words.iter().find(|word| SECTIONS.iter().all(|(name, _)| name != word)) {
-        let names: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
+    let known = |word: &String| word == DOCKER || SECTIONS.iter().any(|(name, _)| name == word);
+    if let Some(unknown) = words.iter().find(|word| !known(word)) {
+        let names: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).chain([DOCKER]).collect();
         return Err(format!("there is no section `{unknown}`: use {}", names.join(", ")).into());
     }
+    let inside: Vec<&String> = words.iter().filter(|word| *word != DOCKER).collect();
+    let mut succeeded = true;
+    if words.is_empty() || !inside.is_empty() {
+        succeeded &= alone(&inside)?;
+    }
+    if words.is_empty() || words.iter().any(|word| word == DOCKER) {
+        figure::table(DOCKER, &docker::run()?);
+    }
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs this program again where nothing it starts or mounts can outlive it. The shell is process 1 there, so that the
+/// benchmark itself still obeys Ctrl-C.
+fn alone(words: &[&String]) -> Fallible<bool> {
     peers::install()?;
     let status = Command::new("unshare")
         .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", r#""$0" "$@"; exit $?"#])
@@ -81,7 +99,7 @@ fn enter(words: &[String]) -> Fallible<ExitCode> {
         .env(INSIDE, "1")
         .status()
         .map_err(|error| format!("start `unshare`: {error}"))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(status.success())
 }
 
 fn measure(words: &[String]) -> Fallible<ExitCode> {

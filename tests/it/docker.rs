@@ -6,8 +6,11 @@
 mod attacks;
 mod convergence;
 mod images;
+mod large;
 mod places;
 mod rehearsal;
+mod restart;
+mod terminal;
 mod verbs;
 mod world;
 

@@ -12,4 +12,5 @@ mod rehearse;
 mod relay;
 mod server;
 mod store;
+mod strangers;
 mod transcripts;

@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     sync::Arc,
 };
 
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 use crate::{
     cli::{
@@ -18,9 +18,12 @@ use crate::{
     },
     control::{Client, ServerStatus, Status},
     evidence::Injected,
-    inject::{self, Due},
+    inject::{self, Due, Undelivered},
     lab::{GroupName, Key, Lab},
 };
+
+/// Groups at once.
+const AT_ONCE: usize = 8;
 
 /// What was sent, as `--json` prints it.
 #[derive(Serialize)]
@@ -47,9 +50,8 @@ pub fn run(shell: &Shell, args: &Inject) -> Result<Exit, Error> {
             due(&opened.lab, &engine.client().await?).await?
         };
         due.retain(|due| args.mail.as_deref().is_none_or(|mail| due.injected.mail.as_str() == mail));
-        let total = due.len();
-        let undelivered = send(shell.out, &Arc::new(opened.lab), &opened.key, engine.client().await?, due).await;
-        let sent = total - undelivered.len();
+        let (lab, client) = (Arc::new(opened.lab), engine.client().await?);
+        let (sent, undelivered) = send(shell.out, &lab, &opened.key, client, due, args.again).await;
         if args.json {
             shell.out.json(&Done { version: 1, sent, undelivered: undelivered.clone() })?;
         } else {
@@ -81,20 +83,41 @@ fn every(lab: &Lab, status: &Status, before: &BTreeMap<GroupName, BTreeSet<Injec
     groups.flat_map(|group| inject::due(lab, group, before.get(&group.name).unwrap_or(&none))).collect()
 }
 
-/// Sends the copies through the running servers; says and gives back what did not arrive.
-pub async fn send(out: Output, lab: &Arc<Lab>, key: &Key, client: Client, due: Vec<Due>) -> Vec<String> {
-    if due.is_empty() {
-        return Vec::new();
+/// Sends the copies through the running servers; how many arrived now, and what did not, which is also said.
+pub async fn send(
+    out: Output,
+    lab: &Arc<Lab>,
+    key: &Key,
+    client: Client,
+    due: Vec<Due>,
+    again: bool,
+) -> (usize, Vec<String>) {
+    let mut groups: BTreeMap<GroupName, Vec<Due>> = BTreeMap::new();
+    for due in due {
+        groups.entry(due.group.clone()).or_default().push(due);
     }
-    let mut progress = out.progress("mail", due.len());
-    let open = |due: &Due| {
-        let (client, due) = (client.clone(), due.clone());
-        async move { client.smtp(&due.group, &due.injected).await.map_err(io::Error::other) }
+    let mut progress = out.progress("mail", groups.len());
+    let mut under_way: JoinSet<(usize, Vec<Undelivered>)> = JoinSet::new();
+    let (mut sent, mut undelivered) = (0, Vec::new());
+    let mut take = |ended: (usize, Vec<Undelivered>)| {
+        progress.step();
+        sent += ended.0;
+        undelivered.extend(ended.1);
     };
-    let undelivered = inject::send_all(lab, key, due, open, || progress.step()).await;
+    for (group, due) in groups {
+        if under_way.len() == AT_ONCE {
+            take(under_way.join_next().await.and_then(Result::ok).unwrap_or_default());
+        }
+        let (lab, key, client) = (Arc::clone(lab), key.clone(), client.clone());
+        under_way.spawn(async move { inject::send_to(&lab, &key, &client, &group, due, again).await });
+    }
+    while let Some(ended) = under_way.join_next().await {
+        take(ended.unwrap_or_default());
+    }
     progress.finish();
+    undelivered.sort_by(|a, b| a.due.cmp(&b.due));
     for problem in inject::summary(&undelivered) {
         out.problem(problem, None);
     }
-    undelivered.iter().map(ToString::to_string).collect()
+    (sent, undelivered.iter().map(ToString::to_string).collect())
 }

@@ -1,6 +1,6 @@
 //! `labctl reset`: a student or a group starts again. Old evidence is kept under its run and never counted.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     cli::{
@@ -10,7 +10,7 @@ use crate::{
         naming::{Shell, Whom},
         verbs::inject,
     },
-    control,
+    control, inject as injection,
 };
 
 /// Resets, then sends the lab's mail again to whom it was taken from.
@@ -36,12 +36,13 @@ pub fn run(shell: &Shell, args: &Reset) -> Result<Exit, Error> {
     let _lock = opened.dir.lock(|| shell.out.note("waiting for another labctl that changes this lab"))?;
     runtime.block_on(async {
         let client = engine.client().await?;
+        // Before: who stops between the two is sent it by the next `up`.
+        opened.dir.forget_delivered(&group.name)?;
         let reset = control::Reset { students, whole_group: whom.student().is_none() };
         client.reset(&group.name, &reset).await?;
-        let mut due = inject::due(&lab, &client).await?;
-        due.retain(|due| due.group == group.name);
+        let mut due = injection::due(&lab, group, &BTreeSet::new());
         due.retain(|due| whom.student().is_none() || due.injected.student.as_ref() == whom.student());
-        let undelivered = inject::send(shell.out, &lab, &opened.key, client, due).await;
+        let (_, undelivered) = inject::send(shell.out, &lab, &opened.key, client, due, false).await;
         shell.out.note(format_args!("`{}` starts again; what was before is kept and not counted", args.who));
         Ok(if undelivered.is_empty() { Exit::Done } else { Exit::Partly })
     })

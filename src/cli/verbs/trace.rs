@@ -12,6 +12,7 @@ use crate::{
         naming::{Opened, Shell, Whom},
         output::Output,
     },
+    control::ClientError,
     evidence::{Event, Seq},
     lab::GroupName,
     store::Reader,
@@ -105,7 +106,11 @@ async fn follow(printer: &mut Printer, opened: &Opened, groups: &[GroupName]) ->
     let (send, mut receive) = mpsc::channel(WAITING);
     for group in groups {
         let last = printer.print_stored(opened, group)?;
-        let mut events = client.follow(group, last).await?;
+        let mut events = match client.follow(group, last).await {
+            // The lab went down while its store was read: this is its end, too.
+            Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => continue,
+            events => events?,
+        };
         let (send, group) = (send.clone(), group.clone());
         tokio::spawn(async move {
             while let Ok(Some(event)) = events.next().await {

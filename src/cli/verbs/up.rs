@@ -298,9 +298,7 @@ impl Work {
         if !args.no_inject {
             let client = engine.client()?;
             let due = inject::due(&self.lab, &client).await?;
-            sent = due.len();
-            undelivered = inject::send(self.out, &self.lab, &self.key, client, due).await;
-            sent -= undelivered.len();
+            (sent, undelivered) = inject::send(self.out, &self.lab, &self.key, client, due, false).await;
         }
         if let (Some(status), false) = (&status, args.json) {
             self.show(status, sent)?;

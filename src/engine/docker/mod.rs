@@ -35,7 +35,7 @@ pub use tend::{Care, Tended};
 use super::state::{LabDir, StateError};
 use crate::{
     control::ClientError,
-    lab::{LabName, Subnet},
+    lab::{GroupName, LabName, Subnet},
     plan::docker::{NoRoom, digest},
 };
 
@@ -257,6 +257,22 @@ impl Docker {
     #[must_use]
     pub fn of_owner(self, owner: String) -> Self {
         Self { owner, ..self }
+    }
+
+    /// The Engine's API, for who wants no lab of it.
+    pub fn api(&self) -> &bollard::Docker {
+        &self.api
+    }
+
+    /// What is kept of the lab here.
+    pub fn dir(&self) -> &LabDir {
+        &self.dir
+    }
+
+    /// A client of the server in this container.
+    pub fn server_client(&self, group: &GroupName, server: &str) -> crate::control::Client {
+        let servers = [(group.clone(), server.to_owned())].into();
+        crate::control::Client::of_containers(Arc::new(Dialer::new(self.api.clone(), servers)))
     }
 
     /// The lab's objects with their servers' control sockets in reach.

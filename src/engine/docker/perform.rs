@@ -24,18 +24,20 @@ use tokio::{
 };
 
 use super::{
-    Dialer, Docker, DockerError, expected, failed,
+    Docker, DockerError, expected, failed,
     make::{self, FROZEN, SERVER_CONFIG, SERVER_DIR, SERVER_USER},
     status, told as told_of,
 };
 use crate::{
-    control::Client,
     lab::{GroupName, ServerConfig},
-    plan::docker::{Action, Desired, Object, Observed, Role, Spec, Step},
+    plan::docker::{Action, Desired, Object, Observed, Role, Spec, State, Step},
 };
 
 /// Groups at once: starting containers is bound by the processor.
 const AT_ONCE: usize = 4;
+
+/// Groups at once until the first of them is done: somebody is waiting for it.
+const AT_FIRST: usize = 2;
 
 /// Steps whose end may wait to be shown.
 const ENDED: usize = 64;
@@ -67,10 +69,10 @@ pub struct Work {
 }
 
 impl Work {
-    /// The ids of the networks that there were.
-    fn networks(&self) -> BTreeMap<Object, String> {
-        let networks = self.observed.objects.iter().filter(|(object, _)| object.role.is_network());
-        networks.map(|(object, found)| (object.clone(), found.id.clone())).collect()
+    /// The ids of what there was and worked.
+    fn ids(&self) -> BTreeMap<Object, String> {
+        let working = self.observed.objects.iter().filter(|(_, found)| found.state == State::Running);
+        working.map(|(object, found)| (object.clone(), found.id.clone())).collect()
     }
 }
 
@@ -79,8 +81,8 @@ impl Work {
 pub enum Progress<'a> {
     /// A step ended, well or not.
     Step(&'a Step, Option<&'a DockerError>),
-    /// Nothing more will be done for this group.
-    Group(&'a GroupName),
+    /// Nothing more will be done for this group, whose server runs in this container, if it does.
+    Group(&'a GroupName, Option<&'a str>),
     /// What is under way is brought to its end, and nothing more is begun.
     Stopping,
 }
@@ -99,7 +101,7 @@ pub struct Outcome {
 /// From a group's steps to who tells.
 enum News {
     Step(usize, Option<DockerError>),
-    Group(Option<GroupName>),
+    Group(GroupName, Option<String>),
 }
 
 /// What a server is told, as `serve --config` reads it.
@@ -123,29 +125,33 @@ impl Docker {
         }
         // Servers of all groups join what the whole lab has.
         let whole_lab = groups.remove(&None).unwrap_or_default();
-        let (slots, stopping) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(AtomicBool::new(false)));
+        let (slots, stopping) = (Arc::new(Semaphore::new(AT_FIRST)), Arc::new(AtomicBool::new(false)));
         let (send, mut news) = mpsc::channel(ENDED);
         // Aborted where the caller gives up, so that nothing goes on behind its back.
         let mut under_way: JoinSet<()> = JoinSet::new();
-        let (docker, work_of_all, stop_all) = (self.clone(), Arc::clone(work), Arc::clone(&stopping));
+        let (docker, work_of_all) = (self.clone(), Arc::clone(work));
+        let (stop_all, slots_of_all) = (Arc::clone(&stopping), Arc::clone(&slots));
         under_way.spawn(async move {
-            let (work, stopping) = (work_of_all, stop_all);
-            let mut networks = work.networks();
-            docker.perform_group(&work, &whole_lab, &mut networks, &stopping, &send).await;
+            let (work, stopping, slots) = (work_of_all, stop_all, slots_of_all);
+            let mut ids = work.ids();
+            docker.perform_group(&work, &whole_lab, &mut ids, &stopping, &send).await;
             let mut under_way: JoinSet<()> = JoinSet::new();
             for (group, steps) in groups {
-                let (docker, work, mut networks) = (docker.clone(), Arc::clone(&work), networks.clone());
+                let (docker, work, mut ids) = (docker.clone(), Arc::clone(&work), ids.clone());
                 let (slots, stopping, send) = (Arc::clone(&slots), Arc::clone(&stopping), send.clone());
                 under_way.spawn(async move {
                     let _slot = slots.acquire().await;
-                    docker.perform_group(&work, &steps, &mut networks, &stopping, &send).await;
-                    // Who does not listen any more needs no news.
-                    let _ = send.send(News::Group(group)).await;
+                    docker.perform_group(&work, &steps, &mut ids, &stopping, &send).await;
+                    if let Some(group) = group {
+                        let server = ids.remove(&Object::of(&group, Role::Server));
+                        // Who does not listen any more needs no news.
+                        let _ = send.send(News::Group(group, server)).await;
+                    }
                 });
             }
             under_way.join_all().await;
         });
-        let (mut failures, mut begun) = (BTreeMap::new(), 0);
+        let (mut failures, mut begun, mut held_back) = (BTreeMap::new(), 0, AT_ONCE - AT_FIRST);
         let mut stop = pin!(stop);
         loop {
             let stopped = stopping.load(Ordering::Relaxed);
@@ -162,7 +168,10 @@ impl Docker {
                     let failures = failures.into_values().collect();
                     return Outcome { failures, left: work.steps.len() - begun, stopped };
                 }
-                Some(News::Group(group)) => drop(group.map(|group| tell(Progress::Group(&group)))),
+                Some(News::Group(group, server)) => {
+                    slots.add_permits(std::mem::take(&mut held_back));
+                    tell(Progress::Group(&group, server.as_deref()));
+                }
                 Some(News::Step(index, problem)) => {
                     begun += 1;
                     let step = &work.steps[index];
@@ -174,13 +183,13 @@ impl Docker {
         }
     }
 
-    /// Performs steps in turn; `networks` has the ids of those there are, and gets those that are made. Without its network a
+    /// Performs steps in turn; `ids` has those of what works, and learns from each step. Without its network a
     /// group's containers cannot be: then the rest of its steps is left to the next `up`.
     async fn perform_group(
         &self,
         work: &Work,
         steps: &[usize],
-        networks: &mut BTreeMap<Object, String>,
+        ids: &mut BTreeMap<Object, String>,
         stopping: &AtomicBool,
         news: &mpsc::Sender<News>,
     ) {
@@ -189,14 +198,15 @@ impl Docker {
                 return;
             }
             let step = &work.steps[*index];
-            let performed = self.perform_step(work, step, networks).await;
+            let performed = self.perform_step(work, step, ids).await;
             let lost = performed.is_err() && step.object.role == Role::Network;
-            let problem = match performed {
-                Ok(made) => {
-                    networks.extend(made.map(|id| (step.object.clone(), id)));
-                    None
-                }
-                Err(problem) => Some(problem),
+            let (id, problem) = match performed {
+                Ok(id) => (id, None),
+                Err(problem) => (None, Some(problem)),
+            };
+            match id {
+                Some(id) => ids.insert(step.object.clone(), id),
+                None => ids.remove(&step.object),
             };
             if news.send(News::Step(*index, problem)).await.is_err() || lost {
                 return;
@@ -204,23 +214,24 @@ impl Docker {
         }
     }
 
-    /// Performs a step; the network's id, where it made one. `networks` has the ids of those there are.
+    /// Performs a step; the id of what works after it. `ids` has those of what works before.
     async fn perform_step(
         &self,
         work: &Work,
         step: &Step,
-        networks: &BTreeMap<Object, String>,
+        ids: &BTreeMap<Object, String>,
     ) -> Result<Option<String>, DockerError> {
         let object = &step.object;
         let found = work.observed.objects.get(object);
         let id = found.map_or("", |found| found.id.as_str());
+        let there = || Some(id.to_owned());
         match (step.action, work.desired.get(object)) {
             (Action::Remove, _) => self.remove(object, id).await.map(|()| None),
             (Action::RemoveDoubles, _) => {
                 for double in work.observed.doubles.get(object).into_iter().flatten() {
                     self.remove(object, &double.id).await?;
                 }
-                Ok(None)
+                Ok(there())
             }
             (Action::Create, Some(Spec::Network { subnet, reach })) => {
                 let spec = &Spec::Network { subnet: *subnet, reach: *reach };
@@ -235,13 +246,13 @@ impl Docker {
             }
             (Action::Create, Some(spec)) => {
                 let frozen = found.is_some_and(|found| found.frozen);
-                self.create(object, spec, networks, frozen).await.map(|()| None)
+                self.create(object, spec, ids, frozen).await
             }
-            (Action::Start, Some(spec)) => self.start(object, spec, id).await.map(|()| None),
-            (Action::Update, Some(spec)) => self.update(object, spec, id).await.map(|()| None),
+            (Action::Start, Some(spec)) => self.start(object, spec, id).await.map(|()| there()),
+            (Action::Update, Some(spec)) => self.update(object, spec, id).await.map(|()| there()),
             (Action::Resume, _) => {
                 let resumed = expected(self.api.unpause_container(id).await, &[304]);
-                resumed.map(|()| None).map_err(failed("resume"))
+                resumed.map(|()| there()).map_err(failed("resume"))
             }
             (Action::Freeze, _) => self.hold(object, id).await.map(|()| None),
             // The plan makes, starts and tells only what is desired.
@@ -253,12 +264,12 @@ impl Docker {
         &self,
         object: &Object,
         spec: &Spec,
-        networks: &BTreeMap<Object, String>,
+        ids: &BTreeMap<Object, String>,
         frozen: bool,
-    ) -> Result<(), DockerError> {
+    ) -> Result<Option<String>, DockerError> {
         let none = BTreeMap::new();
         let (body, address, shared, allowance) = match spec {
-            Spec::Network { .. } => return Ok(()),
+            Spec::Network { .. } => return Ok(None),
             Spec::Server { image, address, shared, published, allowance, config } => {
                 let server = make::Server { image, published: published.as_ref(), allowance, config };
                 (self.server(object, spec, &server), *address, shared, allowance)
@@ -270,7 +281,7 @@ impl Docker {
         };
         let id = |role: &Role| {
             let group = object.group.clone().filter(|_| *role == Role::Network);
-            networks.get(&Object { group, role: role.clone() }).map(String::as_str).unwrap_or_default()
+            ids.get(&Object { group, role: role.clone() }).map(String::as_str).unwrap_or_default()
         };
         let name = self.container_name(object, spec);
         let name = if frozen { format!("{FROZEN}{name}") } else { name };
@@ -291,13 +302,13 @@ impl Docker {
             expected(joined, &[403]).map_err(failed(format!("join the {}", role.name())))?;
         }
         if frozen || spec.is_on_demand() {
-            return Ok(());
+            return Ok(None);
         }
         // It is called as it should be from its beginning.
         if let Spec::Server { config, .. } = spec {
             self.upload(config, &container).await?;
         }
-        self.begin(&container).await
+        self.begin(&container).await.map(|()| Some(container))
     }
 
     /// Makes the volume, of a size where the Engine's disk has quotas; where it has none, files have a limit and volumes
@@ -339,8 +350,7 @@ impl Docker {
     async fn update(&self, object: &Object, spec: &Spec, id: &str) -> Result<(), DockerError> {
         let Spec::Server { config, .. } = spec else { return Ok(()) };
         self.upload(config, id).await?;
-        let dialer = Dialer::new(self.api.clone(), BTreeMap::from([(config.group.clone(), id.to_owned())]));
-        Client::of_containers(Arc::new(dialer)).put_server(config).await?;
+        self.server_client(&config.group, id).put_server(config).await?;
         self.call(object, spec, id).await
     }
 

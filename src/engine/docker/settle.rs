@@ -1,12 +1,10 @@
 //! Copies of the servers' stores in the state directory: what `report`, `trace` and `archive` read. A copy is as of one
 //! moment, comes over the control socket, and stays when the lab is down.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use tokio::task::JoinSet;
 
-use super::{Dialer, Docker, DockerError};
-use crate::{control::Client, lab::GroupName};
+use super::{Docker, DockerError};
+use crate::lab::GroupName;
 
 /// Stores at once.
 const AT_ONCE: usize = 8;
@@ -42,11 +40,9 @@ impl Docker {
     pub(super) async fn copy_store(&self, group: &GroupName, server: &str) -> Result<(), DockerError> {
         let failed = |source| DockerError::Copy { group: group.to_string(), source };
         self.dir.make()?;
-        let servers = BTreeMap::from([(group.clone(), server.to_owned())]);
-        let client = Client::of_containers(Arc::new(Dialer::new(self.api.clone(), servers)));
         let new = tempfile::Builder::new().prefix(".copy-").tempfile_in(self.dir.stores()).map_err(failed)?;
         let mut file = tokio::fs::File::from_std(new.reopen().map_err(failed)?);
-        client.store(group, &mut file).await?;
+        self.server_client(group, server).store(group, &mut file).await?;
         new.persist(self.dir.store(group)).map(drop).map_err(|problem| failed(problem.error))
     }
 }

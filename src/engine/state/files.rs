@@ -78,8 +78,12 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
     }
 }
 
-/// Writes the file whole or not at all, whenever the power goes.
+/// Writes the file whole or not at all, whenever the power goes. One that says it already is left alone: waiting for the
+/// disk is most of what a command with nothing to do would do.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    if fs::read(path).is_ok_and(|before| before == content) {
+        return Ok(());
+    }
     let new = path.with_extension("new");
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
@@ -93,6 +97,19 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_written_where_it_says_something_else() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a");
+        let number = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&path).expect("a file"));
+        replace(&path, b"one").unwrap();
+        let first = number();
+        replace(&path, b"one").unwrap();
+        assert_eq!(number(), first);
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+    }
 
     #[test]
     fn a_socket_path_is_short_enough_whatever_the_folder_is_called() {

@@ -14,6 +14,7 @@
 //!  labs/NAME/stores/GROUP.sqlite   mail and evidence
 //! ```
 
+mod delivered;
 mod files;
 mod labdir;
 
@@ -27,6 +28,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use delivered::Delivered;
 pub use files::{Lock, MAX_SOCKET_PATH, SocketPath};
 pub use labdir::{Kept, LabDir};
 

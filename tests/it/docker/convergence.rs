@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
 };
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::world::{World, docker};
 
 /// Four containers on two networks: six steps, and two for the images.
-const LAB: &str = r#"
+pub const LAB: &str = r#"
 domain = "{group}.lab"
 relay = false
 users = ["user2"]
@@ -31,24 +31,35 @@ const STEPS: usize = 8;
 impl World {
     /// An `up` that is sent a signal when it has told so many steps; its exit status, if it had one, and what it said.
     fn up_signalled(&self, signal: &str, after: usize) -> (Option<i32>, String) {
+        self.up_disturbed(after, |process| {
+            let status = Command::new("kill").args([signal, &process.to_string()]).status();
+            assert!(status.is_ok_and(|status| status.success()));
+        })
+    }
+
+    /// An `up` during which something happens when it has told so many steps.
+    pub fn up_interrupted(&self, after: usize, happens: impl FnOnce()) -> (Option<i32>, String) {
+        self.up_disturbed(after, |_| happens())
+    }
+
+    fn up_disturbed(&self, after: usize, happens: impl FnOnce(u32)) -> (Option<i32>, String) {
         let mut up = self.up_command().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("labctl starts");
         let said = BufReader::new(up.stderr.take().expect("piped"));
-        let (mut text, mut told) = (String::new(), 0);
-        let send = || {
-            let status = std::process::Command::new("kill").args([signal, &up.id().to_string()]).status();
-            assert!(status.is_ok_and(|status| status.success()));
+        let (mut text, mut told, mut happens) = (String::new(), 0, Some(happens));
+        let mut disturb = |told: usize| {
+            if told == after
+                && let Some(happens) = happens.take()
+            {
+                happens(up.id());
+            }
         };
-        if after == 0 {
-            send();
-        }
+        disturb(told);
         for line in said.lines() {
             let line = line.expect("text");
             let is_step = line.trim_start().split_once('/').is_some_and(|(number, _)| number.parse::<usize>().is_ok());
             text = text + &line + "\n";
             told += usize::from(is_step);
-            if is_step && told == after {
-                send();
-            }
+            disturb(told);
         }
         (up.wait().expect("a process").code(), text)
     }

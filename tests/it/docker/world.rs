@@ -26,6 +26,8 @@ pub struct World {
     folder: tempfile::TempDir,
     /// Its own, so that its addresses are its own business.
     pool: String,
+    /// The Engine, where it is not the machine's.
+    host: Option<String>,
 }
 
 impl World {
@@ -36,15 +38,35 @@ impl World {
         }
         let (process, number) = (std::process::id() % 100 + 100, WORLDS.fetch_add(1, Ordering::Relaxed));
         let pool = format!("10.{process}.{number}.0/24");
-        let world = Self { folder: tempfile::tempdir().expect("a temporary folder"), pool };
+        let world = Self { folder: tempfile::tempdir().expect("a temporary folder"), pool, host: None };
         world.write(lab);
         world.import_image();
         Some(world)
     }
 
+    /// The same with addresses for a large class.
+    pub fn large(lab: &str) -> Option<Self> {
+        let mut world = Self::new(lab)?;
+        world.pool = format!("10.{}.0.0/16", std::process::id() % 100);
+        // The machine's own addresses are often in 10.0.0.0/16; those of the other worlds begin at 100.
+        if world.pool == "10.0.0.0/16" {
+            world.pool = "10.99.0.0/16".into();
+        }
+        Some(world)
+    }
+
+    /// The same lab on another Engine.
+    pub fn on(&self, host: &str, lab: &str) -> Self {
+        let mut world = self.beside(lab);
+        world.host = Some(host.to_owned());
+        world.import_image();
+        world
+    }
+
     /// The same lab of somebody else, who takes addresses out of the same pool.
     pub fn beside(&self, lab: &str) -> Self {
-        let world = Self { folder: tempfile::tempdir().expect("a temporary folder"), pool: self.pool.clone() };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let world = Self { folder, pool: self.pool.clone(), host: self.host.clone() };
         world.write(lab);
         world
     }
@@ -58,7 +80,7 @@ impl World {
 
     /// busybox, a home, and nothing else.
     fn import_image(&self) {
-        let there = Command::new("docker").args(["image", "inspect", IMAGE]).output();
+        let there = self.docker_command().args(["image", "inspect", IMAGE]).output();
         if there.is_ok_and(|output| output.status.success()) {
             return;
         }
@@ -73,7 +95,7 @@ impl World {
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(&root).args(["--numeric-owner", "--owner=1000", "--group=1000", "-c", "."]);
         let archive = tar.output().expect("tar");
-        let mut import = Command::new("docker");
+        let mut import = self.docker_command();
         import.args(["import", "--change", "ENV PATH=/bin", "-", IMAGE]).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut import = import.spawn().expect("docker");
         import.stdin.take().expect("piped").write_all(&archive.stdout).expect("docker reads");
@@ -81,8 +103,15 @@ impl World {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_labctl"));
-        command.args(args).current_dir(self.folder.path().join("class")).stdin(Stdio::null());
+        self.command_under(&[], args)
+    }
+
+    /// labctl, started by another program.
+    pub fn command_under(&self, under: &[&str], args: &[&str]) -> Command {
+        let words = [under, &[env!("CARGO_BIN_EXE_labctl")], args].concat();
+        let mut command = Command::new(words[0]);
+        command.envs(self.host.iter().map(|host| ("DOCKER_HOST", host)));
+        command.args(&words[1..]).current_dir(self.folder.path().join("class")).stdin(Stdio::null());
         command.env("LABCTL_STATE_DIR", self.state()).env("LC_ALL", "C").env_remove("LANG");
         command
     }
@@ -140,13 +169,23 @@ impl World {
         fs::remove_file(self.folder.path().join("class/lab.toml")).expect("a file");
     }
 
+    fn docker_command(&self) -> Command {
+        let mut command = Command::new("docker");
+        command.envs(self.host.iter().map(|host| ("DOCKER_HOST", host)));
+        command
+    }
+
+    fn docker(&self, args: &[&str]) -> Vec<String> {
+        lines(self.docker_command().args(args))
+    }
+
     /// What the Engine lists of this lab and nobody else's: other owners have labs `class`, too.
     fn list(&self, what: &[&str], format: &str, more: &[String]) -> Vec<String> {
         let owner = format!("label=labctl.owner={}", self.owner());
         let mut args = what.to_vec();
         args.extend(["--filter", "label=labctl.lab=class", "--filter", &owner, "--format", format]);
         args.extend(more.iter().flat_map(|filter| ["--filter", filter.as_str()]));
-        let mut found = docker(&args);
+        let mut found = self.docker(&args);
         found.sort();
         found
     }
@@ -179,7 +218,7 @@ impl World {
         let own = |line: &String| {
             line.split_once(' ').filter(|(name, _)| name.ends_with(&format!(".{group}"))).map(|(_, own)| own.to_owned())
         };
-        let mut addresses: Vec<String> = docker(&args).iter().filter_map(own).collect();
+        let mut addresses: Vec<String> = self.docker(&args).iter().filter_map(own).collect();
         addresses.sort_by_key(|address| address.parse::<std::net::Ipv4Addr>().expect("an address"));
         addresses
     }
@@ -197,7 +236,7 @@ impl World {
         let ids = self.containers();
         if !ids.is_empty() {
             let inspect = ["inspect", "--format", &format].into_iter();
-            lines.extend(docker(&inspect.chain(ids.iter().map(String::as_str)).collect::<Vec<_>>()));
+            lines.extend(self.docker(&inspect.chain(ids.iter().map(String::as_str)).collect::<Vec<_>>()));
         }
         lines.sort();
         lines
@@ -225,10 +264,14 @@ pub fn answers() -> bool {
     answers
 }
 
-/// The lines that the `docker` program prints.
+/// The lines that the `docker` program prints, of the machine's Engine.
 pub fn docker(args: &[&str]) -> Vec<String> {
-    let output = Command::new("docker").args(args).output().expect("docker");
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    lines(Command::new("docker").args(args))
+}
+
+fn lines(command: &mut Command) -> Vec<String> {
+    let output = command.output().expect("docker");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 

@@ -1,11 +1,12 @@
 //! `labctl up` on a Docker Engine: images, then group by group a network, a server and a client per student.
 
 mod interrupts;
+mod mail;
 mod shown;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use self::{interrupts::Interrupts, shown::Shown};
+use self::{interrupts::Interrupts, mail::Mail, shown::Shown};
 use crate::{
     cli::{
         args::Up,
@@ -14,7 +15,7 @@ use crate::{
         labfile,
         naming::Shell,
         output::Output,
-        verbs::{credentials, inject},
+        verbs::credentials,
     },
     engine::{
         Authority, LabDir, Record,
@@ -22,7 +23,7 @@ use crate::{
         state::DockerChoices,
     },
     lab::{EngineKind, Key, Lab, ServerConfig},
-    plan::docker::{self, Desired, Images, Object, Observed, Role, Spec},
+    plan::docker::{self, Desired, Images, Object, Observed, Role, Spec, State},
 };
 
 /// Plans in a row: each ends with what others who bring labs up at the same moment left of the pool.
@@ -62,6 +63,7 @@ struct Run<'a> {
     key: Key,
     docker: Docker,
     shown: Shown,
+    mail: Mail,
     /// The first plan's steps.
     steps: Vec<String>,
     failures: Vec<Failure>,
@@ -73,11 +75,11 @@ async fn up(out: Output, args: &Up, lab: &Lab, dir: &LabDir, record: &Record) ->
     let docker = Docker::connect(dir.clone()).await?;
     let key = if args.dry_run { dir.key()?.unwrap_or(Key([0; 32])) } else { dir.key_or_new()? };
     let (shown, steps, failures) = (Shown::new(out), Vec::new(), Vec::new());
-    let mut run = Run { out, args, lab, dir, record, key, docker, shown, steps, failures, stopped: false };
-    let mut mail = Mail::default();
+    let mail = Mail::new(&docker, lab, &key, !args.no_inject);
+    let mut run = Run { out, args, lab, dir, record, key, docker, shown, mail, steps, failures, stopped: false };
     let done = tokio::select! {
         biased;
-        done = run.all(&interrupts, &mut mail) => done,
+        done = run.all(&interrupts) => done,
         () = interrupts.give_up() => {
             run.stopped = true;
             Ok(())
@@ -85,18 +87,11 @@ async fn up(out: Output, args: &Up, lab: &Lab, dir: &LabDir, record: &Record) ->
     };
     run.shown.rest();
     done?;
-    run.finish(&mail)
-}
-
-/// The lab's mail on its way.
-#[derive(Default)]
-struct Mail {
-    sent: usize,
-    undelivered: Vec<String>,
+    run.finish()
 }
 
 impl Run<'_> {
-    async fn all(&mut self, interrupts: &Interrupts, mail: &mut Mail) -> Result<(), Error> {
+    async fn all(&mut self, interrupts: &Interrupts) -> Result<(), Error> {
         // What they are called; they are made where the plan needs them. What is called by its base needs that now.
         let early = self.record.docker.base.is_some() && !self.args.dry_run;
         let images = Images { server: self.server_image(false).await?, client: self.client_image(early).await? };
@@ -111,16 +106,8 @@ impl Run<'_> {
         }
         self.converge(interrupts, first, &images).await?;
         self.shown.end()?;
-        if self.stopped || self.args.no_inject || self.lab.mails.is_empty() {
-            return Ok(());
-        }
-        let client = self.docker.client().await?;
-        let due = inject::due(self.lab, &client).await?;
-        mail.sent = due.len();
-        mail.undelivered = inject::send(self.out, &Arc::new(self.lab.clone()), &self.key, client, due).await;
-        mail.sent -= mail.undelivered.len();
-        if mail.sent > 0 && !self.args.json {
-            self.out.note(format_args!("sent {}", count(mail.sent, "mail")));
+        if !self.stopped {
+            self.mail.all().await;
         }
         Ok(())
     }
@@ -150,6 +137,7 @@ impl Run<'_> {
             // sure that some can be made.
             self.dir.write_record(self.record)?;
             self.dir.keep(&labfile::files(&self.lab.source)?)?;
+            self.send_to_idle(&work);
             if work.steps.is_empty() {
                 return Ok(());
             }
@@ -178,6 +166,17 @@ impl Run<'_> {
         let unstable: Vec<Failure> = unstable.collect();
         self.failures.extend(unstable);
         Ok(())
+    }
+
+    /// Sends what is due to the groups that the plan does not touch.
+    fn send_to_idle(&mut self, work: &Work) {
+        let busy: BTreeSet<_> = work.steps.iter().map(|step| &step.object.group).collect();
+        for (object, found) in &work.observed.objects {
+            let idle = object.role == Role::Server && !busy.contains(&object.group);
+            if let Some(group) = object.group.as_ref().filter(|_| idle && found.state == State::Running) {
+                self.mail.begin(group, &found.id);
+            }
+        }
     }
 
     /// Makes the images that the plan needs and that are not there.
@@ -211,11 +210,14 @@ impl Run<'_> {
     }
 
     async fn perform(&mut self, interrupts: &Interrupts, work: &Arc<Work>) -> Result<Outcome, Error> {
-        let (docker, shown) = (&self.docker, &mut self.shown);
+        let (docker, shown, mail) = (&self.docker, &mut self.shown, &mut self.mail);
         let mut told = Ok(());
         let outcome = interrupts
             .patiently(async |interrupts| {
                 let tell = |news: Progress<'_>| {
+                    if let Progress::Group(group, Some(server)) = &news {
+                        mail.begin(group, server);
+                    }
                     let shown = shown.tell(&news);
                     if told.is_ok() {
                         told = shown;
@@ -229,7 +231,11 @@ impl Run<'_> {
     }
 
     /// What failed, what to type next, and how it ended.
-    fn finish(self, mail: &Mail) -> Result<Exit, Error> {
+    fn finish(self) -> Result<Exit, Error> {
+        let (sent, undelivered) = self.mail.end(self.out);
+        if sent > 0 && !self.args.json {
+            self.out.note(format_args!("sent {}", count(sent, "mail")));
+        }
         let alike = |a: &Failure, b: &Failure| a.problem.to_string() == b.problem.to_string();
         super::explain(
             self.out,
@@ -253,11 +259,11 @@ impl Run<'_> {
                 .iter()
                 .map(|failure| super::Failed { group: group_of(failure), error: failure.to_string() });
             let (steps, lab, failed) = (self.steps.clone(), name.to_string(), failed.collect());
-            let (sent, undelivered) = (mail.sent, mail.undelivered.clone());
+            let undelivered = undelivered.clone();
             self.out.json(&super::Done { version: 1, lab, steps, failed, stopped: self.stopped, sent, undelivered })?;
         }
         Ok(match failed {
-            0 if mail.undelivered.is_empty() && !self.stopped => Exit::Done,
+            0 if undelivered.is_empty() && !self.stopped => Exit::Done,
             failed if failed > 0 && failed >= self.steps.len() => Exit::Failed,
             _ => Exit::Partly,
         })

@@ -89,7 +89,7 @@ impl Shown {
                 }
                 Ok(())
             }
-            Progress::Group(group) => {
+            Progress::Group(group, _) => {
                 self.busy.remove(group.as_str());
                 self.print()
             }
