@@ -2,11 +2,13 @@
 # Installs what the tests need beside a Rust toolchain: Debian's packages, as root. What is there already is left alone.
 set -euo pipefail
 
-declare -A packages=([openssl]=openssl [dig]=bind9-dnsutils [swaks]=swaks [gsasl]=gsasl [curl]=curl [busybox]=busybox-static [gcc]=gcc [cc]=libc6-dev [python3]=python3 [sqlite3]=sqlite3)
+declare -A packages=([openssl]=openssl [msmtp]=msmtp [mpop]=mpop [fetchmail]=fetchmail [getmail]=getmail6 [mbsync]=isync [neomutt]=neomutt [nmap]=nmap [dig]=bind9-dnsutils [swaks]=swaks [gsasl]=gsasl [curl]=curl [busybox]=busybox-static [gcc]=gcc [cc]=libc6-dev [python3]=python3 [sqlite3]=sqlite3)
 missing=()
 for program in "${!packages[@]}"; do
     command -v "$program" >/dev/null || missing+=("${packages[$program]}")
 done
+# swaks speaks TLS with it.
+perl -MNet::SSLeay -e 1 2>/dev/null || missing+=(libnet-ssleay-perl)
 # IMAP is compared with Dovecot; its daemon is started by the tests alone.
 [ -x /usr/lib/dovecot/imap ] || missing+=(dovecot-core dovecot-imapd)
 # Postfix asks a question and starts a daemon when it is installed; the benchmark's script prevents both.

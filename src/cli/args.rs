@@ -1,12 +1,14 @@
 //! The command line, defined once: parsing, `--help` and completions come from here.
 
 mod fault;
+mod tend;
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 
 pub use fault::{Fault, FaultClear, FaultList, FaultSet, FaultVerb};
+pub use tend::{Cp, Exec, Freeze, Logs, Restart, ShellArgs, Start, Thaw};
 
 use super::exit::EXIT_CODES;
 use crate::lab::{EngineKind, Subnet, subnet::pool};
@@ -243,114 +245,6 @@ impl From<Engine> for EngineKind {
             Engine::Docker => Self::Docker,
         }
     }
-}
-
-/// `shell`
-#[derive(Debug, ArgGroup)]
-#[command(after_help = "Example:\n  labctl shell ana")]
-pub struct ShellArgs {
-    /// The student
-    pub student: String,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
-}
-
-/// `exec`
-#[derive(Debug, ArgGroup)]
-#[command(after_help = "Examples:\n  labctl exec ana -- ls -l\n  labctl exec ana -- sh -c 'cat > hello.c' < hello.c")]
-pub struct Exec {
-    /// The student
-    pub student: String,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
-    /// The program and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
-}
-
-/// `cp`
-#[derive(Debug, ArgGroup)]
-#[command(after_help = "Links are not followed. What is copied to a student is the student's.\n\n\
-                        Examples:\n  labctl cp ana:client.c .\n  labctl cp ana: homes/ana\n  labctl cp exam.txt ana:")]
-pub struct Cp {
-    /// A file or folder here, or of a student: `ana:client.c`, `ana:` for the whole home
-    pub from: String,
-    /// Where it goes: a path here, or a student's: `ana:`, `ana:work/`
-    pub to: String,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
-}
-
-/// `logs`
-#[derive(Debug, ArgGroup)]
-#[command(
-    after_help = "What went over the wire is in `labctl trace`.\n\nExamples:\n  labctl logs g05 --follow\n  labctl logs --tail 20"
-)]
-pub struct Logs {
-    /// A group, whose server is meant, or a student [default: every server]
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: Option<String>,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
-    /// Stay and show what comes
-    #[arg(long, short)]
-    pub follow: bool,
-    /// Only the last lines
-    #[arg(long, value_name = "N")]
-    pub tail: Option<u32>,
-}
-
-/// `start`
-#[derive(Debug, ArgGroup)]
-#[command(after_help = "Examples:\n  labctl start\n  labctl start g05")]
-pub struct Start {
-    /// A student or a group [default: everybody]
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: Option<String>,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
-}
-
-/// `restart`
-#[derive(Debug, ArgGroup)]
-#[command(after_help = "Examples:\n  labctl restart ana\n  labctl restart g05")]
-pub struct Restart {
-    /// A student or a group
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: String,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
-}
-
-/// `freeze`
-#[derive(Debug, ArgGroup)]
-#[command(after_help = "Also after a reboot, and after `up`, they stay frozen until `labctl thaw`.\n\n\
-                        Examples:\n  labctl freeze\n  labctl freeze ana")]
-pub struct Freeze {
-    /// A student or a group [default: everybody]
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: Option<String>,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
-}
-
-/// `thaw`
-#[derive(Debug, ArgGroup)]
-#[command(after_help = "Examples:\n  labctl thaw\n  labctl thaw g05")]
-pub struct Thaw {
-    /// A student or a group [default: everybody]
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: Option<String>,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
 }
 
 /// `credentials`

@@ -151,7 +151,7 @@ pub(crate) mod tests {
     #[test]
     fn a_server_gets_fixed_and_drawn_passwords_and_an_endpoint_per_student_and_service() {
         let mut lab = lab(&[("g01", &["ana", "ben"])]);
-        lab.settings.services = BTreeSet::from([Service::Pop3, Service::Domain, Service::Smtp]);
+        lab.settings.services = BTreeSet::from([Service::Imap, Service::Pop3, Service::Domain, Service::Smtp]);
         let mut numbers = Numbers::default();
         numbers.assign(&lab);
         let config = servers(&lab, &key(), Addressing::Loopback { second: 77 }, &numbers).remove(0);

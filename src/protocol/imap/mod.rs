@@ -2,7 +2,7 @@
 //! session: which state it is in, whether a command may come there, what is recorded. How a command comes in is in `gather`
 //! (literals) and `syntax` (its pieces), what it is in `verb`, `command`, `items`, `criteria`; what it does in `login`, `folders`,
 //! `messages` (FETCH), `search`, `changes` (STORE, COPY, EXPUNGE, APPEND), `idle`; what goes on when the store has
-//! answered in `outcome`; what the client knows of the open folder in `view`;
+//! answered in `outcome`; how it begins and ends in `ends`; what the client knows of the open folder in `view`;
 //! the words in `reply`.
 //!
 //! ```text
@@ -20,6 +20,7 @@
 mod changes;
 mod command;
 mod criteria;
+mod ends;
 mod folders;
 mod gather;
 mod idle;
@@ -55,10 +56,7 @@ use super::{
     folders::{Ask, Told},
     line, sasl,
 };
-use crate::{
-    evidence::{EventKind, State, kept_reply},
-    lab::{Login, Protocol},
-};
+use crate::{evidence::State, lab::Login};
 
 pub use messages::{BATCH_MESSAGES, BATCH_OCTETS};
 pub use sequence::written;
@@ -265,51 +263,6 @@ impl Session {
             }
             Stage::Fresh | Stage::Ready => Next::Line,
         };
-    }
-
-    /// A fault answers instead, and nothing else changes; a command under way ends with that.
-    fn denied(&mut self, of: &Input<'_>, reply: &[u8], out: &mut Output) {
-        out.reply.extend_from_slice(reply);
-        self.stage = Stage::Ready;
-        let Input::Line { octets, crlf } = of else { return self.greeted(out) };
-        self.gathered.line(octets, *crlf);
-        let gathered = mem::take(&mut self.gathered);
-        let mut said = Said::default();
-        said.add(&out.reply);
-        let state = self.connection.state();
-        out.events.push(gathered.heard(self.suspicion()).answered(&said, state, state));
-    }
-
-    fn greet(&mut self, reply: Reply, out: &mut Output) {
-        let capabilities = self.capabilities();
-        reply.write(&self.peer, "*", &[("capabilities", &capabilities)], &mut out.reply);
-        self.stage = if reply == Reply::Greeting { Stage::Ready } else { Stage::Closed };
-        self.greeted(out);
-    }
-
-    fn greeted(&self, out: &mut Output) {
-        out.events.push(EventKind::Connected {
-            protocol: Protocol::Imap,
-            service: self.peer.service,
-            peer: self.peer.remote,
-            local: self.peer.local,
-            reply: kept_reply(&out.reply),
-        });
-    }
-
-    /// After STARTTLS nothing that came in the clear counts, and there was nothing to forget but the attempts (RFC 9051 6.2.1).
-    fn secured(&mut self) {
-        self.secured = true;
-        self.gathered = Gathered::default();
-        if !matches!(self.stage, Stage::Fresh) {
-            self.stage = Stage::Ready;
-        }
-    }
-
-    /// The connection ends without LOGOUT.
-    fn end(&mut self, reply: Reply, out: &mut Output) {
-        reply.write(&self.peer, "*", &[], &mut out.reply);
-        self.stage = Stage::Closed;
     }
 
     fn line(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
