@@ -107,7 +107,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
-        let authority = Issued::of(&certificate, &key, &params);
+        let authority = Issued::of(&certificate, &certificate.pem(), &key, &params);
         let kept = Kept { version: VERSION, lab: lab.clone(), authority, servers: BTreeMap::new() };
         // What gave no certificate yet is not worth keeping.
         Ok(Self { kept, now, changed: false })
@@ -160,13 +160,14 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &issuer)?;
-        Ok(Issued::of(&certificate, &key, &params))
+        Ok(Issued::of(&certificate, self.certificate(), &key, &params))
     }
 }
 
 impl Issued {
-    fn of(certificate: &rcgen::Certificate, key: &KeyPair, params: &CertificateParams) -> Self {
-        let identity = Identity { certificate: certificate.pem(), key: key.serialize_pem() };
+    fn of(certificate: &rcgen::Certificate, authority: &str, key: &KeyPair, params: &CertificateParams) -> Self {
+        let identity =
+            Identity { certificate: certificate.pem(), key: key.serialize_pem(), authority: authority.to_owned() };
         Self { identity, ends: params.not_after.unix_timestamp() }
     }
 

@@ -99,6 +99,8 @@ pub struct Identity {
     pub certificate: String,
     /// Its private key in PEM, PKCS #8. No student may read it.
     pub key: String,
+    /// The authority's own certificate in PEM, by which clients trust it.
+    pub authority: String,
 }
 
 impl fmt::Debug for Identity {

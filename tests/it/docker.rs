@@ -73,6 +73,10 @@ fn comes_up_and_is_left_alone(world: &World) {
 }
 
 fn a_session_is_marked_as_the_students(world: &World) {
+    assert_eq!(
+        world.done(&["exec", "ana", "--", "sh", "-c", "cat $SSL_CERT_FILE"]),
+        world.done(&["credentials", "--ca"])
+    );
     let said = world.done(&["exec", "ana", "--", "sh", "-c", SESSION]);
     assert!(said.contains("221 "), "{said}");
     let report = world.json(&["report", "--json"]);

@@ -25,6 +25,9 @@ pub(super) const SERVER_USER: u64 = 65_532;
 
 /// Where a student works, and as whom.
 pub(super) const HOME: &str = "/home/student";
+
+/// What a client's first process does: it writes down whom programs may trust, and waits.
+const FIRST: &str = "[ -z \"$LABCTL_CA\" ] || printf %s \"$LABCTL_CA\" > \"$SSL_CERT_FILE\"; exec sleep infinity";
 const CLIENT_USER: &str = "1000:1000";
 pub(super) const CLIENT_NUMBER: u64 = 1_000;
 
@@ -175,7 +178,7 @@ impl Docker {
         let env = variables.iter().map(|(name, value)| format!("{name}={value}")).chain(own).collect();
         ContainerCreateBody {
             image: Some((*image).to_owned()),
-            cmd: Some(vec!["sleep".into(), "infinity".into()]),
+            cmd: Some(["sh", "-c", FIRST].map(str::to_owned).to_vec()),
             user: Some(CLIENT_USER.into()),
             working_dir: Some(HOME.into()),
             hostname: object.group.as_ref().map(|group| hostname(group.as_str())),

@@ -111,6 +111,12 @@ fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig 
     config
 }
 
+/// The variable of a client that has the certificate of the lab's authority.
+const AUTHORITY: &str = "LABCTL_CA";
+
+/// Where a client keeps that certificate; OpenSSL, curl and Python look there because a variable says so.
+const TRUSTED: &str = "/home/student/.labctl-ca.pem";
+
 fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
     // Those of the group's own network come first.
     let own = config.endpoints.first().map(|endpoint| endpoint.address.ip());
@@ -120,7 +126,13 @@ fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
     });
     let named =
         [("GROUP", config.group.to_string()), ("LOGIN", login.to_string()), ("DOMAIN", config.domain.to_string())];
-    ports.chain(named.map(|(name, value)| (format!("LABCTL_{name}"), value))).collect()
+    let mut variables: BTreeMap<_, _> =
+        ports.chain(named.map(|(name, value)| (format!("LABCTL_{name}"), value))).collect();
+    if let Some(identity) = &config.identity {
+        variables.insert(AUTHORITY.to_owned(), identity.authority.clone());
+        variables.insert("SSL_CERT_FILE".to_owned(), TRUSTED.to_owned());
+    }
+    variables
 }
 
 /// The names that mean the server inside its network: its own where it is one, the mail domain, and `mail`.

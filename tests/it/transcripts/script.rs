@@ -248,7 +248,8 @@ impl Settings {
             "who" => self.who = Who::Student { login: login(value)?, by: By::Endpoint },
             // Sessions never look into a certificate.
             "tls" => {
-                config.identity = Some(Identity { certificate: String::new(), key: String::new() });
+                config.identity =
+                    Some(Identity { certificate: String::new(), key: String::new(), authority: String::new() });
                 config.tls = match value {
                     "off" => Tls::Off,
                     "offered" => Tls::Offered,
