@@ -7,7 +7,9 @@ use labctl_fuzz::script::{Line, Script, Step};
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (protocol, targets) in [("smtp", ["smtp", "line"].as_slice()), ("pop3", &["pop3", "line"])] {
+    for (protocol, targets) in
+        [("smtp", ["smtp", "line"].as_slice()), ("pop3", &["pop3", "line"]), ("imap", &["imap", "line"])]
+    {
         let mut count = 0;
         walk(&root.join("../tests/transcripts").join(protocol), &mut |file| {
             let text = fs::read_to_string(file).expect("a transcript");

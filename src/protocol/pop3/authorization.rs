@@ -121,7 +121,7 @@ impl Session {
         self.open(mailbox, command.verb.rule().name, command.heard, out)
     }
 
-    /// Goes on after [`Action::Open`].
+    /// Goes on after `Action::Open`.
     pub(super) fn opened(&mut self, opening: Opening, heard: Heard, outcome: Outcome, out: &mut Output) -> Stage {
         let Opening { mailbox, mechanism } = opening;
         let user = mailbox.clone();

@@ -1,6 +1,6 @@
 //! Files into and out of a student's home, through the Engine's archive API, so that it works whether the container runs,
 //! waits or is frozen. The student has a shell there: the container is held while the Engine looks at its files, so that
-//! nothing is exchanged for a link meanwhile, and no link is followed. What comes out is written by [`unpack`].
+//! nothing is exchanged for a link meanwhile, and no link is followed. What comes out is written by `unpack`.
 
 mod pack;
 mod path;
