@@ -215,7 +215,7 @@ fn script(protocol: Protocol, field: &Field<'_>, known: &Known<'_>, findings: &m
     };
     for line in &script.lines {
         match line {
-            ScriptLine::Client(text) | ScriptLine::Server(text) => {
+            ScriptLine::Client(text) | ScriptLine::Base64(text) | ScriptLine::Server(text) => {
                 let span = findings.find(&field.span, text).unwrap_or_else(|| field.span.clone());
                 known.template(text, &span, Scope::Check, findings);
             }

@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     time::timeout,
@@ -125,6 +126,7 @@ pub fn steps(script: &Script, fill: &dyn Fn(&str) -> String) -> Vec<Step> {
                     message = Some(Vec::new());
                 }
             }
+            (ScriptLine::Base64(template), _) => steps.push(Step::Command(STANDARD.encode(fill(template)))),
             // An expectation between DATA and its message is about DATA's own reply.
             (ScriptLine::Server(template), _) => steps.push(Step::Expect(fill(template))),
             (ScriptLine::Close, _) => steps.push(Step::Close),
