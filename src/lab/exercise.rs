@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{ExerciseId, FaultId, MailId, Protocol, Text};
+use super::{ExerciseId, FaultId, MailId, Protocol, Service, Text};
 use crate::evidence::TlsVersion;
 
 /// The most steps of one conversation check: the marker keeps its state in the bits of a `u64`.
@@ -234,8 +234,8 @@ pub enum Comparison {
 /// One connection of a reference solution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
-    /// The protocol.
-    pub protocol: Protocol,
+    /// The service that it connects to.
+    pub service: Service,
     /// What is sent, in order.
     pub lines: Vec<ScriptLine>,
 }
@@ -255,6 +255,8 @@ pub enum ScriptLine {
     Hold,
     /// `X: cut`: the server ends the connection here, without another whole reply.
     Cut,
+    /// `X: tls`: the handshake, after STARTTLS or STLS.
+    Tls,
     /// `X: silence`: the server says nothing to the last line; then the client gives up.
     Silence,
 }
@@ -376,7 +378,7 @@ impl FromStr for ReplyPattern {
 
 impl Script {
     /// Reads the lines of a script; an error names the line, as a fragment.
-    pub fn parse(protocol: Protocol, text: &str) -> Result<Self, String> {
+    pub fn parse(service: Service, text: &str) -> Result<Self, String> {
         let mut lines = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim_start();
@@ -392,10 +394,11 @@ impl Script {
                 "X:" if said.trim() == "close" => ScriptLine::Close,
                 "X:" if said.trim() == "hold" => ScriptLine::Hold,
                 "X:" if said.trim() == "cut" => ScriptLine::Cut,
+                "X:" if said.trim() == "tls" => ScriptLine::Tls,
                 "X:" if said.trim() == "silence" => ScriptLine::Silence,
                 _ => {
                     return Err(format!(
-                        "line {} of the script: start it with `C: `, `B: ` or `S: `, or write `X: close`, `X: hold`, `X: cut` or `X: silence`",
+                        "line {} of the script: start it with `C: `, `B: ` or `S: `, or write `X: close`, `X: hold`, `X: cut`, `X: tls` or `X: silence`",
                         number + 1
                     ));
                 }
@@ -406,7 +409,7 @@ impl Script {
         if !lines.iter().any(does) {
             return Err("the script sends nothing: write lines that start with `C: `".into());
         }
-        Ok(Self { protocol, lines })
+        Ok(Self { service, lines })
     }
 }
 
@@ -446,12 +449,14 @@ mod tests {
 
     #[test]
     fn a_script_says_which_line_is_wrong() {
-        let script = Script::parse(Protocol::Smtp, "C: HELO me\n# why\nS: 250\nX: close\n").unwrap();
+        let script = Script::parse(Service::Smtp, "C: HELO me\n# why\nS: 250\nX: close\n").unwrap();
         assert_eq!(script.lines.len(), 3);
-        assert!(Script::parse(Protocol::Smtp, "C: a\nX: wait").is_err());
-        assert!(Script::parse(Protocol::Smtp, "C: a\nhello").unwrap_err().contains("line 2"));
-        assert!(Script::parse(Protocol::Smtp, "S: 220").is_err());
-        let script = Script::parse(Protocol::Pop3, "C: USER a\nX: hold").unwrap();
+        assert!(Script::parse(Service::Smtp, "C: a\nX: wait").is_err());
+        assert!(Script::parse(Service::Smtp, "C: a\nhello").unwrap_err().contains("line 2"));
+        assert!(Script::parse(Service::Smtp, "S: 220").is_err());
+        let script = Script::parse(Service::Pop3, "C: USER a\nX: hold").unwrap();
         assert_eq!(script.lines[1], ScriptLine::Hold);
+        let script = Script::parse(Service::Submission, "C: STARTTLS\nX: tls\nB: ana").unwrap();
+        assert_eq!(script.lines[1..], [ScriptLine::Tls, ScriptLine::Base64("ana".into())]);
     }
 }

@@ -168,7 +168,8 @@ pub const TOUCHED: Section =
 pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of", "count", "now"] };
 
 /// One or more connections of a reference solution.
-pub const SOLUTION: Section = Section { name: "`[[exercise.solution]]`", keys: &["smtp", "pop3"] };
+pub const SOLUTION: Section =
+    Section { name: "`[[exercise.solution]]`", keys: &["smtp", "submission", "submissions", "pop3", "pop3s"] };
 
 /// Every table.
 pub const SECTIONS: [&Section; 18] = [

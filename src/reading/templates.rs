@@ -59,7 +59,7 @@ const TEMPLATES: &[Template] = &[
     },
     Template {
         name: "practica6",
-        about: "ESMTP and its extensions, AUTH by hand, POP3",
+        about: "ESMTP and its extensions, AUTH by hand, TLS, POP3",
         files: &[
             ("lab.toml", include_str!("../../labs/practica6/lab.toml")),
             ("roster.csv", include_str!("../../labs/practica6/roster.csv")),
