@@ -3,7 +3,8 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{ExerciseId, FaultId, MailId, Protocol, Text};
+use super::{ExerciseId, FaultId, MailId, Protocol, Service, Text};
+use crate::evidence::TlsVersion;
 
 /// The most steps of one conversation check: the marker keeps its state in the bits of a `u64`.
 pub const MAX_STEPS: usize = 60;
@@ -82,6 +83,30 @@ pub struct Conversation {
     pub fault: Option<FaultId>,
     /// Whether it must have been met in this very connection.
     pub during: bool,
+    /// What the connection must be like when it has shown the last step.
+    pub terms: Terms,
+}
+
+/// What a connection must be like; what is none may be any way.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// How it is secured.
+    pub tls: Option<TlsMode>,
+    /// The version of TLS.
+    pub version: Option<TlsVersion>,
+    /// The mechanism of its last login as events spell it: `PLAIN`, `PASS` …
+    pub auth: Option<String>,
+}
+
+/// How a connection is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// It is not.
+    Clear,
+    /// By STARTTLS or STLS.
+    Starttls,
+    /// From its first octet.
+    Implicit,
 }
 
 /// One step: `[!] VERB[|VERB] [ARGUMENT] [-> REPLY]`.
@@ -89,7 +114,7 @@ pub struct Conversation {
 pub struct Step {
     /// `!`: what must not come between the steps before and after this one (or before the start, or until the end of the connection).
     pub forbidden: bool,
-    /// The verbs, upper case; `*` is any; `<message>` is the end of the data; `<connect>` the greeting.
+    /// The verbs, upper case; `*` is any; `<message>` is the end of the data; `<response>` a line inside AUTH; `<connect>` the greeting.
     pub verbs: Vec<String>,
     /// A pattern for what follows the verb; a template.
     pub argument: Option<Pattern>,
@@ -132,6 +157,8 @@ pub struct MessageCheck {
     pub headers: Vec<(String, Pattern)>,
     /// A pattern for the body (line ends count as `\n`).
     pub body: Option<Pattern>,
+    /// Patterns for media types: parts that are no multipart themselves, in this order; others may come between.
+    pub parts: Vec<Pattern>,
     /// A bound on the octets of the message as sent.
     pub size: Option<Bound>,
     /// The SHA-256 of the body as sent, in hexadecimal, after dot-unstuffing; a template.
@@ -207,8 +234,8 @@ pub enum Comparison {
 /// One connection of a reference solution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
-    /// The protocol.
-    pub protocol: Protocol,
+    /// The service that it connects to.
+    pub service: Service,
     /// What is sent, in order.
     pub lines: Vec<ScriptLine>,
 }
@@ -218,6 +245,8 @@ pub struct Script {
 pub enum ScriptLine {
     /// `C: …`: what the client sends, without its CRLF; a template.
     Client(String),
+    /// `B: …`: the same in base64 (RFC 4648 4), for AUTH; a template.
+    Base64(String),
     /// `S: …`: what the reply must start with; a template.
     Server(String),
     /// `X: close`: the client cuts the connection without QUIT.
@@ -226,6 +255,8 @@ pub enum ScriptLine {
     Hold,
     /// `X: cut`: the server ends the connection here, without another whole reply.
     Cut,
+    /// `X: tls`: the handshake, after STARTTLS or STLS.
+    Tls,
     /// `X: silence`: the server says nothing to the last line; then the client gives up.
     Silence,
 }
@@ -310,9 +341,9 @@ impl FromStr for Step {
         let (verbs, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         let verbs: Vec<String> = verbs.split('|').map(str::to_ascii_uppercase).collect();
         for verb in &verbs {
-            let special = matches!(verb.as_str(), "*" | "<MESSAGE>" | "<CONNECT>");
+            let special = matches!(verb.as_str(), "*" | "<MESSAGE>" | "<CONNECT>" | "<RESPONSE>");
             if !special && (verb.is_empty() || !verb.chars().all(|c| c.is_ascii_alphanumeric())) {
-                return Err(format!("`{verb}` is no verb: use letters, `*`, `<message>` or `<connect>`"));
+                return Err(format!("`{verb}` is no verb: use letters, `*`, `<message>`, `<response>` or `<connect>`"));
             }
         }
         let argument = argument.trim();
@@ -347,7 +378,7 @@ impl FromStr for ReplyPattern {
 
 impl Script {
     /// Reads the lines of a script; an error names the line, as a fragment.
-    pub fn parse(protocol: Protocol, text: &str) -> Result<Self, String> {
+    pub fn parse(service: Service, text: &str) -> Result<Self, String> {
         let mut lines = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim_start();
@@ -358,14 +389,16 @@ impl Script {
             let said = said.strip_prefix(' ').unwrap_or(said);
             lines.push(match who {
                 "C:" => ScriptLine::Client(said.to_owned()),
+                "B:" => ScriptLine::Base64(said.to_owned()),
                 "S:" => ScriptLine::Server(said.to_owned()),
                 "X:" if said.trim() == "close" => ScriptLine::Close,
                 "X:" if said.trim() == "hold" => ScriptLine::Hold,
                 "X:" if said.trim() == "cut" => ScriptLine::Cut,
+                "X:" if said.trim() == "tls" => ScriptLine::Tls,
                 "X:" if said.trim() == "silence" => ScriptLine::Silence,
                 _ => {
                     return Err(format!(
-                        "line {} of the script: start it with `C: ` or `S: `, or write `X: close`, `X: hold`, `X: cut` or `X: silence`",
+                        "line {} of the script: start it with `C: `, `B: ` or `S: `, or write `X: close`, `X: hold`, `X: cut`, `X: tls` or `X: silence`",
                         number + 1
                     ));
                 }
@@ -376,7 +409,7 @@ impl Script {
         if !lines.iter().any(does) {
             return Err("the script sends nothing: write lines that start with `C: `".into());
         }
-        Ok(Self { protocol, lines })
+        Ok(Self { service, lines })
     }
 }
 
@@ -416,12 +449,14 @@ mod tests {
 
     #[test]
     fn a_script_says_which_line_is_wrong() {
-        let script = Script::parse(Protocol::Smtp, "C: HELO me\n# why\nS: 250\nX: close\n").unwrap();
+        let script = Script::parse(Service::Smtp, "C: HELO me\n# why\nS: 250\nX: close\n").unwrap();
         assert_eq!(script.lines.len(), 3);
-        assert!(Script::parse(Protocol::Smtp, "C: a\nX: wait").is_err());
-        assert!(Script::parse(Protocol::Smtp, "C: a\nhello").unwrap_err().contains("line 2"));
-        assert!(Script::parse(Protocol::Smtp, "S: 220").is_err());
-        let script = Script::parse(Protocol::Pop3, "C: USER a\nX: hold").unwrap();
+        assert!(Script::parse(Service::Smtp, "C: a\nX: wait").is_err());
+        assert!(Script::parse(Service::Smtp, "C: a\nhello").unwrap_err().contains("line 2"));
+        assert!(Script::parse(Service::Smtp, "S: 220").is_err());
+        let script = Script::parse(Service::Pop3, "C: USER a\nX: hold").unwrap();
         assert_eq!(script.lines[1], ScriptLine::Hold);
+        let script = Script::parse(Service::Submission, "C: STARTTLS\nX: tls\nB: ana").unwrap();
+        assert_eq!(script.lines[1..], [ScriptLine::Tls, ScriptLine::Base64("ana".into())]);
     }
 }

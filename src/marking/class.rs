@@ -178,7 +178,18 @@ impl Class {
         }
         let here = Here { student: place, conn: event.conn, began: live.began, seq: event.seq, time: event.time };
         match &event.kind {
-            EventKind::Connected { reply, .. } => self.hear(&here, live, CONNECT, "", reply),
+            EventKind::Connected { service, reply, .. } => {
+                live.track.secure.implicit = service.implicit_tls();
+                self.hear(&here, live, CONNECT, "", reply);
+            }
+            EventKind::Secured { version, .. } => {
+                live.track.secure.version = Some(*version);
+                self.secured(&here, live);
+            }
+            EventKind::LoggedIn { mechanism, .. } => {
+                live.track.secure.mechanism = Some(mechanism.clone());
+                self.secured(&here, live);
+            }
             EventKind::Command { verb, line, reply, after, .. } => {
                 live.state = Some(*after);
                 if verb.bytes().any(|octet| octet.is_ascii_lowercase()) && !verb.starts_with('<') {
@@ -201,7 +212,6 @@ impl Class {
             EventKind::Disconnected { how } => self.end(&here, live, *how),
             EventKind::Fault { fault, what: FaultMoment::Struck, .. } => self.meet(&here, live, fault),
             EventKind::Accepted { injected: Some(_), .. }
-            | EventKind::Secured { .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
             | EventKind::Queued { .. }
@@ -209,7 +219,6 @@ impl Class {
             | EventKind::Deferred { .. }
             | EventKind::Bounced { .. }
             | EventKind::Query { .. }
-            | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::Appended { .. }
             | EventKind::Copied { .. }
@@ -267,6 +276,15 @@ impl Class {
             if let Some(open) = open.get_mut(protocol) {
                 talk.met(fault, track, progress, open);
             }
+        }
+    }
+
+    /// The connection was secured or logged in.
+    fn secured(&mut self, here: &Here, live: &mut Live) {
+        let Some(protocol) = live.protocol else { return };
+        let Student { progress, open, .. } = &mut self.students[here.student];
+        if let (Some(talk), Some(open)) = (self.rules.talks.get(&protocol), open.get_mut(&protocol)) {
+            talk.secured(&mut live.track, here, progress, open);
         }
     }
 

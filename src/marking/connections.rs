@@ -1,7 +1,10 @@
 //! Connections under way, and whose each is. What a connection did before its student was known is kept, within a limit,
 //! and counts from the beginning once a login or a sender says who it was.
 
-use super::{conversation::Track, quick::QuickMap};
+use super::{
+    conversation::{Secure, Track},
+    quick::QuickMap,
+};
 use crate::{
     evidence::{By, Conn, Event, EventKind, Seq, State, Timestamp, Who},
     lab::Protocol,
@@ -107,6 +110,7 @@ impl Live {
         self.began = event.time;
         self.first = event.seq;
         self.state = None;
+        self.track.secure = Secure::default();
         self.owner = Owner::Unknown;
         self.unknown.clear();
         self.overflowed = false;

@@ -5,7 +5,7 @@
 
 use std::cell::OnceCell;
 
-use mail_parser::{MessageParser, parsers::MessageStream};
+use mail_parser::{MessageParser, MessagePart, MimeHeaders as _, PartType, parsers::MessageStream};
 use memchr::memmem;
 
 use super::glob::{Glob, folded};
@@ -77,6 +77,20 @@ impl Content {
             text[at..].split('\n').zip(&lines).take_while(|(own, line)| own == *line).count().min(lines.len() - 1)
         };
         (self.texts().iter().map(common).max().unwrap_or(0), lines.len())
+    }
+
+    /// The media types of its MIME parts in order, in lower case; multiparts themselves are none, and a message inside a
+    /// message is one part. A message without MIME is `text/plain` (RFC 2045 5.2).
+    pub fn parts(&self) -> Vec<String> {
+        let Some(message) = MessageParser::default().parse(&self.octets) else {
+            return Vec::new();
+        };
+        let leaf = |part: &&MessagePart<'_>| !matches!(part.body, PartType::Multipart(_));
+        let named = |part: &MessagePart<'_>| match part.content_type() {
+            Some(media) => format!("{}/{}", media.ctype(), media.subtype().unwrap_or("*")).to_ascii_lowercase(),
+            None => "text/plain".to_owned(),
+        };
+        message.parts.iter().filter(leaf).map(named).collect()
     }
 
     /// The SHA-256 of the body as sent: one for each place where it may start.
@@ -199,6 +213,15 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_those_that_hold_something() {
+        assert_eq!(content("Subject: x\r\n\r\nhi\r\n").parts(), ["text/plain"]);
+        let mixed = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhi\r\n--b\r\nContent-Type: Image/PNG\r\n                     Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n--b--\r\n";
+        assert_eq!(content(mixed).parts(), ["text/plain", "image/png"]);
+        let unended = "Content-Type: multipart/mixed; boundary=b\r\n\r\nno boundary\r\n";
+        assert!(content(unended).parts().len() < 2);
+    }
+
+    #[test]
     fn an_encoded_body_is_read() {
         let head = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n";
         assert!(content(&format!("{head}aG9sYSBtdW5kbw==\r\n")).body_holds("mundo"));
@@ -212,6 +235,7 @@ mod tests {
             message.body_holds("x");
             message.lines_of("a\r\nb");
             message.hashes();
+            message.parts();
             message.first_line();
         }
     }

@@ -17,8 +17,12 @@ use super::{
     said::{Fit, Reply, Said},
 };
 use crate::{
-    evidence::{Conn, Ending, Seq},
-    lab::{FaultId, exercise::Conversation, template::Person},
+    evidence::{Conn, Ending, Seq, TlsVersion},
+    lab::{
+        FaultId,
+        exercise::{Conversation, Terms, TlsMode},
+        template::Person,
+    },
 };
 
 /// The verb under which a greeting is looked up.
@@ -54,6 +58,7 @@ struct Rule {
     fault: Option<FaultId>,
     /// Whether only the connection that met it counts.
     during: bool,
+    terms: Terms,
 }
 
 #[derive(Debug)]
@@ -78,6 +83,35 @@ struct Interest {
 pub struct Track {
     states: Vec<u64>,
     hits: Vec<Hit>,
+    /// The rules whose last step came with the last command, but not on a connection as they want it.
+    unfit: Vec<usize>,
+    /// How the connection is secured and logged in so far.
+    pub secure: Secure,
+}
+
+/// How a connection is secured and logged in.
+#[derive(Debug, Default)]
+pub struct Secure {
+    /// Whether its service has TLS from the first octet.
+    pub implicit: bool,
+    /// The version, once there is TLS.
+    pub version: Option<TlsVersion>,
+    /// The mechanism of the last login.
+    pub mechanism: Option<String>,
+}
+
+impl Secure {
+    /// Whether the connection is what these terms want.
+    fn meets(&self, terms: &Terms) -> bool {
+        let mode = match self.version {
+            _ if self.implicit => TlsMode::Implicit,
+            Some(_) => TlsMode::Starttls,
+            None => TlsMode::Clear,
+        };
+        terms.tls.is_none_or(|wanted| wanted == mode)
+            && terms.version.is_none_or(|wanted| self.version == Some(wanted))
+            && terms.auth.as_deref().is_none_or(|wanted| self.mechanism.as_deref() == Some(wanted))
+    }
 }
 
 /// A command that matched a step.
@@ -99,6 +133,7 @@ impl Talk {
             branching: conversation.steps.iter().any(|step| step.forbidden),
             fault: conversation.fault.clone(),
             during: conversation.during,
+            terms: conversation.terms.clone(),
         };
         for written in &conversation.steps {
             let step = Step {
@@ -169,6 +204,7 @@ impl Talk {
     pub fn start(&self, track: &mut Track, open: &[u64]) {
         track.states.clear();
         track.states.extend_from_slice(open);
+        track.unfit.clear();
         track.hits.resize(self.hits, Hit::default());
     }
 
@@ -182,6 +218,10 @@ impl Talk {
         open: &mut [u64],
     ) {
         let row = self.row(said.verb);
+        // What the last command did not settle is settled now: what is secured later was not when the step came.
+        while let Some(place) = track.unfit.pop() {
+            track.states[place] &= !(1 << self.rules[place].steps.len());
+        }
         for interest in &self.interests[usize::from(row)] {
             let states = track.states[interest.rule];
             // A state whose successor is set has nothing to gain, unless that one is cleared by this very command.
@@ -231,13 +271,31 @@ impl Talk {
             }
         }
         track.states[interest.rule] = alive | reached;
-        if reached >> rule.steps.len() & 1 == 1 && rule.forbidden[rule.steps.len()].is_empty() {
+        let whole = reached >> rule.steps.len() & 1 == 1;
+        if whole && !track.secure.meets(&rule.terms) {
+            // It may still become what is wanted: a login and a handshake stand behind the command that they answer.
+            track.unfit.push(interest.rule);
+            own.unfit(here, rule.steps.len());
+        } else if whole && rule.proves_at_once() {
             self.prove(interest.rule, track, here, None, own, open);
         } else if reached != 0 {
             own.advanced(here, 63 - reached.leading_zeros() as usize);
         } else if alive >> top & 1 == 0 && !near {
             // What was nearly the wanted explains more than that it was something forbidden.
             own.broken(here, top, said.verb);
+        }
+    }
+
+    /// The connection was secured or logged in: what had its last step with the last command may be proven now.
+    pub fn secured(&self, track: &mut Track, here: &Here, progress: &mut [Progress], open: &mut [u64]) {
+        let (fit, unfit) = track.unfit.iter().partition(|place| track.secure.meets(&self.rules[**place].terms));
+        track.unfit = unfit;
+        let fit: Vec<usize> = fit;
+        for place in fit {
+            let rule = &self.rules[place];
+            if rule.proves_at_once() {
+                self.prove(place, track, here, Some(here.seq), &mut progress[rule.check], open);
+            }
         }
     }
 
@@ -249,7 +307,7 @@ impl Talk {
             if states <= 1 || own.held {
                 continue;
             }
-            if states >> rule.steps.len() & 1 == 1 {
+            if states >> rule.steps.len() & 1 == 1 && !track.unfit.contains(&place) {
                 self.prove(place, track, here, Some(here.seq), own, open);
                 continue;
             }
@@ -294,6 +352,11 @@ impl Talk {
 }
 
 impl Rule {
+    /// Whether the last step proves it; with forbidding steps behind that, only the end of the connection does.
+    fn proves_at_once(&self) -> bool {
+        self.forbidden[self.steps.len()].is_empty()
+    }
+
     /// How many hits a track keeps for it: one way for all states or, where states may be cleared, one for each.
     fn room(&self) -> usize {
         let steps = self.steps.len();

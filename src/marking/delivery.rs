@@ -76,7 +76,12 @@ impl<'a> Delivery<'a> {
             Condition::From => text(1, &|| self.from.to_owned()),
             Condition::To => text(2, &|| list(self.recipients.iter().map(String::as_str))),
             Condition::Size => text(3, &|| self.octets.to_string()),
-            Condition::Header(_) | Condition::Body | Condition::Hash | Condition::Text | Condition::Secret => None,
+            Condition::Header(_)
+            | Condition::Body
+            | Condition::Parts
+            | Condition::Hash
+            | Condition::Text
+            | Condition::Secret => None,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     evidence::{Conn, Ending, MessageId, Seq, Timestamp},
     lab::{
         Exercise, ExerciseId, FaultId, GroupName, Login, Protocol,
-        exercise::{Bound, Points, Touched},
+        exercise::{Bound, Points, Terms, Touched},
     },
 };
 
@@ -142,6 +142,8 @@ pub struct WantedTalk {
     pub fault: Option<FaultId>,
     /// Whether in the same connection.
     pub during: bool,
+    /// What the connection must be like.
+    pub terms: Terms,
 }
 
 /// A step as a check wants it.
@@ -226,6 +228,8 @@ pub enum Instead {
     Argument,
     /// What a forbidding step does not want.
     Forbidden,
+    /// All steps came, but the connection was secured or logged in otherwise than wanted.
+    Terms,
 }
 
 /// A message that does not meet all conditions.
@@ -269,6 +273,8 @@ pub enum Condition {
     Header(Arc<str>),
     /// The body.
     Body,
+    /// The types of its MIME parts.
+    Parts,
     /// The SHA-256 of the body.
     Hash,
     /// The text the student was given.

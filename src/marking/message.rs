@@ -27,6 +27,7 @@ pub struct Rule {
     size: Option<Bound>,
     headers: Vec<(Arc<str>, Filled)>,
     body: Option<Filled>,
+    parts: Box<[Filled]>,
     hash: Option<Box<[String]>>,
     text: Option<Given>,
     secret: Option<Box<[String]>>,
@@ -71,6 +72,7 @@ impl Rule {
             size: written.size,
             headers: written.headers.iter().map(|(name, value)| (name.as_str().into(), pattern(value))).collect(),
             body: written.body.as_ref().map(pattern),
+            parts: written.parts.iter().map(pattern).collect(),
             hash: written.hash.as_deref().map(filled),
             text: written.text.as_ref().and_then(given),
             secret: written.secret.as_ref().map(|mail| filled(&format!("{{secret:{mail}}}"))),
@@ -139,8 +141,13 @@ impl Rule {
     }
 
     fn wants_content(&self) -> bool {
-        let Self { headers, body, hash, text, secret, .. } = self;
-        !headers.is_empty() || body.is_some() || hash.is_some() || text.is_some() || secret.is_some()
+        let Self { headers, body, parts, hash, text, secret, .. } = self;
+        !headers.is_empty()
+            || !parts.is_empty()
+            || body.is_some()
+            || hash.is_some()
+            || text.is_some()
+            || secret.is_some()
     }
 
     /// Whether mailbox, reverse-path, recipients, size fit, and whether the text can be in it at all.
@@ -167,6 +174,14 @@ impl Rule {
         }
         if self.body.as_ref().is_some_and(|pattern| !content.body_matches(pattern.of(student))) {
             failings.push((Condition::Body, content.first_line().map(Arc::from)));
+        }
+        if !self.parts.is_empty() {
+            let parts = content.parts();
+            let mut rest = parts.iter();
+            if !self.parts.iter().all(|wanted| rest.any(|part| wanted.of(student).matches(part))) {
+                let listed = parts.iter().take(super::LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+                failings.push((Condition::Parts, Some(listed.into())));
+            }
         }
         if let Some(wanted) = &self.hash {
             let hashes = content.hashes();
@@ -200,7 +215,12 @@ fn closer(failings: (usize, usize), own: &Progress) -> bool {
     };
     let envelope = best.failings.iter().filter(|failing| match failing.condition {
         Condition::Mailbox | Condition::From | Condition::To | Condition::Size => true,
-        Condition::Header(_) | Condition::Body | Condition::Hash | Condition::Text | Condition::Secret => false,
+        Condition::Header(_)
+        | Condition::Body
+        | Condition::Parts
+        | Condition::Hash
+        | Condition::Text
+        | Condition::Secret => false,
     });
     failings <= (envelope.count(), best.failings.len())
 }

@@ -97,6 +97,11 @@ impl Progress {
         self.instead(here, reached, Instead::Forbidden, verb, "");
     }
 
+    /// A connection had shown all steps but was not what it had to be.
+    pub fn unfit(&mut self, here: &Here, reached: usize) {
+        self.instead(here, reached, Instead::Terms, "", "");
+    }
+
     fn instead(&mut self, here: &Here, reached: usize, instead: Instead, verb: &str, said: &str) {
         if let Some(attempt) = self.attempt(here, reached) {
             attempt.instead = Some(instead);

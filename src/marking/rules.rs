@@ -131,6 +131,7 @@ fn wanted_of(check: &Check, person: &Person<'_>) -> Wanted {
             steps: steps(written, person),
             fault: written.fault.clone(),
             during: written.during,
+            terms: written.terms.clone(),
         }),
         Check::Message(written) => Wanted::Message(conditions(written, person), written.one_connection),
         Check::Retrieved(written) => Wanted::Retrieved(touched(written, person)),
@@ -168,6 +169,8 @@ fn conditions(written: &MessageCheck, person: &Person<'_>) -> Vec<(Condition, Ar
     let header = |(name, value): &(String, Pattern)| (Condition::Header(name.as_str().into()), pattern(value));
     all.extend(written.headers.iter().map(header));
     all.extend(written.body.as_ref().map(|body| (Condition::Body, pattern(body))));
+    let parts: Vec<String> = written.parts.iter().map(|part| shown(&part.0, person)).collect();
+    all.extend((!parts.is_empty()).then(|| (Condition::Parts, parts.join(", ").into())));
     all.extend(written.hash.as_ref().map(|hash| (Condition::Hash, shown(hash, person).into())));
     all.extend(written.text.as_ref().map(|mail| (Condition::Text, mail.as_str().into())));
     all.extend(written.secret.as_ref().map(|mail| (Condition::Secret, mail.as_str().into())));

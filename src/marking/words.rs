@@ -12,7 +12,7 @@ use crate::{
     evidence::{Ending, Timestamp},
     lab::{
         FaultId,
-        exercise::{Touched, Which},
+        exercise::{Terms, TlsMode, Touched, Which},
     },
     trace::visible,
 };
@@ -184,11 +184,24 @@ impl Words {
             };
             format!(", {when} `{fault}`")
         });
-        let after = after.unwrap_or_default();
+        let after = after.unwrap_or_default() + &self.terms(&talk.terms);
         match self.lang {
             Lang::English => format!("wanted{after}: one {name} connection with {steps}"),
             Lang::Spanish => format!("falta{after}: una conexión {name} con {steps}"),
         }
+    }
+
+    fn terms(self, terms: &Terms) -> String {
+        let mode = terms.tls.map(|mode| match mode {
+            TlsMode::Clear => self.lang.pick("without TLS", "sin TLS"),
+            TlsMode::Starttls => self.lang.pick("secured by STARTTLS or STLS", "protegida con STARTTLS o STLS"),
+            TlsMode::Implicit => self.lang.pick("with TLS from the start", "con TLS desde el principio"),
+        });
+        let auth =
+            terms.auth.as_ref().map(|auth| format!("{} {auth}", self.lang.pick("logged in by", "identificada con")));
+        let version = terms.version.map(|version| version.to_string());
+        let all = [mode.map(str::to_owned), version, auth];
+        all.into_iter().flatten().fold(String::new(), |said, term| said + ", " + &term)
     }
 
     fn unmet(self, fault: &FaultId) -> String {
@@ -214,6 +227,7 @@ impl Words {
         let name = self.condition_name(what);
         match what {
             Condition::Size => self.size(value),
+            Condition::Parts => format!("{name} {}", self.listed(value)),
             Condition::Body => phrases::body(value, self.lang),
             Condition::Header(_) if value == "*" => name,
             Condition::Mailbox
@@ -241,6 +255,7 @@ impl Words {
                 return format!("{} `{name}`", self.lang.pick("header", "cabecera"));
             }
             Condition::Body => ("body", "cuerpo"),
+            Condition::Parts => ("MIME parts", "partes MIME"),
             Condition::Hash => ("body with SHA-256", "cuerpo con SHA-256"),
             Condition::Text => ("the whole text given in mail", "el texto completo del correo"),
             Condition::Secret => ("your secret from mail", "tu secreto del correo"),
@@ -318,6 +333,10 @@ impl Words {
     fn then(self, attempt: &Attempt, next: Option<&WantedStep>) -> String {
         let (verb, said) = (self.verb(&visible(&attempt.verb)).to_owned(), visible(&attempt.said));
         match (attempt.instead, next, self.lang) {
+            (Some(Instead::Terms), _, Lang::English) => "; but it was secured or logged in otherwise".to_owned(),
+            (Some(Instead::Terms), _, Lang::Spanish) => {
+                "; pero estaba protegida o identificada de otra forma".to_owned()
+            }
             (Some(Instead::Forbidden), _, Lang::English) => format!("; then `{verb}` came, which must not come there"),
             (Some(Instead::Forbidden), _, Lang::Spanish) => format!("; entonces llegó `{verb}`, que ahí no debe"),
             (Some(Instead::Reply), Some(next), Lang::English) => {
@@ -340,6 +359,11 @@ impl Words {
                 attempt.ended.map_or(end, |_| "").to_owned()
             }
         }
+    }
+
+    /// Words between commas, each in backticks.
+    fn listed(self, words: &str) -> String {
+        words.split(", ").map(|word| self.quoted(word)).collect::<Vec<_>>().join(", ")
     }
 
     fn quoted(self, pattern: &str) -> String {
@@ -374,6 +398,7 @@ impl Words {
             | Condition::Size
             | Condition::Header(_)
             | Condition::Body
+            | Condition::Parts
             | Condition::Text
             | Condition::Secret => self.condition_name(condition),
         };
@@ -394,6 +419,9 @@ impl Words {
                 let found = found.map(|found| format!(" `{found}`")).unwrap_or_default();
                 let wants = phrases::body(wanted, self.lang);
                 format!("{what}{found}, {} {wants}", self.lang.pick("wanted", "se esperaba"))
+            }
+            (Condition::Parts, Some(found)) => {
+                format!("{what} `{found}`, {} {}", self.lang.pick("wanted", "se esperaba"), self.listed(wanted))
             }
             (_, None) => format!("{what} {}", self.lang.pick("is missing", "falta")),
             (_, Some(found)) => {

@@ -10,18 +10,27 @@ use super::{
 };
 use crate::lab::{
     Check, Protocol,
-    exercise::{Bound, Comparison, Conversation, MAX_STEPS, MailboxCheck, MessageCheck, Pattern, Touched, Which},
+    exercise::{
+        Bound, Comparison, Conversation, MAX_STEPS, MailboxCheck, MessageCheck, Pattern, Terms, TlsMode, Touched, Which,
+    },
 };
+use crate::{evidence::TlsVersion, protocol::sasl::Mechanism};
 
 /// The most times that something may have to be shown.
 pub const MAX_TIMES: u64 = 1_000;
 
+/// The most MIME parts that a message check asks for.
+pub const MAX_PARTS: usize = 20;
+
 /// The kinds of checks by the key that makes them.
 const KINDS: [&str; 5] = ["steps", "message", "retrieved", "deleted", "mailbox"];
 
+/// The keys that make a check a conversation.
+const CONVERSATION: [&str; 8] = ["protocol", "steps", "times", "fault", "during", "tls", "tls_version", "auth"];
+
 /// Reads a check.
 pub fn check(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Check> {
-    let conversation = ["protocol", "steps", "times", "fault", "during"].iter().any(|key| fields.get(key).is_some());
+    let conversation = CONVERSATION.iter().any(|key| fields.get(key).is_some());
     let kinds: Vec<&str> = KINDS
         .into_iter()
         .filter(|kind| if *kind == "steps" { conversation } else { fields.get(kind).is_some() })
@@ -60,6 +69,7 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
         let problem = findings.lab(Code::NoEffect, &field.key_span, "no fault is asked for");
         problem.help("say which one: `fault = \"busy\"`");
     }
+    let terms = terms(fields, findings);
     let protocol = fields.required("protocol", "protocol = \"smtp\"", findings);
     let steps = fields.required("steps", "steps = [\"HELO -> 250\", \"QUIT -> 221\"]", findings);
     let protocol = protocol.and_then(|field| field.choice(&protocols(), findings));
@@ -72,7 +82,24 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
             findings.lab(Code::BadCheck, &field.span, "no step that must come, so that any connection would do");
         problem.help("begin for example with `<connect>`");
     }
-    Some(Conversation { protocol: protocol?, steps: parsed, times, fault, during })
+    Some(Conversation { protocol: protocol?, steps: parsed, times, fault, during, terms })
+}
+
+fn terms(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Terms {
+    let modes = [("none", TlsMode::Clear), ("starttls", TlsMode::Starttls), ("implicit", TlsMode::Implicit)];
+    let versions = [TlsVersion::V12, TlsVersion::V13].map(|version| (version.as_str(), version));
+    let mechanisms = Mechanism::ALL.map(Mechanism::as_str).into_iter().chain(["PASS", "APOP"]);
+    let mechanisms: Vec<(&str, &str)> = mechanisms.map(|name| (name, name)).collect();
+    let tls = fields.get("tls").and_then(|field| field.choice(&modes, findings));
+    if let Some(field) = fields.get("tls_version").filter(|_| tls == Some(TlsMode::Clear)) {
+        let problem = findings.lab(Code::Conflict, &field.key_span, "without TLS there is no version of it");
+        problem.help("leave `tls_version` out");
+    }
+    Terms {
+        tls,
+        version: fields.get("tls_version").and_then(|field| field.choice(&versions, findings)),
+        auth: fields.get("auth").and_then(|field| field.choice(&mechanisms, findings)).map(str::to_owned),
+    }
 }
 
 fn protocols() -> [(&'static str, Protocol); 2] {
@@ -96,6 +123,7 @@ fn message(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) 
         to: pattern(fields.get("to"), known, findings),
         headers: headers(fields, known, findings),
         body: pattern(fields.get("body"), known, findings),
+        parts: parts(fields, known, findings),
         size: fields.get("size").and_then(|field| bound(&field, findings)),
         hash: hash(fields, known, findings),
         text: mail_of(fields, "text", known, findings),
@@ -110,6 +138,20 @@ fn pattern(field: Option<Field<'_>>, known: &Known<'_>, findings: &mut Findings<
     let text = field.text(findings)?;
     known.template(text, &field.span, Scope::Check, findings);
     Some(Pattern(text.to_owned()))
+}
+
+fn parts(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Pattern> {
+    let entries = fields.get("parts").map(|field| field.at_most(MAX_PARTS, findings)).unwrap_or_default();
+    let mut part = |entry: Field<'_>| {
+        let span = entry.span.clone();
+        let part = pattern(Some(entry), known, findings)?;
+        if !part.0.contains(['/', '*', '{']) {
+            let problem = findings.lab(Code::BadText, &span, format!("`{}` is no media type", part.0));
+            problem.help("write for example `\"text/plain\"` or `\"image/*\"`");
+        }
+        Some(part)
+    };
+    entries.into_iter().filter_map(&mut part).collect()
 }
 
 fn headers(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<(String, Pattern)> {

@@ -10,7 +10,7 @@ use super::{
     placeholders::{Known, Scope},
 };
 use crate::lab::{
-    Exercise, ExerciseId, MAX_EXERCISES, Protocol, Script, Text,
+    Exercise, ExerciseId, MAX_EXERCISES, Script, Service, Text,
     exercise::{Points, ScriptLine},
 };
 
@@ -177,6 +177,9 @@ fn circles(order: &Order, findings: &mut Findings<'_>) {
     }
 }
 
+/// The services that a solution connects to.
+const PLAYED: [Service; 5] = [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s];
+
 fn solution(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Script> {
     let Some(field) = fields.get("solution") else {
         return Vec::new();
@@ -188,45 +191,42 @@ fn solution(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>)
     };
     let mut scripts = Vec::new();
     for table in tables {
-        let mut connections: Vec<(Protocol, Field<'_>)> = Protocol::CHECKED
-            .into_iter()
-            .filter_map(|protocol| Some((protocol, table.get(protocol.as_str())?)))
-            .collect();
+        let mut connections: Vec<(Service, Field<'_>)> =
+            PLAYED.into_iter().filter_map(|service| Some((service, table.get(service.as_str())?))).collect();
         connections.sort_by_key(|(_, field)| field.key_span.start);
         if connections.is_empty() && table.written().is_empty() {
             let problem = findings.lab(Code::BadScript, &table.span, "a solution without a connection");
             problem.help(format!("write {}", listed(keys::SOLUTION.keys)));
         }
-        scripts
-            .extend(connections.into_iter().filter_map(|(protocol, field)| script(protocol, &field, known, findings)));
+        scripts.extend(connections.into_iter().filter_map(|(service, field)| script(service, &field, known, findings)));
     }
     scripts
 }
 
-fn script(protocol: Protocol, field: &Field<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Script> {
+fn script(service: Service, field: &Field<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Script> {
     let text = field.text(findings)?;
-    let script = match Script::parse(protocol, text) {
+    let script = match Script::parse(service, text) {
         Ok(script) => script,
         Err(problem) => {
-            let span = wrong_line(protocol, text).and_then(|line| findings.find(&field.span, line));
+            let span = wrong_line(service, text).and_then(|line| findings.find(&field.span, line));
             findings.lab(Code::BadScript, span.as_ref().unwrap_or(&field.span), problem);
             return None;
         }
     };
     for line in &script.lines {
         match line {
-            ScriptLine::Client(text) | ScriptLine::Server(text) => {
+            ScriptLine::Client(text) | ScriptLine::Base64(text) | ScriptLine::Server(text) => {
                 let span = findings.find(&field.span, text).unwrap_or_else(|| field.span.clone());
                 known.template(text, &span, Scope::Check, findings);
             }
-            ScriptLine::Close | ScriptLine::Hold | ScriptLine::Cut | ScriptLine::Silence => {}
+            ScriptLine::Close | ScriptLine::Hold | ScriptLine::Cut | ScriptLine::Tls | ScriptLine::Silence => {}
         }
     }
     Some(script)
 }
 
 /// The first line that cannot stand in a script.
-fn wrong_line(protocol: Protocol, text: &str) -> Option<&str> {
-    let wrong = |line: &&str| Script::parse(protocol, &format!("C: \n{line}")).is_err();
+fn wrong_line(service: Service, text: &str) -> Option<&str> {
+    let wrong = |line: &&str| Script::parse(service, &format!("C: \n{line}")).is_err();
     text.lines().map(str::trim).find(wrong)
 }

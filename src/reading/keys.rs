@@ -125,13 +125,39 @@ pub const EXERCISE: Section = Section {
 /// A check of an exercise.
 pub const CHECK: Section = Section {
     name: "`[[exercise.check]]`",
-    keys: &["protocol", "steps", "times", "fault", "during", "message", "retrieved", "deleted", "mailbox"],
+    keys: &[
+        "protocol",
+        "steps",
+        "times",
+        "fault",
+        "during",
+        "tls",
+        "tls_version",
+        "auth",
+        "message",
+        "retrieved",
+        "deleted",
+        "mailbox",
+    ],
 };
 
 /// A check of a delivered message.
 pub const MESSAGE: Section = Section {
     name: "`message = { … }`",
-    keys: &["in", "from", "to", "headers", "body", "size", "hash", "text", "secret", "times", "one_connection"],
+    keys: &[
+        "in",
+        "from",
+        "to",
+        "headers",
+        "body",
+        "parts",
+        "size",
+        "hash",
+        "text",
+        "secret",
+        "times",
+        "one_connection",
+    ],
 };
 
 /// A check of a retrieved or deleted message.
@@ -142,7 +168,8 @@ pub const TOUCHED: Section =
 pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of", "count", "now"] };
 
 /// One or more connections of a reference solution.
-pub const SOLUTION: Section = Section { name: "`[[exercise.solution]]`", keys: &["smtp", "pop3"] };
+pub const SOLUTION: Section =
+    Section { name: "`[[exercise.solution]]`", keys: &["smtp", "submission", "submissions", "pop3", "pop3s"] };
 
 /// Every table.
 pub const SECTIONS: [&Section; 18] = [

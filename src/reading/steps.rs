@@ -13,6 +13,7 @@ use crate::lab::{
 /// Verbs of SMTP: RFC 5321, those of its extensions, and those that older servers list.
 const SMTP: &[&str] = &[
     "<CONNECT>",
+    "<RESPONSE>",
     "<MESSAGE>",
     "*",
     "HELO",
@@ -42,6 +43,7 @@ const SMTP: &[&str] = &[
 /// Verbs of POP3: RFC 1939, those of its extensions, and those that older servers list.
 const POP3: &[&str] = &[
     "<CONNECT>",
+    "<RESPONSE>",
     "*",
     "USER",
     "PASS",

@@ -42,11 +42,27 @@ const TEMPLATES: &[Template] = &[
         ],
     },
     Template {
+        name: "email-basics",
+        about: "a lecture's practical: phases of SMTP, MIME, download and keep or delete",
+        files: &[
+            ("lab.toml", include_str!("../../labs/email-basics/lab.toml")),
+            ("roster.csv", include_str!("../../labs/email-basics/roster.csv")),
+        ],
+    },
+    Template {
         name: "practica2",
         about: "four sessions: SMTP and POP3 by hand, then a mail client in C",
         files: &[
             ("lab.toml", include_str!("../../labs/practica2/lab.toml")),
             ("roster.csv", include_str!("../../labs/practica2/roster.csv")),
+        ],
+    },
+    Template {
+        name: "practica6",
+        about: "ESMTP and its extensions, AUTH by hand, TLS, POP3",
+        files: &[
+            ("lab.toml", include_str!("../../labs/practica6/lab.toml")),
+            ("roster.csv", include_str!("../../labs/practica6/roster.csv")),
         ],
     },
 ];

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::{
     Played,
     player::Wire,
-    stage::{Door, Stage, StageError},
+    stage::{Door, Stage, StageError, connector},
 };
 use crate::{
     engine::{
@@ -36,7 +36,7 @@ const CONNECT: &str = "if nc -h 2>&1 | grep -q -e -N; then exec nc -N \"$0\" \"$
 const ROUNDS: usize = 8;
 
 /// What the server is called in every client.
-const SERVER: &str = "mail";
+pub(super) const SERVER: &str = "mail";
 
 /// A lab with two groups of one student, in containers.
 pub struct Containers {
@@ -90,12 +90,13 @@ impl Containers {
 
     /// Plays these exercises in one group and nothing in the other; what both gave.
     pub(super) async fn perform(&self, exercises: &[usize]) -> Result<[Played; 2], StageError> {
-        self.up().await?;
+        let connector = connector(&self.up().await?)?;
+        let door = Door::Client(self, connector);
         let [stage, idle] = &self.stages;
         let mut otherwise = BTreeMap::new();
         for index in exercises {
             self.go_on()?;
-            if let Err(problem) = stage.exercise(&Door::Client(self), *index, None).await {
+            if let Err(problem) = stage.exercise(&door, *index, None).await {
                 otherwise.insert(*index, problem.to_string());
             }
         }
@@ -121,10 +122,13 @@ impl Containers {
         if *self.stop.borrow() { Err(StageError::Stopped) } else { Ok(()) }
     }
 
-    async fn up(&self) -> Result<(), StageError> {
+    /// Brings it up; the certificate of the authority that the servers' are from.
+    async fn up(&self) -> Result<String, StageError> {
         self.down().await?;
+        // One for all rounds: a server of an earlier one stays as it is.
+        let mut authority = Authority::passing(&self.lab.name)?;
         for round in 1..=ROUNDS {
-            let failures = self.make().await?;
+            let failures = self.make(&mut authority).await?;
             self.go_on()?;
             // Somebody else took the subnet meanwhile: the next round finds another.
             let late = failures.iter().any(|failure| matches!(failure.problem, DockerError::Overlap { .. }));
@@ -140,14 +144,13 @@ impl Containers {
             let due = inject::due(&self.lab, group, &BTreeSet::new());
             undelivered.extend(inject::send_to(&self.lab, &self.key, &client, &group.name, due, false).await.1);
         }
-        undelivered.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
+        undelivered.into_iter().next().map_or_else(|| Ok(authority.certificate().to_owned()), |first| Err(first.into()))
     }
 
     /// Makes what is not there; what failed.
-    async fn make(&self) -> Result<Vec<Failure>, StageError> {
+    async fn make(&self, authority: &mut Authority) -> Result<Vec<Failure>, StageError> {
         let observed = self.docker.observe().await?;
         let layouts = docker::layouts(&self.lab, &observed, self.pool).map_err(DockerError::from)?;
-        let mut authority = Authority::passing(&self.lab.name)?;
         let identify = |config: &ServerConfig| authority.identify(config, None);
         let mut desired = docker::desired(&self.lab, &self.key, &layouts, &self.images, identify)?;
         // Only the first student of each group does anything.

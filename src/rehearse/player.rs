@@ -2,12 +2,14 @@
 
 use std::{pin::Pin, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, empty},
     time::timeout,
 };
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
-use crate::lab::{Protocol, Script, exercise::ScriptLine};
+use crate::lab::{Protocol, Script, Service, exercise::ScriptLine};
 
 /// How long a reply may take before the player gives up on its connection: far longer than a busy machine needs.
 const REPLY_SECS: u64 = 30;
@@ -35,6 +37,8 @@ pub enum Step {
     Cut,
     /// The server says nothing.
     Silence,
+    /// The handshake.
+    Tls,
 }
 
 impl Step {
@@ -42,7 +46,7 @@ impl Step {
     pub const fn can_be_left_out(&self) -> bool {
         match self {
             Self::Command(_) | Self::Message(_) => true,
-            Self::Expect(_) | Self::Close | Self::Hold | Self::Cut | Self::Silence => false,
+            Self::Expect(_) | Self::Close | Self::Hold | Self::Cut | Self::Silence | Self::Tls => false,
         }
     }
 
@@ -56,6 +60,7 @@ impl Step {
             Self::Hold => "hold".into(),
             Self::Cut => "cut".into(),
             Self::Silence => "silence".into(),
+            Self::Tls => "tls".into(),
         }
     }
 }
@@ -119,18 +124,21 @@ pub fn steps(script: &Script, fill: &dyn Fn(&str) -> String) -> Vec<Step> {
             }
             (ScriptLine::Client(template), None) => {
                 let line = fill(template);
-                let data = script.protocol == Protocol::Smtp && line.trim().eq_ignore_ascii_case("DATA");
+                let data = script.service.protocol() == Protocol::Smtp && line.trim().eq_ignore_ascii_case("DATA");
                 steps.push(Step::Command(line));
                 if data {
                     message = Some(Vec::new());
                 }
             }
+            (ScriptLine::Base64(template), Some(lines)) => lines.push(STANDARD.encode(fill(template))),
+            (ScriptLine::Base64(template), None) => steps.push(Step::Command(STANDARD.encode(fill(template)))),
             // An expectation between DATA and its message is about DATA's own reply.
             (ScriptLine::Server(template), _) => steps.push(Step::Expect(fill(template))),
             (ScriptLine::Close, _) => steps.push(Step::Close),
             (ScriptLine::Hold, _) => steps.push(Step::Hold),
             (ScriptLine::Cut, _) => steps.push(Step::Cut),
             (ScriptLine::Silence, _) => steps.push(Step::Silence),
+            (ScriptLine::Tls, _) => steps.push(Step::Tls),
         }
     }
     steps.extend(message.map(Step::Message));
@@ -144,22 +152,35 @@ impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 /// A connection to a server.
 pub type Wire = Pin<Box<dyn Stream>>;
 
+/// Whom the player believes to be the lab's server.
+pub struct Trust {
+    /// Believes the lab's authority and nobody else.
+    pub connector: TlsConnector,
+    /// What the server is called where the player connects.
+    pub server: ServerName<'static>,
+}
+
 /// A connection that a script left open.
 pub struct Held(#[expect(dead_code, reason = "held for its being open, not for its value")] BufReader<Wire>);
 
 /// Plays `steps` over one connection to `address`, without the step `left_out`. Where the replies are not `judged` (something of the
 /// solution was left out) any will do: what counts then is what the server recorded.
 pub async fn play(
-    protocol: Protocol,
+    service: Service,
     address: &str,
     wire: Wire,
+    trust: &Trust,
     steps: &[Step],
     left_out: Option<usize>,
     judged: bool,
 ) -> Result<Option<Held>, PlayError> {
     let broken =
         |problem: std::io::Error| PlayError::Connection { address: address.to_owned(), why: problem.to_string() };
+    let protocol = service.protocol();
     let mut line = Line { protocol, stream: BufReader::new(wire), in_data: false, ended: false, patience: REPLY_SECS };
+    if service.implicit_tls() {
+        line.secure(trust).await.map_err(broken)?;
+    }
     line.expect_silence(steps.first());
     let mut last = ("the greeting".to_owned(), line.reply("").await.map_err(broken)?);
     for (index, step) in steps.iter().enumerate() {
@@ -178,6 +199,19 @@ pub async fn play(
                 return if as_wanted || !judged { Ok(None) } else { Err(PlayError::Lively { command: last.0, what }) };
             }
             _ if silent => break,
+            Step::Tls => match last.1.as_deref().unwrap_or_default() {
+                reply if invites(&last.0, reply) => line.secure(trust).await.map_err(broken)?,
+                reply if judged => {
+                    let (command, reply) = (last.0.clone(), reply.to_owned());
+                    return Err(PlayError::Reply {
+                        command,
+                        reply,
+                        wanted: "220` or `+OK` to `STARTTLS` or `STLS".into(),
+                    });
+                }
+                // Where STARTTLS was left out, the script goes on in the clear, and that must cost the exercise.
+                _ => {}
+            },
             Step::Command(command) => last = (command.clone(), line.command(command).await.map_err(broken)?),
             Step::Message(lines) => last = ("<message>".into(), line.message(lines).await.map_err(broken)?),
             Step::Expect(wanted) if judged => {
@@ -206,6 +240,15 @@ struct Line {
 }
 
 impl Line {
+    /// Goes over to TLS.
+    async fn secure(&mut self, trust: &Trust) -> std::io::Result<()> {
+        let clear = std::mem::replace(&mut self.stream, BufReader::new(Box::pin(empty()))).into_inner();
+        let shaken = trust.connector.connect(trust.server.clone(), clear);
+        let secured = timeout(Duration::from_secs(REPLY_SECS), shaken).await;
+        self.stream = BufReader::new(Box::pin(secured.map_err(|_elapsed| std::io::ErrorKind::TimedOut)??));
+        Ok(())
+    }
+
     /// Waits less for a reply where the step after it says that none will come.
     fn expect_silence(&mut self, next: Option<&Step>) {
         self.patience = if next == Some(&Step::Silence) { SILENCE_SECS } else { REPLY_SECS };
@@ -298,6 +341,12 @@ impl Line {
     }
 }
 
+/// Whether a handshake follows this command and its reply (RFC 3207 4, RFC 2595 4).
+fn invites(command: &str, reply: &str) -> bool {
+    let is = |verb: &str| command.trim().eq_ignore_ascii_case(verb);
+    is("STARTTLS") && reply.starts_with("220") || is("STLS") && reply.starts_with("+OK")
+}
+
 /// Whether RFC 1939 answers this command with several lines when it succeeds.
 fn is_multi_line(command: &str) -> bool {
     let mut words = command.split_ascii_whitespace();
@@ -316,7 +365,7 @@ mod tests {
     #[test]
     fn a_message_is_one_step_and_texts_are_stuffed() {
         let script =
-            Script::parse(Protocol::Smtp, "C: DATA\nS: 354\nC: Subject: x\nC: {text}\nC: ..y\nC: .\nC: QUIT").unwrap();
+            Script::parse(Service::Smtp, "C: DATA\nS: 354\nC: Subject: x\nC: {text}\nC: ..y\nC: .\nC: QUIT").unwrap();
         let steps = steps(&script, &|template| template.replace("{text}", "a\r\n.b\r\n"));
         let message = ["Subject: x", "a", "..b", "..y", "."].map(str::to_owned).to_vec();
         let wanted = [
@@ -326,6 +375,18 @@ mod tests {
             Step::Command("QUIT".into()),
         ];
         assert_eq!(steps, wanted);
+    }
+
+    #[test]
+    fn a_handshake_stands_behind_a_command_that_asks_for_it() {
+        assert!(invites("starttls", "220 go") && invites("STLS", "+OK"));
+        assert!(!invites("STARTTLS", "454 no") && !invites("EHLO me", "220 go") && !invites("STLS", "-ERR"));
+        let script = Script::parse(Service::Smtp, "C: STARTTLS\nX: tls\nB: {login}").unwrap();
+        let wanted = [Step::Command("STARTTLS".into()), Step::Tls, Step::Command("YW5h".into())];
+        assert_eq!(steps(&script, &|template| template.replace("{login}", "ana")), wanted);
+        let script = Script::parse(Service::Smtp, "C: DATA\nC:\nB: ana\nC: .").unwrap();
+        let message = ["", "YW5h", "."].map(str::to_owned).to_vec();
+        assert_eq!(steps(&script, &str::to_owned), [Step::Command("DATA".into()), Step::Message(message)]);
     }
 
     #[test]

@@ -5,17 +5,25 @@ use std::{
     net::SocketAddr,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use jiff::Zoned;
-
 use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    },
+};
 
 use super::{
     Play, Played,
-    containers::Containers,
-    player::{self, PlayError, Step, Wire},
+    containers::{self, Containers},
+    player::{self, PlayError, Step, Trust, Wire},
 };
 use crate::{
     engine::{
@@ -24,7 +32,7 @@ use crate::{
     },
     evidence::Seq,
     inject::{self, Undelivered, compose, dialogue},
-    lab::{Exercise, Group, Key, Lab, Protocol, Service, Student, template::Person},
+    lab::{Exercise, Group, Key, Lab, Service, Student, template::Person},
     marking::{Marker, StudentMarks},
     plan::{
         address::{Addressing, Numbers},
@@ -52,6 +60,9 @@ pub enum StageError {
     /// The server has no certificate.
     #[error(transparent)]
     Certificate(#[from] StateError),
+    /// The certificate of the lab's authority is none.
+    #[error("the certificate of the lab's authority: {0}")]
+    Authority(String),
     /// A store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,7 +96,7 @@ impl Stage {
         let group = lab.groups.iter().find(|group| !group.students.is_empty());
         let group = group.ok_or_else(|| StageError::NoStudent(lab.name.to_string()))?.clone();
         let mut lab = Lab { groups: vec![group], ..lab.clone() };
-        // Solutions are played in the clear, also where students are to have TLS only.
+        // Solutions may be played in the clear, also where students are to have TLS only.
         lab.settings.services.extend([Service::Smtp, Service::Pop3]);
         Ok(Self { lab, key: key.clone(), folder: folder.to_owned() })
     }
@@ -110,16 +121,19 @@ impl Stage {
         let mut numbers = Numbers::default();
         numbers.assign(&self.lab);
         let mut config = resolve::servers(&self.lab, &self.key, Addressing::Ephemeral, &numbers).remove(0);
-        config.identity = Authority::passing(&self.lab.name)?.identify(&config, None)?;
+        let mut authority = Authority::passing(&self.lab.name)?;
+        config.identity = authority.identify(&config, None)?;
+        let connector = connector(authority.certificate())?;
         let store = self.folder.join(format!("{number}.sqlite"));
         let server = Server::start(config, &store).await?;
         self.inject(&server).await?;
 
+        let door = Door::Server(&server, connector);
         let mut otherwise = BTreeMap::new();
         for index in &play.exercises {
             let last = play.exercises.last() == Some(index);
             let left_out = play.left_out.filter(|_| last);
-            if let Err(problem) = self.exercise(&Door::Server(&server), *index, left_out).await {
+            if let Err(problem) = self.exercise(&door, *index, left_out).await {
                 otherwise.insert(*index, problem.to_string());
             }
         }
@@ -162,59 +176,62 @@ impl Stage {
         let exercise = &self.lab.exercises[index];
         let mut held = Vec::new();
         for (index, (script, steps)) in exercise.solution.iter().zip(self.steps(exercise)).enumerate() {
-            let (address, wire) = self.open(door, service(script.protocol)).await?;
+            let (address, wire, trust) = self.open(door, script.service).await?;
             let without = left_out.filter(|(script, _)| *script == index).map(|(_, step)| step);
             let judged = left_out.is_none();
-            held.extend(player::play(script.protocol, &address, wire, &steps, without, judged).await?);
+            held.extend(player::play(script.service, &address, wire, &trust, &steps, without, judged).await?);
         }
         Ok(())
     }
 
-    /// A connection to the service, and what it is called.
-    async fn open(&self, door: &Door<'_>, service: Service) -> Result<(String, Wire), PlayError> {
+    /// A connection to the service, what it is called, and whom to believe there.
+    async fn open(&self, door: &Door<'_>, service: Service) -> Result<(String, Wire, Trust), PlayError> {
         let broken = |address: &str, problem: &std::io::Error| PlayError::Connection {
             address: address.to_owned(),
             why: problem.to_string(),
         };
         match door {
-            Door::Server(server) => {
-                let address = self.endpoint(server, service);
+            Door::Server(server, connector) => {
+                let missing = std::io::Error::other("the lab has no such service: add it to `services`");
+                let address = self.endpoint(server, service).ok_or_else(|| broken(service.as_str(), &missing))?;
                 let stream = TcpStream::connect(address).await;
                 let stream = stream.map_err(|problem| broken(&address.to_string(), &problem))?;
-                Ok((address.to_string(), Box::pin(stream)))
+                let trust = Trust { connector: connector.clone(), server: ServerName::from(address.ip()) };
+                Ok((address.to_string(), Box::pin(stream), trust))
             }
-            Door::Client(containers) => {
+            Door::Client(containers, connector) => {
                 let stream = containers.connect(self, service).await;
                 let address = format!("{} of the client's group", service.as_str());
                 let stream = stream.map_err(|problem| broken(&address, &std::io::Error::other(problem)))?;
-                Ok((address, stream))
+                let server = ServerName::try_from(containers::SERVER).expect("a host's name");
+                Ok((address, stream, Trust { connector: connector.clone(), server }))
             }
         }
     }
 
-    fn endpoint(&self, server: &Server, service: Service) -> SocketAddr {
+    fn endpoint(&self, server: &Server, service: Service) -> Option<SocketAddr> {
         let own = |endpoint: &crate::lab::server::Endpoint| {
             endpoint.service == service && endpoint.student.as_ref() == Some(&self.student().login)
         };
-        let endpoints = server.endpoints();
-        endpoints.into_iter().find(own).expect("every student has an endpoint for every service").address
+        server.endpoints().into_iter().find(own).map(|endpoint| endpoint.address)
     }
 }
 
 /// From where a play's connections are made.
 pub(super) enum Door<'a> {
     /// From this process to a server in it.
-    Server(&'a Server),
+    Server(&'a Server, TlsConnector),
     /// From inside the student's container.
-    Client(&'a Containers),
+    Client(&'a Containers, TlsConnector),
 }
 
-/// Where a protocol is spoken in the clear, as a person with telnet does.
-const fn service(protocol: Protocol) -> Service {
-    match protocol {
-        Protocol::Smtp => Service::Smtp,
-        Protocol::Pop3 => Service::Pop3,
-        Protocol::Imap => Service::Imap,
-        Protocol::Dns => Service::Domain,
-    }
+/// A client of TLS that believes this authority and nobody else.
+pub(super) fn connector(authority: &str) -> Result<TlsConnector, StageError> {
+    let wrong = |problem: &dyn std::fmt::Display| StageError::Authority(problem.to_string());
+    let certificate = CertificateDer::from_pem_slice(authority.as_bytes()).map_err(|problem| wrong(&problem))?;
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).map_err(|problem| wrong(&problem))?;
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().map_err(|problem| wrong(&problem))?;
+    Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
 }

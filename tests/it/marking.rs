@@ -97,4 +97,6 @@ tables! {
     words_speak_to_students
     a_login_may_contradict_the_address
     a_fault_is_met_before_it_is_survived
+    a_connection_is_secured_and_logged_in_as_wanted
+    parts_are_seen_through_mime
 }

@@ -394,7 +394,7 @@ fn solutions_keep_the_order_written() {
     let lab = "domain = \"a.lab\"\nusers = [\"u\"]\n[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\n\
                [[exercise.solution]]\npop3 = \"C: STAT\"\nsmtp = \"C: NOOP\"\n[[exercise.solution]]\nsmtp = \"C: QUIT\"\n";
     let lab = read_text(lab, "").lab.unwrap();
-    let order: Vec<&str> = lab.exercises[0].solution.iter().map(|script| script.protocol.as_str()).collect();
+    let order: Vec<&str> = lab.exercises[0].solution.iter().map(|script| script.service.as_str()).collect();
     assert_eq!(order, ["pop3", "smtp", "smtp"]);
 }
 

@@ -37,15 +37,20 @@ fn every_template_with_exercises_passes() {
         assert!(passed, "{}:\n{said}", template.name);
         rehearsed += 1;
     }
-    assert!(rehearsed >= 4, "a class, and practicals A, B and D");
+    assert!(rehearsed >= 6, "a class, and practicals A to E");
 }
 
 /// Writes a lab of one exercise with this check and solution, and rehearses it.
 fn with_exercise(check: &str, solution: &str) -> (bool, String) {
+    over("", "smtp", check, solution)
+}
+
+/// The same over another service, in a lab with these settings too.
+fn over(settings: &str, service: &str, check: &str, solution: &str) -> (bool, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let lab = format!(
-        "domain = \"r.lab\"\nusers = [\"ana\", \"ben\"]\nrelay = false\n\n[[exercise]]\nid = \"1\"\ncheck = [{check}]\n\
-         solution = {{ smtp = \"\"\"\n{solution}\"\"\" }}\n"
+        "domain = \"r.lab\"\nusers = [\"ana\", \"ben\"]\nrelay = false\n{settings}\n[[exercise]]\nid = \"1\"\ncheck = [{check}]\n\
+         solution = {{ {service} = \"\"\"\n{solution}\"\"\" }}\n"
     );
     let file = folder.path().join("lab.toml");
     fs::write(&file, lab).expect("written");
@@ -68,6 +73,39 @@ fn a_solution_that_does_not_solve_is_found_with_the_reason() {
 fn a_check_that_an_idle_student_meets_is_found() {
     let (passed, said) = with_exercise(r#"{ mailbox = { of = "{login}", count = 0, now = true } }"#, "C: NOOP\n");
     assert!(!passed && said.contains("idle"), "{said}");
+}
+
+#[test]
+fn a_solution_goes_over_to_tls_and_a_check_that_does_not_ask_for_it_is_found() {
+    let solution = "C: EHLO me\nC: STARTTLS\nX: tls\nC: EHLO me\nC: VRFY ana\nS: 252\n";
+    let check = |tls: &str| format!(r#"{{ protocol = "smtp"{tls}, steps = ["EHLO", "EHLO -> 250", "VRFY -> 252"] }}"#);
+    let (passed, said) = with_exercise(&check(r#", tls = "starttls", tls_version = "TLSv1.3""#), solution);
+    assert!(passed, "{said}");
+    let (passed, said) = with_exercise(&check(""), solution);
+    assert!(!passed && said.contains("`STARTTLS`"), "{said}");
+    let (passed, said) = with_exercise(&check(r#", tls = "implicit""#), solution);
+    assert!(!passed && said.contains("secured or logged in otherwise"), "{said}");
+}
+
+#[test]
+fn a_solution_over_pop3s_is_secured_before_its_greeting() {
+    let check = r#"{ protocol = "pop3", tls = "implicit", steps = ["<connect> -> +OK", "CAPA -> +OK"] }"#;
+    let (passed, said) = over("", "pop3s", check, "S: +OK\nC: CAPA\n");
+    assert!(passed, "{said}");
+}
+
+#[test]
+fn a_handshake_that_nobody_asked_for_is_found() {
+    let check = r#"{ protocol = "smtp", steps = ["EHLO -> 250"] }"#;
+    let (passed, said) = with_exercise(check, "C: EHLO me\nX: tls\n");
+    assert!(!passed && said.contains("STARTTLS"), "{said}");
+}
+
+#[test]
+fn a_service_that_the_lab_does_not_have_is_named() {
+    let check = r#"{ protocol = "pop3", steps = ["CAPA -> +OK"] }"#;
+    let (passed, said) = over("tls = \"off\"\n", "pop3s", check, "C: CAPA\n");
+    assert!(!passed && said.contains("pop3s") && said.contains("add it to `services`"), "{said}");
 }
 
 #[test]

@@ -20,13 +20,13 @@ use std::collections::BTreeMap;
 
 use labctl::{
     evidence::{
-        By, Conn, Delivered, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State, Timestamp, Uid,
-        Who,
+        By, Conn, Delivered, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State, Timestamp,
+        TlsVersion, Uid, Who,
     },
     lab::{
         Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Patience, Protocol, Service, Settings,
         Student, Text, Tls, User,
-        exercise::{Conversation, MailboxCheck, MessageCheck, Pattern, Points, Touched, Which},
+        exercise::{Conversation, MailboxCheck, MessageCheck, Pattern, Points, Terms, TlsMode, Touched, Which},
         template::Person,
     },
     mail::{folder::FolderName, sha256},
@@ -148,7 +148,14 @@ impl Table {
                     }
                 }
             }
-            "logged_in" => EventKind::LoggedIn { mailbox: after.parse().unwrap(), mechanism: "PASS".into() },
+            "logged_in" => {
+                let (mailbox, mechanism) = after.split_once(' ').unwrap_or((after, "PASS"));
+                EventKind::LoggedIn { mailbox: mailbox.parse().unwrap(), mechanism: mechanism.into() }
+            }
+            "secured" => {
+                let version = if after == "TLSv1.3" { TlsVersion::V13 } else { TlsVersion::V12 };
+                EventKind::Secured { version, cipher: "x".into(), sni: None }
+            }
             "reset" => {
                 let (student, removed) = after.split_once(" removed ").unwrap_or((after, ""));
                 let removed = removed.split(',').filter(|name| !name.is_empty());
@@ -331,8 +338,25 @@ fn parse_check(text: &str) -> Check {
             Some((fault, rest)) => (Some(fault.parse().unwrap()), rest),
             None => (None, rest),
         };
+        let mut terms = Terms::default();
+        let mut rest = rest;
+        while let Some((term, more)) = rest.split_once("; ") {
+            match term.split_once(' ') {
+                Some(("tls", mode)) => {
+                    terms.tls = Some(match mode {
+                        "none" => TlsMode::Clear,
+                        "starttls" => TlsMode::Starttls,
+                        _ => TlsMode::Implicit,
+                    });
+                }
+                Some(("version", "TLSv1.3")) => terms.version = Some(TlsVersion::V13),
+                Some(("auth", mechanism)) => terms.auth = Some(mechanism.to_owned()),
+                _ => break,
+            }
+            rest = more;
+        }
         let steps = rest.split("; ").map(|step| step.parse().unwrap()).collect();
-        return Check::Conversation(Conversation { protocol, steps, times, fault, during });
+        return Check::Conversation(Conversation { protocol, steps, times, fault, during, terms });
     }
     let words = rest.split(", ").filter(|word| !word.is_empty());
     let words = words.map(|word| word.split_once('=').filter(|_| kind != "mailbox").unwrap_or((word, "")));
@@ -363,6 +387,7 @@ fn message<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> MessageCheck 
                 let (name, value) = value.split_once(':').unwrap();
                 check.headers.push((name.to_owned(), Pattern(value.to_owned())));
             }
+            "part" => check.parts.push(Pattern(value.to_owned())),
             "size" => check.size = Some(value.parse().unwrap()),
             "hash" => check.hash = Some(sha256(value.replace("\\r\\n", "\r\n").as_bytes())),
             "text" => check.text = Some(value.parse().unwrap()),
