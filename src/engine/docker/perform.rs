@@ -274,8 +274,15 @@ impl Docker {
                 let server = make::Server { image, published: published.as_ref(), allowance, config };
                 (self.server(object, spec, &server), *address, shared, allowance)
             }
-            Spec::Client { image, address, server, hosts, variables, allowance, on_demand: _ } => {
-                let client = make::Client { image, server: &server.to_string(), hosts, variables, allowance };
+            Spec::Client { image, address, server, hosts, search, variables, allowance, on_demand: _ } => {
+                let client = make::Client {
+                    image,
+                    server: &server.to_string(),
+                    hosts,
+                    search: search.as_deref(),
+                    variables,
+                    allowance,
+                };
                 (self.student(object, spec, &client), *address, &none, allowance)
             }
         };
