@@ -136,26 +136,23 @@ fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
     variables
 }
 
-/// The names that mean the server inside its network: its own where it is one, the mail domain, and `mail`.
+/// The names that mean the server inside its network: its own where it is one, the mail domain, and `mail` there or alone.
 pub fn hosts(config: &ServerConfig) -> Vec<String> {
     let own: Option<Domain> = config.host.parse().ok();
     let names = own.into_iter().chain([config.domain.clone()]).map(|name| name.to_string());
-    let mut names: Vec<String> = names.chain(["mail".to_owned()]).collect();
+    let mut names: Vec<String> = names.chain(["mail".to_owned(), format!("mail.{}", config.domain)]).collect();
     names.sort();
     names.dedup();
     names
 }
 
 /// What a client knows of names without asking, and the domain in which it looks short ones up. Where the server answers for
-/// names, a client asks it for all that it can: a student's query is evidence.
+/// names, a client knows none and asks: a student's query is evidence.
 fn names(config: &ServerConfig) -> (Vec<String>, Option<String>) {
-    let all = hosts(config);
-    if !config.endpoints.iter().any(|endpoint| endpoint.service == Service::Domain) {
-        return (all, None);
+    if config.endpoints.iter().any(|endpoint| endpoint.service == Service::Domain) {
+        return (Vec::new(), Some(config.domain.to_string()));
     }
-    let domain = config.domain.to_string();
-    let answered = |name: &String| name.contains('.') || all.contains(&format!("{name}.{domain}"));
-    (all.iter().filter(|name| !answered(name)).cloned().collect(), Some(domain.clone()))
+    (hosts(config), None)
 }
 
 /// What tells contents apart: 16 hexadecimal digits.
