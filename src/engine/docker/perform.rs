@@ -318,19 +318,6 @@ impl Docker {
         self.begin(&container).await.map(|()| Some(container))
     }
 
-    /// Makes the volume, of a size where the Engine's disk has quotas; where it has none, files have a limit and volumes
-    /// do not.
-    async fn make_volume(&self, object: &Object, octets: u64) -> Result<(), DockerError> {
-        let sized = self.api.create_volume(self.volume(object, Some(octets))).await;
-        let made = match sized {
-            Err(answer) if super::told(&answer).contains("quota") => {
-                self.api.create_volume(self.volume(object, None)).await
-            }
-            made => made,
-        };
-        made.map(drop).map_err(failed("create the volume"))
-    }
-
     async fn is_own(&self, name: &str) -> bool {
         let found = self.api.inspect_container(name, None).await.ok();
         let labels = found.and_then(|found| found.config?.labels);
