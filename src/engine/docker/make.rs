@@ -23,12 +23,19 @@ pub(super) const SERVER_CONFIG: &str = "config.json";
 /// Whom a server runs as; nobody else's number in its image.
 pub(super) const SERVER_USER: u64 = 65_532;
 
-/// Where a student works, and as whom.
+/// Where a student works.
 pub(super) const HOME: &str = "/home/student";
 
-/// What a client's first process does: it writes down whom programs may trust, and waits.
-const FIRST: &str = "[ -z \"$LABCTL_CA\" ] || printf %s \"$LABCTL_CA\" > \"$SSL_CERT_FILE\"; exec sleep infinity";
-const CLIENT_USER: &str = "1000:1000";
+/// What a client's first process does: it writes down whom programs may trust and which server they ask for names, and waits.
+/// The Engine's own resolver hides who asks or, on an internal network, may ask nobody.
+const FIRST: &str = "[ -z \"$LABCTL_CA\" ] || printf %s \"$LABCTL_CA\" > \"$SSL_CERT_FILE\"; \
+    [ -z \"$2\" ] || printf 'nameserver %s\\nsearch %s\\n' \"$1\" \"$2\" > /etc/resolv.conf; exec sleep infinity";
+
+/// Whom that process runs as: it owns the files that it writes, and has no capability.
+const FIRST_USER: &str = "0:0";
+
+/// Whom everything else in a client runs as: the student.
+pub(super) const CLIENT_USER: &str = "1000:1000";
 pub(super) const CLIENT_NUMBER: u64 = 1_000;
 
 /// The longest host name that a kernel takes.
@@ -48,6 +55,7 @@ pub(super) struct Client<'a> {
     pub image: &'a str,
     pub server: &'a str,
     pub hosts: &'a [String],
+    pub search: Option<&'a str>,
     pub variables: &'a BTreeMap<String, String>,
     pub allowance: &'a Allowance,
 }
@@ -158,14 +166,14 @@ impl Docker {
 
     /// A student's container. Its first process waits and answers signals; work is done in shells beside it.
     pub(super) fn student(&self, object: &Object, spec: &Spec, client: &Client<'_>) -> ContainerCreateBody {
-        let Client { image, server, hosts, variables, allowance } = client;
+        let Client { image, server, hosts, search, variables, allowance } = client;
         let mut host = HostConfig {
             init: Some(true),
             extra_hosts: Some(hosts.iter().map(|host| format!("{host}:{server}")).collect()),
             // The Engine's own resolver would ask the host's; a group asks its server or nobody.
             dns: Some(vec![(*server).to_owned()]),
-            // What is written goes to the home, which is kept and may be limited, or to memory.
-            readonly_rootfs: Some(true),
+            // What a student writes goes to the home, which is kept and may be limited, or to memory: nothing else in an image
+            // can be written by anybody but its owner. It cannot be read-only: the Engine would make its resolv.conf so as well.
             tmpfs: Some(SCRATCH.map(|folder| (folder.to_owned(), SCRATCH_OPTIONS.to_owned())).into()),
             ..self.host(object, allowance, HOME)
         };
@@ -178,8 +186,8 @@ impl Docker {
         let env = variables.iter().map(|(name, value)| format!("{name}={value}")).chain(own).collect();
         ContainerCreateBody {
             image: Some((*image).to_owned()),
-            cmd: Some(["sh", "-c", FIRST].map(str::to_owned).to_vec()),
-            user: Some(CLIENT_USER.into()),
+            cmd: Some(["sh", "-c", FIRST, "first", server, search.unwrap_or_default()].map(str::to_owned).to_vec()),
+            user: Some(FIRST_USER.into()),
             working_dir: Some(HOME.into()),
             hostname: object.group.as_ref().map(|group| hostname(group.as_str())),
             env: Some(env),

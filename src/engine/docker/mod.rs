@@ -21,6 +21,7 @@ mod settle;
 mod tend;
 mod transport;
 mod usage;
+mod volume;
 
 use std::{fs, sync::Arc};
 
@@ -239,13 +240,14 @@ pub struct Docker {
     lab: LabName,
     owner: String,
     dir: LabDir,
+    sizes: volume::Sizes,
 }
 
 impl Docker {
     /// Connects to the Engine that the environment names, else to the one of this machine.
     pub async fn connect(dir: LabDir) -> Result<Self, DockerError> {
         let Host { api, place } = Host::connect().await?;
-        Ok(Self { api, place, lab: dir.name().clone(), owner: owner(&dir), dir })
+        Ok(Self { api, place, lab: dir.name().clone(), owner: owner(&dir), dir, sizes: volume::Sizes::default() })
     }
 
     /// The Engine.

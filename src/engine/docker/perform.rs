@@ -274,8 +274,15 @@ impl Docker {
                 let server = make::Server { image, published: published.as_ref(), allowance, config };
                 (self.server(object, spec, &server), *address, shared, allowance)
             }
-            Spec::Client { image, address, server, hosts, variables, allowance, on_demand: _ } => {
-                let client = make::Client { image, server: &server.to_string(), hosts, variables, allowance };
+            Spec::Client { image, address, server, hosts, search, variables, allowance, on_demand: _ } => {
+                let client = make::Client {
+                    image,
+                    server: &server.to_string(),
+                    hosts,
+                    search: search.as_deref(),
+                    variables,
+                    allowance,
+                };
                 (self.student(object, spec, &client), *address, &none, allowance)
             }
         };
@@ -309,19 +316,6 @@ impl Docker {
             self.upload(config, &container).await?;
         }
         self.begin(&container).await.map(|()| Some(container))
-    }
-
-    /// Makes the volume, of a size where the Engine's disk has quotas; where it has none, files have a limit and volumes
-    /// do not.
-    async fn make_volume(&self, object: &Object, octets: u64) -> Result<(), DockerError> {
-        let sized = self.api.create_volume(self.volume(object, Some(octets))).await;
-        let made = match sized {
-            Err(answer) if super::told(&answer).contains("quota") => {
-                self.api.create_volume(self.volume(object, None)).await
-            }
-            made => made,
-        };
-        made.map(drop).map_err(failed("create the volume"))
     }
 
     async fn is_own(&self, name: &str) -> bool {

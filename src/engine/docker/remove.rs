@@ -10,7 +10,7 @@ use bollard::{
     models::{ContainerInspectResponse, NetworkDisconnectRequest},
     query_parameters::{
         InspectContainerOptions, InspectNetworkOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
-        RemoveContainerOptions, RemoveVolumeOptions,
+        RemoveContainerOptions,
     },
 };
 use tokio::{
@@ -119,14 +119,8 @@ impl Docker {
                 reasons.insert(failure.object.to_string(), failure.problem.to_string());
             }
         }
-        for volume in &remains.volumes {
-            let removed = self.api.remove_volume(volume, None::<RemoveVolumeOptions>).await;
-            let name = format!("volume `{volume}`");
-            match expected(removed, &[404]).map_err(failed("remove")) {
-                Ok(()) => tell(&Removal::Volume(volume.clone())),
-                Err(problem) => drop(reasons.insert(name, problem.to_string())),
-            }
-        }
+        let stay = self.remove_volumes(&remains.volumes, |volume| tell(&Removal::Volume(volume.to_owned()))).await;
+        reasons.extend(stay.into_iter().map(|(volume, problem)| (format!("volume `{volume}`"), problem.to_string())));
         let left = self.remains(remains.purge).await?;
         let objects: BTreeSet<String> = left.objects.iter().map(|(object, _)| object.to_string()).collect();
         let left = objects.into_iter().chain(left.volumes.iter().map(|volume| format!("volume `{volume}`")));

@@ -24,7 +24,7 @@ use crate::lab::{GroupName, Login, ServerConfig, Service, Subnet, containers::Al
 pub const CONFIGURATION: &str = "configuration";
 
 /// How this version makes objects; a change of it makes all of them again.
-const SHAPE: &str = "3";
+const SHAPE: &str = "4";
 
 /// What an object is, in its group or in the whole lab.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,8 +126,10 @@ pub enum Spec {
         address: Ipv4Addr,
         /// The server's address.
         server: Ipv4Addr,
-        /// The names that mean the server.
+        /// The names that mean the server and that nobody need ask for.
         hosts: Vec<String>,
+        /// The domain in which short names are looked up, where the server answers for names.
+        search: Option<String>,
         /// What its shell's greeting says, as environment variables.
         variables: BTreeMap<String, String>,
         /// What it may use.
@@ -186,13 +188,14 @@ impl Spec {
                 parts.extend(allowance.parts());
                 parts
             }
-            Self::Client { image, address, server, hosts, variables, allowance, on_demand: _ } => {
+            Self::Client { image, address, server, hosts, search, variables, allowance, on_demand: _ } => {
                 let greeting = variables.values().cloned().collect::<Vec<_>>().join(",");
                 let mut parts = vec![
                     ("image", image.clone()),
                     ("address", address.to_string()),
                     ("server", server.to_string()),
                     ("names", hosts.join(",")),
+                    ("search", search.clone().unwrap_or_default()),
                     ("greeting", greeting),
                 ];
                 parts.extend(allowance.parts());

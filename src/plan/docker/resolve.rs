@@ -62,13 +62,14 @@ pub fn desired<E>(
         config.identity = identify(&config)?;
         let object = |role| Object::of(&config.group, role);
         desired.insert(object(Role::Network), Spec::Network { subnet: layout.subnet, reach });
-        let hosts = hosts(&config);
+        let (hosts, search) = names(&config);
         for (login, address) in &layout.clients {
             let client = Spec::Client {
                 image: images.client.clone(),
                 address: *address,
                 server: layout.server,
                 hosts: hosts.clone(),
+                search: search.clone(),
                 variables: variables(&config, login),
                 allowance: lab.docker.client,
                 on_demand: lab.docker.clients == Start::OnDemand,
@@ -115,7 +116,7 @@ fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig 
 const AUTHORITY: &str = "LABCTL_CA";
 
 /// Where a client keeps that certificate; OpenSSL, curl and Python look there because a variable says so.
-const TRUSTED: &str = "/home/student/.labctl-ca.pem";
+const TRUSTED: &str = "/etc/labctl-ca.pem";
 
 fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
     // Those of the group's own network come first.
@@ -135,14 +136,23 @@ fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
     variables
 }
 
-/// The names that mean the server inside its network: its own where it is one, the mail domain, and `mail`.
+/// The names that mean the server inside its network: its own where it is one, the mail domain, and `mail` there or alone.
 pub fn hosts(config: &ServerConfig) -> Vec<String> {
     let own: Option<Domain> = config.host.parse().ok();
     let names = own.into_iter().chain([config.domain.clone()]).map(|name| name.to_string());
-    let mut names: Vec<String> = names.chain(["mail".to_owned()]).collect();
+    let mut names: Vec<String> = names.chain(["mail".to_owned(), format!("mail.{}", config.domain)]).collect();
     names.sort();
     names.dedup();
     names
+}
+
+/// What a client knows of names without asking, and the domain in which it looks short ones up. Where the server answers for
+/// names, a client knows none and asks: a student's query is evidence.
+fn names(config: &ServerConfig) -> (Vec<String>, Option<String>) {
+    if config.endpoints.iter().any(|endpoint| endpoint.service == Service::Domain) {
+        return (Vec::new(), Some(config.domain.to_string()));
+    }
+    (hosts(config), None)
 }
 
 /// What tells contents apart: 16 hexadecimal digits.

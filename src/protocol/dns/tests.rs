@@ -71,6 +71,21 @@ fn a_server_knows_its_own_names_as_whoever_asks_reaches_it() {
 }
 
 #[test]
+fn whatever_a_server_is_called_mail_in_its_domain_means_it() {
+    let mut config = config();
+    config.host = "VAIO".to_owned();
+    config.relaying.neighbours[0].host = "goliat.ugr.es".to_owned();
+    let zone = Zone::new(&config, HERE);
+    let addresses = |name: &str| zone.find(name).map(|node| node.addresses).unwrap_or_default();
+    for name in ["vaio", "mail.g1.lab", "g1.lab"] {
+        assert_eq!(addresses(name), [HERE], "{name}");
+    }
+    for name in ["goliat.ugr.es", "mail.g2.lab", "g2.lab"] {
+        assert_eq!(addresses(name), [IpAddr::from([127, 77, 2, 255])], "{name}");
+    }
+}
+
+#[test]
 fn a_server_knows_where_the_others_are() {
     assert_eq!(dig("g2.lab.", RecordType::MX), "NoError aa [10 mail.g2.lab.]; 127.77.2.255");
     assert_eq!(dig("mail.g2.lab.", RecordType::A), "NoError aa [127.77.2.255]");

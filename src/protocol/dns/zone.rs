@@ -64,7 +64,7 @@ impl<'a> Zone<'a> {
         if name == domain {
             return Some(Node { exchange: Some(host), ..node(vec![self.here]) });
         }
-        if name == host {
+        if name == host || name == usual(&self.config.domain) {
             return Some(node(vec![self.here]));
         }
         let login = name.strip_suffix(domain)?.strip_suffix('.')?;
@@ -79,7 +79,12 @@ impl<'a> Zone<'a> {
             let host = host_of(&neighbour.host, &neighbour.domain);
             let addresses = vec![neighbour.smtp.ip()];
             let exchange = (name == domain).then(|| host.clone());
-            (name == domain || name == host).then_some(Node { addresses, exchange, pointer: None, domain })
+            (name == domain || name == host || name == usual(&neighbour.domain)).then_some(Node {
+                addresses,
+                exchange,
+                pointer: None,
+                domain,
+            })
         })
     }
 
@@ -158,7 +163,12 @@ fn host(config: &ServerConfig) -> String {
 }
 
 fn host_of(host: &str, domain: &Domain) -> String {
-    host.parse::<Domain>().map_or_else(|_| format!("mail.{domain}"), |host| host.to_string())
+    host.parse::<Domain>().map_or_else(|_| usual(domain), |host| host.to_string())
+}
+
+/// The name that every mail domain's server has beside its own: people try it first.
+fn usual(domain: &Domain) -> String {
+    format!("mail.{domain}")
 }
 
 fn ends_in(name: &str, end: &str) -> bool {

@@ -22,14 +22,27 @@ const PROJECT: &str = "labctl-bench-compose";
 /// How long compose may wait for an answer of the Engine, in seconds: its default is too short for a busy one.
 const PATIENCE: &str = "600";
 
+/// Things that compose v1 may have under way at once: more than there are services, because what waits for others keeps its
+/// place, and with its default of 64 places the 90 services of the class wait for each other for ever.
+const AT_ONCE: &str = "1024";
+
 /// The lab as a compose file.
 pub struct Compose {
     file: PathBuf,
 }
 
+/// What a client does when it is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// It ends, as labctl's do: there is an init in it.
+    Answers,
+    /// Nothing, as in most compose files: a shell or `sleep` is its first process, and compose waits for it.
+    Deaf,
+}
+
 impl Compose {
     /// Writes the file, and the servers' configurations beside it.
-    pub fn new(same: &Same, folder: &Path) -> Fallible<Self> {
+    pub fn new(same: &Same, folder: &Path, client: Client) -> Fallible<Self> {
         let (mut services, mut networks, mut volumes) = (Map::new(), Map::new(), Map::new());
         for group in &same.groups {
             let subnet = &group.network["IPAM"]["Config"][0]["Subnet"];
@@ -50,6 +63,9 @@ impl Compose {
                 };
                 volumes.insert(name.clone(), json!({}));
                 services.insert(name.clone(), service(&name, &group.name, container, told.as_deref()));
+                if client == Client::Deaf && told.is_none() {
+                    services[&name]["init"] = json!(false);
+                }
             }
         }
         let file = folder.join("compose.json");
@@ -92,7 +108,7 @@ impl Compose {
         let v2 = Command::new("docker").args(["compose", "version"]).output()?.status.success();
         let mut command = Command::new(if v2 { "docker" } else { "docker-compose" });
         command.args(v2.then_some("compose")).args(["-p", PROJECT, "-f"]).arg(&self.file).args(words);
-        command.env("COMPOSE_HTTP_TIMEOUT", PATIENCE).stdin(Stdio::null());
+        command.env("COMPOSE_HTTP_TIMEOUT", PATIENCE).env("COMPOSE_PARALLEL_LIMIT", AT_ONCE).stdin(Stdio::null());
         let started = Instant::now();
         let output = command.output().map_err(|problem| format!("start {NAME}: {problem}"))?;
         let secs = started.elapsed().as_secs_f64();
@@ -113,9 +129,10 @@ fn service(name: &str, network: &str, container: &Container, told: Option<&Path>
         })
         .collect()
     };
-    let command: Vec<&str> = config["Cmd"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let command: Vec<&str> =
-        command.into_iter().map(|word| if word == CONFIG { "/config.json" } else { word }).collect();
+    let words = config["Cmd"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    // Compose puts variables of its own into what follows a single `$`.
+    let word = |word: &str| if word == CONFIG { "/config.json".to_owned() } else { word.replace('$', "$$") };
+    let command: Vec<String> = words.map(word).collect();
     let target = host["Mounts"][0]["Target"].as_str().unwrap_or_default();
     let file = told.map(|file| format!("{}:/config.json:ro", file.display()));
     let volumes: Vec<String> = std::iter::once(format!("{name}:{target}")).chain(file).collect();

@@ -56,6 +56,13 @@ fn the_own_server_is_reached_by_all_its_names(world: &World) {
             assert_eq!(world.sh("ana", &format!("nc -w 5 {name} {port} </dev/null")).0, 0, "{name}:{port}");
         }
     }
+    // A program that looks a name up asks the group's server, and that is on record as the student's.
+    let (code, said) = world.run(&["trace", "ana", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let asked = |name: &str| said.lines().any(|line| line.contains(r#""event":"query""#) && line.contains(name));
+    for name in ["mail.g01.lab", "g01.lab"] {
+        assert!(asked(&format!(r#""name":"{name}""#)), "{name}: {said}");
+    }
 }
 
 /// Addresses of the other group's containers, of servers on networks of the whole lab, of the host on all its interfaces, of
@@ -156,11 +163,14 @@ fn the_container_cannot_be_left(world: &World) {
     let (_, status) = world.sh("ana", "id -u; grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs)' /proc/self/status");
     let words: Vec<&str> = status.split_whitespace().collect();
     assert_eq!(words, ["1000", "CapPrm:", NONE, "CapEff:", NONE, "CapBnd:", NONE, "NoNewPrivs:", "1"]);
-    for (role, whose) in [("server", "g01"), ("client", "ana")] {
+    // Nothing outlives a container but its home, and nobody can fill the image's own folders.
+    let folders = "find / -xdev -type d -writable ! -path '/home/student*' ! -path '/proc/*' 2>/dev/null";
+    assert_eq!(world.sh("ana", folders).1, "", "a folder of the image can be written to");
+    for (role, whose, fixed) in [("server", "g01", "true"), ("client", "ana", "false")] {
         let format = "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.Privileged}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} \
                       {{.HostConfig.RestartPolicy.Name}} {{index .HostConfig.LogConfig.Config \"max-size\"}} {{ne .Config.User \"\"}}";
         let said = docker(&["inspect", "--format", format, &world.container(role, whose)]);
-        assert_eq!(said, ["true false [ALL] [no-new-privileges] unless-stopped 1m true"]);
+        assert_eq!(said, [format!("{fixed} false [ALL] [no-new-privileges] unless-stopped 1m true")]);
     }
 }
 
