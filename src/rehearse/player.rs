@@ -90,6 +90,9 @@ pub enum PlayError {
         /// What the script expects.
         what: &'static str,
     },
+    /// Mail for other servers did not come to an end.
+    #[error("mail for other servers: {0}")]
+    Queue(String),
     /// Another reply came.
     #[error("`{command}` was answered `{reply}`, the script expects `{wanted}`")]
     Reply {
