@@ -181,7 +181,7 @@ impl Names {
     fn of(config: &ServerConfig, also: Option<IpAddr>) -> Self {
         let addresses = config.endpoints.iter().map(|endpoint| endpoint.address.ip()).chain(also);
         let addresses: BTreeSet<IpAddr> = addresses.filter(|address| !address.is_unspecified()).collect();
-        let mut names: BTreeSet<String> = docker::hosts(config).into_iter().collect();
+        let mut names: BTreeSet<String> = docker::names(config).into_iter().collect();
         if addresses.iter().any(|address| *address == IpAddr::from([127, 0, 0, 1])) {
             names.insert("localhost".to_owned());
         }

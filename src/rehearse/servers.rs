@@ -127,3 +127,36 @@ async fn until_settled(server: &Server) -> Result<(), String> {
 pub(super) fn is_settled(queue: &[Queued]) -> bool {
     queue.iter().all(|queued| queued.attempts > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        evidence::{MessageId, Timestamp, Who},
+        mail::{
+            Outgoing, QueueId, Wishes,
+            dsn::{Notice, Notify},
+        },
+    };
+
+    #[test]
+    fn a_queue_is_settled_when_all_of_it_was_tried() {
+        let queued = |attempts| Queued {
+            id: QueueId(1),
+            message: MessageId(1),
+            sender: "ana@g1.lab".to_owned(),
+            outgoing: Outgoing { recipient: "ben@g2.lab".to_owned(), domain: "g2.lab".to_owned() },
+            notice: Notice { notify: Notify::Unsaid, original: None },
+            wishes: Wishes::default(),
+            who: Who::Unknown,
+            run: 1,
+            queued: Timestamp(0),
+            attempts,
+            due: Timestamp(0),
+            warned: false,
+            reply: None,
+        };
+        assert!(is_settled(&[]) && is_settled(&[queued(1), queued(7)]));
+        assert!(!is_settled(&[queued(1), queued(0)]));
+    }
+}

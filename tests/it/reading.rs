@@ -358,6 +358,17 @@ fn a_mail_is_one_per_student_where_it_speaks_of_one() {
 }
 
 #[test]
+fn a_neighbour_is_the_next_group_and_the_last_one_s_is_the_first() {
+    let neighbours = |roster: &str| {
+        let lab = read_text(CLASS, roster).lab.unwrap();
+        let name = |group: &labctl::lab::Group| lab.neighbour(&group.name).map(|other| other.name.to_string());
+        lab.groups.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(neighbours("group,login\ng1,a\ng3,c\ng2,b\n"), ["g2", "g3", "g1"].map(|name| Some(name.to_owned())));
+    assert_eq!(neighbours("group,login\ng1,a\n"), [None]);
+}
+
+#[test]
 fn strict_turns_every_point_off_and_single_points_come_back() {
     let leniency = |text: &str| {
         let lab = format!("domain = \"a.lab\"\nusers = [\"u\"]\n{text}");

@@ -16,7 +16,7 @@ use std::{
 };
 
 pub use layout::{Layout, Layouts, NoRoom, Taken, layouts};
-pub use resolve::{Images, desired, digest, hosts};
+pub use resolve::{Images, desired, digest, names};
 
 use crate::lab::{GroupName, Login, ServerConfig, Service, Subnet, containers::Allowance};
 

@@ -135,10 +135,20 @@ fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
     variables
 }
 
-/// The names that mean the server inside its network: its own where it is one, the mail domain, and `mail`.
-pub fn hosts(config: &ServerConfig) -> Vec<String> {
+/// The names that mean the server inside its network: those of [`hosts`], and the mail domain.
+pub fn names(config: &ServerConfig) -> Vec<String> {
+    let mut names = hosts(config);
+    names.push(config.domain.to_string());
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The names that a client knows without asking: the server's own where it is one, and `mail`. For the mail domain it asks the
+/// DNS, so that there is something to ask for.
+fn hosts(config: &ServerConfig) -> Vec<String> {
     let own: Option<Domain> = config.host.parse().ok();
-    let names = own.into_iter().chain([config.domain.clone()]).map(|name| name.to_string());
+    let names = own.into_iter().filter(|own| *own != config.domain).map(|name| name.to_string());
     let mut names: Vec<String> = names.chain(["mail".to_owned()]).collect();
     names.sort();
     names.dedup();
