@@ -135,7 +135,7 @@ fn variables(config: &ServerConfig, login: &Login) -> BTreeMap<String, String> {
     variables
 }
 
-/// The names that mean the server inside its network: those of [`hosts`], and the mail domain.
+/// The names that mean the server inside its network: those that a client knows without asking, and the mail domain.
 pub fn names(config: &ServerConfig) -> Vec<String> {
     let mut names = hosts(config);
     names.push(config.domain.to_string());
