@@ -1,9 +1,12 @@
 //! Exercises, their checks and their reference solutions, as values. A step reads like the transcript it matches:
 //! `RCPT *user2* -> 250`. Parsing lives here because the text *is* the value; judging is `crate::marking`.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use super::{ExerciseId, FaultId, MailId, Protocol, Service, Text};
+use super::{
+    ExerciseId, FaultId, MailId, Protocol, Service, Text,
+    witness::{CarriedCheck, QueryCheck},
+};
 use crate::evidence::TlsVersion;
 
 /// The most steps of one conversation check: the marker keeps its state in the bits of a `u64`.
@@ -28,6 +31,8 @@ pub struct Exercise {
     pub after: Vec<ExerciseId>,
     /// What must hold.
     pub checks: Vec<Check>,
+    /// The checks, by place, that count only after the one before them held.
+    pub then: BTreeSet<usize>,
     /// Connections that solve it, in order; empty where the lab has none.
     pub solution: Vec<Script>,
 }
@@ -68,6 +73,10 @@ pub enum Check {
     Deleted(Touched),
     /// A mailbox of the group is (or once was) like this.
     Mailbox(MailboxCheck),
+    /// The student asked the group's server for a name.
+    Query(QueryCheck),
+    /// This became of a message that the student handed in for another server.
+    Carried(CarriedCheck),
 }
 
 /// One connection of the student with these steps in this order; other commands may come between.
@@ -404,6 +413,9 @@ impl Script {
                 }
             });
         }
+        if service == Service::Domain {
+            questions(&lines)?;
+        }
         // A connection that the server refuses has nothing to send.
         let does = |line: &ScriptLine| matches!(line, ScriptLine::Client(_) | ScriptLine::Cut | ScriptLine::Silence);
         if !lines.iter().any(does) {
@@ -411,6 +423,25 @@ impl Script {
         }
         Ok(Self { service, lines })
     }
+}
+
+/// A script of DNS asks one question after the other, and that is all.
+fn questions(lines: &[ScriptLine]) -> Result<(), String> {
+    for line in lines {
+        match line {
+            ScriptLine::Client(text) if text.split(' ').filter(|word| !word.is_empty()).count() != 2 => {
+                return Err(format!("`{text}` is no question: write for example `C: MX {{domain}}`"));
+            }
+            ScriptLine::Client(_) | ScriptLine::Server(_) => {}
+            ScriptLine::Base64(_)
+            | ScriptLine::Close
+            | ScriptLine::Hold
+            | ScriptLine::Cut
+            | ScriptLine::Tls
+            | ScriptLine::Silence => return Err("a script of `domain` has only lines with `C: ` and `S: `".into()),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -456,6 +487,10 @@ mod tests {
         assert!(Script::parse(Service::Smtp, "S: 220").is_err());
         let script = Script::parse(Service::Pop3, "C: USER a\nX: hold").unwrap();
         assert_eq!(script.lines[1], ScriptLine::Hold);
+        assert_eq!(Script::parse(Service::Domain, "C: MX {domain}\nS: NOERROR").unwrap().lines.len(), 2);
+        for bad in ["C: MX", "C: MX a b", "C: MX a\nX: close", "S: NOERROR"] {
+            assert!(Script::parse(Service::Domain, bad).is_err(), "{bad}");
+        }
         let script = Script::parse(Service::Submission, "C: STARTTLS\nX: tls\nB: ana").unwrap();
         assert_eq!(script.lines[1..], [ScriptLine::Tls, ScriptLine::Base64("ana".into())]);
     }

@@ -10,6 +10,7 @@ pub mod server;
 pub mod service;
 pub mod subnet;
 pub mod template;
+pub mod witness;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -208,6 +209,13 @@ impl Lab {
     /// The group of this name.
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups.iter().find(|group| group.name.as_str() == name)
+    }
+
+    /// The group after this one, in a circle; none where there is no other.
+    pub fn neighbour(&self, name: &GroupName) -> Option<&Group> {
+        let place = self.groups.iter().position(|group| group.name == *name)?;
+        let next = (place + 1) % self.groups.len();
+        (next != place).then(|| &self.groups[next])
     }
 
     /// The injected mail of this name.

@@ -7,6 +7,7 @@ pub const PLACEHOLDERS: &[(&str, &str)] = &[
     ("lab", "the lab's name"),
     ("group", "the group's name"),
     ("domain", "the group's mail domain"),
+    ("neighbour", "the next group's mail domain; for the last group the first one's"),
     ("host", "what the group's server calls itself"),
     ("login", "the student's login"),
     ("name", "the student's name, or the login"),
@@ -105,6 +106,9 @@ impl Person<'_> {
             "lab" => self.lab.name.to_string(),
             "group" => group.to_owned(),
             "domain" => self.group.domain.to_string(),
+            "neighbour" => {
+                self.lab.neighbour(&self.group.name).map_or_else(String::new, |group| group.domain.to_string())
+            }
             "host" => self.group.host.clone(),
             "login" => self.login().to_owned(),
             "name" => self.student.and_then(|student| student.name.clone()).unwrap_or_else(|| self.login().to_owned()),

@@ -8,6 +8,8 @@ use std::{
 
 use super::{
     MAX_CONTRADICTIONS,
+    asked::Asked,
+    carried::{Carrying, Sent},
     connections::Live,
     conversation::CONNECT,
     delivery::Delivery,
@@ -23,7 +25,7 @@ use crate::{
     evidence::{
         Conn, Copied, Delivered, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State, Timestamp, Uid,
     },
-    lab::{Exercise, FaultId, Group, Key, Lab, Login, Protocol, exercise::Which, template::Person},
+    lab::{Exercise, FaultId, Group, Key, Lab, Login, Protocol, exercise::Which, template::Person, witness::Fate},
 };
 
 /// The students of a group.
@@ -52,6 +54,8 @@ pub struct Student {
     open: BTreeMap<Protocol, Vec<u64>>,
     /// What the student delivered, where a check asks for it, and over which connection.
     own: HashMap<MessageId, Conn, BuildHasherDefault<Quick>>,
+    /// What the student handed in for other servers, where a check asks for it, as long as it waits.
+    pub sent: Sent,
     /// The first event of the run.
     pub arrived: Option<(Seq, Conn, Timestamp)>,
     /// The reset that began the run; 0: none.
@@ -128,6 +132,19 @@ impl Class {
                 }
             }
             EventKind::Damaged { why } => self.damage = Some((event.seq, why.clone())),
+            EventKind::Relayed { message, recipients, server, reply, tls: _ } => {
+                self.fate(event, &Carrying::new(Fate::Relayed, *message, recipients, server, reply));
+            }
+            EventKind::Deferred { message, recipients, server, reply, attempts: _, due: _ } => {
+                self.fate(event, &Carrying::new(Fate::Deferred, *message, recipients, server, reply));
+            }
+            EventKind::Bounced { message, recipients, server, reply, status, returned: _ } => {
+                let carrying = Carrying::new(Fate::Bounced, *message, recipients, server, reply);
+                self.fate(event, &Carrying { status, ..carrying });
+            }
+            EventKind::Query { name, record, answer, records, tcp: _ } => {
+                self.ask(event, Asked { name, record, code: answer, records: *records });
+            }
             EventKind::Connected { .. }
             | EventKind::Command { .. }
             | EventKind::Secured { .. }
@@ -136,10 +153,6 @@ impl Class {
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::Queued { .. }
-            | EventKind::Relayed { .. }
-            | EventKind::Deferred { .. }
-            | EventKind::Bounced { .. }
-            | EventKind::Query { .. }
             | EventKind::Retrieved { .. }
             | EventKind::Flagged { .. }
             | EventKind::Folder { .. }
@@ -156,7 +169,7 @@ impl Class {
         let Some(protocol) = live.protocol else { return };
         if let (Some(talk), Some(open)) = (self.rules.talks.get(&protocol), self.students[student].open.get(&protocol))
         {
-            talk.start(&mut live.track, open);
+            talk.start(&mut live.track, live.first, open, &self.students[student].progress);
         }
     }
 
@@ -209,12 +222,12 @@ impl Class {
             EventKind::Deleted { message, mailbox, uid: _, folder: _ } => {
                 self.touch(&here, live, (Touch::Deleted, *message, mailbox, false));
             }
+            EventKind::Queued { message, recipients } => self.hand_in(&here, *message, recipients),
             EventKind::Disconnected { how } => self.end(&here, live, *how),
             EventKind::Fault { fault, what: FaultMoment::Struck, .. } => self.meet(&here, live, fault),
             EventKind::Accepted { injected: Some(_), .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
-            | EventKind::Queued { .. }
             | EventKind::Relayed { .. }
             | EventKind::Deferred { .. }
             | EventKind::Bounced { .. }
@@ -297,9 +310,8 @@ impl Class {
         let own = student.own.contains_key(&message);
         let touching = Touching { touch, message, mailbox, via: live.protocol, top, own, injected };
         for rule in &self.rules.touched {
-            let progress = &mut student.progress[rule.check];
-            if !progress.held {
-                rule.take(here, &touching, progress);
+            if student.waits_for(&self.rules, rule.check, here) {
+                rule.take(here, &touching, &mut student.progress[rule.check]);
             }
         }
     }
@@ -364,8 +376,11 @@ fn deliver(rules: &Rules, here: &Here, delivery: &mut Delivery<'_>, student: &mu
         student.own.entry(delivery.message).or_insert(here.conn);
     }
     for rule in &rules.messages {
+        if !student.waits_for(rules, rule.check, here) {
+            continue;
+        }
         let progress = &mut student.progress[rule.check];
-        if !progress.held && rule.take(here, delivery, rules.checks[rule.check].wanted(here.student), progress) {
+        if rule.take(here, delivery, rules.checks[rule.check].wanted(here.student), progress) {
             progress.failed = Some(Cause::ContentLost(delivery.message));
         }
     }
@@ -377,6 +392,7 @@ impl Student {
             progress: rules.checks.iter().map(|_| Progress::default()).collect(),
             open: BTreeMap::new(),
             own: HashMap::default(),
+            sent: Sent::default(),
             met: BTreeMap::new(),
             arrived: None,
             reset,
@@ -384,6 +400,12 @@ impl Student {
         };
         student.look_open(rules);
         student
+    }
+
+    /// Whether a check is open at this event: it does not hold, and the one that it comes after held before.
+    pub fn waits_for(&self, rules: &Rules, check: usize, here: &Here) -> bool {
+        let after = rules.checks[check].after;
+        !self.progress[check].held && after.is_none_or(|before| self.progress[before].held_before(here.seq))
     }
 
     /// Which conversation checks are not done and may begin.
@@ -401,14 +423,25 @@ impl Student {
             if rule.wanted.what == Which::Own {
                 let gone = |shown: &Shown| match shown {
                     Shown::Retrieved(message, _) | Shown::Deleted(message, _) => lost(message),
-                    Shown::Conversation(_) | Shown::Message(..) | Shown::Mailbox(..) => false,
+                    Shown::Conversation(_)
+                    | Shown::Message(..)
+                    | Shown::Mailbox(..)
+                    | Shown::Query(..)
+                    | Shown::Carried(..) => false,
                 };
                 self.progress[rule.check].take_back(|proof| gone(&proof.shows), 1);
             }
         }
         self.own.retain(|_, by| *by != conn);
+        self.sent.disown(conn);
         for (progress, check) in self.progress.iter_mut().zip(&rules.checks) {
             progress.disown(conn, check.times as usize);
+        }
+        // In their order, so that what comes after something that comes after this goes as well.
+        for (check, compiled) in rules.checks.iter().enumerate() {
+            if compiled.after.is_some_and(|before| !self.progress[before].held) {
+                self.progress[check] = Progress::default();
+            }
         }
         // A mailbox is the group's, whoever filled it; but somebody else's arrival was none of this student's.
         if self.arrived.is_some_and(|(_, first, _)| first == conn) {
@@ -421,7 +454,8 @@ impl Student {
 
     /// A session failed in this state: what was under way there is not the student's fault.
     fn excuse(&mut self, rules: &Rules, state: Option<State>, cause: &Cause) {
-        let messages = rules.messages.iter().map(|rule| rule.check);
+        let carried = rules.carried.iter().map(|rule| rule.check);
+        let messages = rules.messages.iter().map(|rule| rule.check).chain(carried);
         let touched = rules.touched.iter().map(|rule| rule.check);
         let checks: Vec<usize> = match state {
             Some(State::Mail | State::Rcpt | State::Data) => messages.collect(),

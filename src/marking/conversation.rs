@@ -40,6 +40,8 @@ pub struct Talk {
     interests: Vec<Vec<Interest>>,
     /// How many hits a track keeps.
     hits: usize,
+    /// The rules that wait for another check.
+    waiting: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,8 @@ struct Rule {
     /// Whether only the connection that met it counts.
     during: bool,
     terms: Terms,
+    /// The check that must have held before the connection began, by its place among all checks.
+    after: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -81,6 +85,8 @@ struct Interest {
 /// How far one connection got with each rule.
 #[derive(Debug, Default)]
 pub struct Track {
+    /// The connection's first event.
+    first: Seq,
     states: Vec<u64>,
     hits: Vec<Hit>,
     /// The rules whose last step came with the last command, but not on a connection as they want it.
@@ -123,9 +129,16 @@ struct Hit {
 
 impl Talk {
     /// Adds a check; its place among the rules of this protocol.
-    pub fn add(&mut self, check: usize, conversation: &Conversation, people: &[Person<'_>]) -> usize {
+    pub fn add(
+        &mut self,
+        check: usize,
+        after: Option<usize>,
+        conversation: &Conversation,
+        people: &[Person<'_>],
+    ) -> usize {
         let mut rule = Rule {
             check,
+            after,
             times: conversation.times.max(1) as usize,
             steps: Vec::new(),
             forbidden: vec![Vec::new()],
@@ -149,6 +162,7 @@ impl Talk {
             }
         }
         self.hits += rule.room();
+        self.waiting.extend(rule.after.map(|_| self.rules.len()));
         self.rules.push(rule);
         self.rules.len() - 1
     }
@@ -194,16 +208,23 @@ impl Talk {
             open[*place] = 1;
         }
         if let Some(track) = track {
-            for place in places {
+            let first = track.first;
+            for place in places.into_iter().filter(|place| self.rules[*place].may_begin(first, progress)) {
                 track.states[place] |= 1;
             }
         }
     }
 
-    /// Starts a connection; `open` has 1 for each rule that the student still needs.
-    pub fn start(&self, track: &mut Track, open: &[u64]) {
+    /// Starts a connection whose first event is `first`; `open` has 1 for each rule that the student still needs.
+    pub fn start(&self, track: &mut Track, first: Seq, open: &[u64], progress: &[Progress]) {
+        track.first = first;
         track.states.clear();
         track.states.extend_from_slice(open);
+        for place in &self.waiting {
+            if !self.rules[*place].may_begin(first, progress) {
+                track.states[*place] = 0;
+            }
+        }
         track.unfit.clear();
         track.hits.resize(self.hits, Hit::default());
     }
@@ -352,6 +373,11 @@ impl Talk {
 }
 
 impl Rule {
+    /// Whether a connection that began with this event comes after what the rule waits for.
+    fn may_begin(&self, first: Seq, progress: &[Progress]) -> bool {
+        self.after.is_none_or(|before| progress[before].held_before(first))
+    }
+
     /// Whether the last step proves it; with forbidding steps behind that, only the end of the connection does.
     fn proves_at_once(&self) -> bool {
         self.forbidden[self.steps.len()].is_empty()

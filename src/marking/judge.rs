@@ -88,6 +88,7 @@ impl Class {
             closest: progress.shown(),
             cause: None,
             unmet: None,
+            then: compiled.after.is_some(),
         };
         if let Some(rule) = compiled.now.map(|rule| &self.rules.mailboxes[rule])
             && let Some(arrived) = student.arrived.filter(|_| self.settled())

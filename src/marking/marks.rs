@@ -7,6 +7,7 @@ use crate::{
     lab::{
         Exercise, ExerciseId, FaultId, GroupName, Login, Protocol,
         exercise::{Bound, Points, Terms, Touched},
+        witness::{Answer, Fate},
     },
 };
 
@@ -114,6 +115,8 @@ pub struct CheckMark {
     pub cause: Option<Cause>,
     /// The fault that the student must meet first and has not met.
     pub unmet: Option<FaultId>,
+    /// Whether it counts only after the check before it held.
+    pub then: bool,
 }
 
 /// What a check wants, its templates filled in, but for secrets, texts and passwords: marks are shown to students.
@@ -129,6 +132,32 @@ pub enum Wanted {
     Deleted(Touched),
     /// So many messages in this mailbox.
     Mailbox(String, Bound),
+    /// A name to ask the server for.
+    Query(WantedQuery),
+    /// What is to become of a message for another server.
+    Carried(WantedCarried),
+}
+
+/// A query as a check wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedQuery {
+    /// The name; none: any.
+    pub name: Option<String>,
+    /// The record types; none: any.
+    pub records: Vec<String>,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// What is to become of a message, as a check wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedCarried {
+    /// What.
+    pub fate: Fate,
+    /// For whom; none: anybody.
+    pub to: Option<String>,
+    /// The enhanced status code; none: any.
+    pub status: Option<String>,
 }
 
 /// A conversation as a check wants it.
@@ -185,6 +214,23 @@ pub enum Shown {
     Deleted(MessageId, Login),
     /// A mailbox with so many messages.
     Mailbox(String, u64),
+    /// A name that the student asked for, the record type, and the answer.
+    Query(String, String, String),
+    /// What became of a message that the student handed in for another server.
+    Carried(MessageId, Carriage),
+}
+
+/// What became of a message for another server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carriage {
+    /// What.
+    pub fate: Fate,
+    /// A recipient of which it became.
+    pub recipient: String,
+    /// The other server, where it came to one.
+    pub server: String,
+    /// What it answered or what went wrong, cut to [`super::NEAR_KEPT`] octets.
+    pub reply: String,
 }
 
 /// The attempt that came closest.
@@ -198,6 +244,55 @@ pub enum Closest {
     Touched(TouchedAttempt),
     /// How many messages the mailbox holds.
     Mailbox(String, u64),
+    /// A query.
+    Query(QueryAttempt),
+    /// A message for another server.
+    Carried(CarriedAttempt),
+}
+
+/// A query that is not the one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryAttempt {
+    /// The event.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// The name that was asked for, cut to [`super::NEAR_KEPT`] octets.
+    pub name: String,
+    /// The record type.
+    pub record: String,
+    /// What was answered.
+    pub answer: String,
+    /// How many of name, record type and answer are as wanted, in this order.
+    pub fits: usize,
+}
+
+/// A message for another server of which something else became than wanted, so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarriedAttempt {
+    /// The event.
+    pub seq: Seq,
+    /// The connection that handed it in.
+    pub conn: Conn,
+    /// When.
+    pub at: Timestamp,
+    /// The message.
+    pub message: MessageId,
+    /// What became of it.
+    pub carriage: Carriage,
+    /// Why it does not count.
+    pub off: Off,
+}
+
+/// Why what became of a message does not count; what is nearer to counting comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Off {
+    /// It is for somebody else.
+    To,
+    /// Something else was wanted to become of it.
+    Fate,
+    /// It came back with another status code.
+    Status,
 }
 
 /// A connection that did not show all steps.

@@ -4,7 +4,8 @@
 //!  Event ─▶ connections (whose is it?) ─▶ class (which checks wait for it?) ─┬─ conversation   steps over one connection
 //!              │ labctl's own, unknown: nobody's                             ├─ message        what was delivered
 //!              ▼                                                             ├─ touched        what was retrieved, deleted
-//!            witness: mailboxes, injected mail, resets, damage ─────────────▶└─ mailbox        what the group holds
+//!            witness: mailboxes, injected mail, resets, damage ─────────────▶├─ mailbox        what the group holds
+//!                     queries by who asked, mail by who handed it in ───────▶└─ asked, carried names, mail for other servers
 //!                                                              marks() ◀─ judge ◀─ progress per student and check
 //! ```
 //! What counts:
@@ -14,6 +15,8 @@
 //! - Ever achieved is achieved, until a reset: then everything of that student from before is forgotten, also connections still open.
 //! - What is not done when the record is damaged, or when a session of the server failed on the way, is unclear.
 
+mod asked;
+mod carried;
 mod class;
 mod connections;
 mod content;

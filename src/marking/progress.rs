@@ -27,6 +27,8 @@ pub struct Here {
 pub struct Progress {
     /// Whether it holds.
     pub held: bool,
+    /// The event with which it came to hold; 0 as long as it does not.
+    pub held_at: Seq,
     /// What proves it, in part as long as it does not hold.
     pub proofs: Vec<Proof>,
     /// The attempt that came closest, as long as it does not hold. Of equals the latest: that is what the student remembers.
@@ -44,12 +46,18 @@ impl Progress {
         if self.attempt.conn == proof.conn {
             self.attempt = Attempt::default();
         }
+        let last = proof.events.iter().max().copied().unwrap_or_default();
         self.proofs.push(proof);
         if self.proofs.len() >= times {
-            self.held = true;
+            (self.held, self.held_at) = (true, last);
             self.closest = None;
             self.attempt = Attempt::default();
         }
+    }
+
+    /// Whether it held before this event.
+    pub fn held_before(&self, seq: Seq) -> bool {
+        self.held && self.held_at < seq
     }
 
     /// Takes back the proofs that are `gone`; `times` of them must be left for it to hold.
@@ -69,7 +77,8 @@ impl Progress {
             Closest::Conversation(attempt) => attempt.conn == conn,
             Closest::Message(attempt) => attempt.conn == conn,
             Closest::Touched(attempt) => attempt.conn == conn,
-            Closest::Mailbox(..) => false,
+            Closest::Carried(attempt) => attempt.conn == conn,
+            Closest::Mailbox(..) | Closest::Query(_) => false,
         };
         self.closest.take_if(|closest| of_it(closest));
     }
@@ -144,7 +153,7 @@ impl Progress {
 }
 
 /// What of a student's words an attempt keeps.
-fn cut(text: &str) -> &str {
+pub fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(NEAR_KEPT)]
 }
 

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
+    asked, carried,
     conversation::Talk,
     mailbox::{self, Mailboxes},
-    marks::{Condition, Wanted, WantedStep, WantedTalk},
+    marks::{Condition, Wanted, WantedCarried, WantedQuery, WantedStep, WantedTalk},
     message,
     touched::{self, Touch},
 };
@@ -32,6 +33,10 @@ pub struct Rules {
     pub touched: Vec<touched::Rule>,
     /// The mailbox checks.
     pub mailboxes: Vec<mailbox::Rule>,
+    /// The query checks.
+    pub asked: Vec<asked::Rule>,
+    /// The checks of what became of messages for other servers.
+    pub carried: Vec<carried::Rule>,
     /// Whether the lab injects mail at all.
     pub injects: bool,
     /// Whether any check asks for a message that the student delivered.
@@ -49,6 +54,8 @@ pub struct Compiled {
     pub now: Option<usize>,
     /// Whether it rests on what others did to the group's record: injected mail, mailboxes.
     pub shared: bool,
+    /// The check that must have held before, by its place among all.
+    pub after: Option<usize>,
 }
 
 impl Compiled {
@@ -70,26 +77,29 @@ impl Rules {
             messages: Vec::new(),
             touched: Vec::new(),
             mailboxes: Vec::new(),
+            asked: Vec::new(),
+            carried: Vec::new(),
             injects: !lab.mails.is_empty(),
             asks_own: false,
         };
         for exercise in &lab.exercises {
             rules.first_check.push(rules.checks.len());
-            for check in &exercise.checks {
-                rules.add(check, people, &mut mailboxes);
+            for (number, check) in exercise.checks.iter().enumerate() {
+                let after = exercise.then.contains(&number).then(|| rules.checks.len().checked_sub(1)).flatten();
+                rules.add(check, after, people, &mut mailboxes);
             }
         }
         rules.talks.values_mut().for_each(Talk::index);
         (rules, mailboxes)
     }
 
-    fn add(&mut self, check: &Check, people: &[Person<'_>], mailboxes: &mut Mailboxes) {
+    fn add(&mut self, check: &Check, after: Option<usize>, people: &[Person<'_>], mailboxes: &mut Mailboxes) {
         let place = self.checks.len();
-        let mut compiled = Compiled { wanted: wanted(check, people), times: 1, now: None, shared: false };
+        let mut compiled = Compiled { wanted: wanted(check, people), times: 1, now: None, shared: false, after };
         match check {
             Check::Conversation(written) => {
                 compiled.times = written.times.max(1);
-                self.talks.entry(written.protocol).or_default().add(place, written, people);
+                self.talks.entry(written.protocol).or_default().add(place, after, written, people);
             }
             Check::Message(written) => {
                 compiled.times = written.times.max(1);
@@ -109,6 +119,14 @@ impl Rules {
                 compiled.now = written.now.then_some(rule);
                 self.mailboxes.push(mailboxes.rule(place, rule, written, people));
             }
+            Check::Query(written) => {
+                compiled.times = written.times.max(1);
+                self.asked.push(asked::Rule::new(place, written, people));
+            }
+            Check::Carried(written) => {
+                compiled.times = written.times.max(1);
+                self.carried.push(carried::Rule::new(place, written, people));
+            }
         }
         self.checks.push(compiled);
     }
@@ -117,7 +135,7 @@ impl Rules {
 fn wanted(check: &Check, people: &[Person<'_>]) -> Box<[Arc<Wanted>]> {
     let differs = match check {
         Check::Conversation(written) => written.steps.iter().any(|step| step.text.contains('{')),
-        Check::Message(_) | Check::Mailbox(_) => true,
+        Check::Message(_) | Check::Mailbox(_) | Check::Query(_) | Check::Carried(_) => true,
         Check::Retrieved(written) | Check::Deleted(written) => written.mailbox.is_some(),
     };
     let needed = if differs { people } else { &people[..people.len().min(1)] };
@@ -137,6 +155,16 @@ fn wanted_of(check: &Check, person: &Person<'_>) -> Wanted {
         Check::Retrieved(written) => Wanted::Retrieved(touched(written, person)),
         Check::Deleted(written) => Wanted::Deleted(touched(written, person)),
         Check::Mailbox(written) => Wanted::Mailbox(person.fill(&written.mailbox), written.count),
+        Check::Query(written) => Wanted::Query(WantedQuery {
+            name: written.name.as_ref().map(|name| shown(&name.0, person)),
+            records: written.records.clone(),
+            answer: written.answer,
+        }),
+        Check::Carried(written) => Wanted::Carried(WantedCarried {
+            fate: written.fate,
+            to: written.to.as_ref().map(|to| shown(&to.0, person)),
+            status: written.status.as_ref().map(|status| shown(&status.0, person)),
+        }),
     }
 }
 

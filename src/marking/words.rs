@@ -1,5 +1,7 @@
 //! Marks in words, English and Spanish: every phrase that explains a verdict is here or, where a lab's notation is put into words,
-//! in `phrases`. What students sent is quoted with its control characters made visible.
+//! in `phrases`; those of queries and of mail for other servers are in `witnessed`. What students sent is quoted with its control characters made visible.
+
+mod witnessed;
 
 use super::{
     marks::{
@@ -110,10 +112,11 @@ impl Words {
         parts.join("; ")
     }
 
-    /// The closest attempt or, where a message is wanted and none was ever sent, just that.
+    /// The closest attempt or, where none was ever made, just that.
     pub fn attempted(self, check: &CheckMark) -> Option<String> {
-        let none = matches!(*check.wanted, Wanted::Message(..)) && check.proofs.is_empty() && check.cause.is_none();
-        let none = || none.then(|| self.lang.pick("you sent none", "no has enviado ninguno").to_owned());
+        // Of what comes after something else, nobody says what there was before.
+        let none = check.proofs.is_empty() && check.cause.is_none() && !check.then;
+        let none = || self.none_of(&check.wanted).filter(|_| none).map(str::to_owned);
         check.closest.as_ref().map(|closest| self.closest(check, closest)).or_else(none)
     }
 
@@ -140,6 +143,8 @@ impl Words {
             Shown::Deleted(id, mailbox) => format!("message {} deleted from `{mailbox}`", id.0),
             Shown::Mailbox(name, count) if es => format!("mensajes en `{name}`: {count}"),
             Shown::Mailbox(name, count) => format!("messages in `{name}`: {count}"),
+            Shown::Query(name, record, answer) => self.asked(name, record, answer),
+            Shown::Carried(id, carriage) => self.carriage(*id, carriage),
         }
     }
 
@@ -167,7 +172,15 @@ impl Words {
                     Lang::Spanish => format!("falta: {count} mensaje{} en `{name}`", if one { "" } else { "s" }),
                 }
             }
+            Wanted::Query(wanted) => self.wanted_query(wanted),
+            Wanted::Carried(wanted) => self.wanted_carried(wanted),
         };
+        if check.then {
+            text += self.lang.pick(
+                " (it counts only after what is asked for before it)",
+                " (solo cuenta después de lo que se pide antes)",
+            );
+        }
         if check.times > 1 {
             text += &self.times(check);
         }
@@ -311,6 +324,8 @@ impl Words {
             Closest::Conversation(attempt) => self.attempt(&check.wanted, attempt),
             Closest::Message(attempt) => self.message_attempt(attempt),
             Closest::Touched(attempt) => self.touched_attempt(attempt),
+            Closest::Query(attempt) => self.query_attempt(attempt),
+            Closest::Carried(attempt) => self.carried_attempt(attempt),
             Closest::Mailbox(_, count) => {
                 return format!("{} {count}", self.lang.pick("it holds", "ahora hay"));
             }

@@ -6,13 +6,14 @@ use super::{
     keys,
     mail::{mailbox, named_headers},
     placeholders::{Known, Scope},
-    steps,
+    steps, witness,
 };
 use crate::lab::{
     Check, Protocol,
     exercise::{
         Bound, Comparison, Conversation, MAX_STEPS, MailboxCheck, MessageCheck, Pattern, Terms, TlsMode, Touched, Which,
     },
+    witness::Fate,
 };
 use crate::{evidence::TlsVersion, protocol::sasl::Mechanism};
 
@@ -23,7 +24,8 @@ pub const MAX_TIMES: u64 = 1_000;
 pub const MAX_PARTS: usize = 20;
 
 /// The kinds of checks by the key that makes them.
-const KINDS: [&str; 5] = ["steps", "message", "retrieved", "deleted", "mailbox"];
+const KINDS: [&str; 9] =
+    ["steps", "message", "retrieved", "deleted", "mailbox", "query", "relayed", "deferred", "bounced"];
 
 /// The keys that make a check a conversation.
 const CONVERSATION: [&str; 8] = ["protocol", "steps", "times", "fault", "during", "tls", "tls_version", "auth"];
@@ -54,6 +56,10 @@ pub fn check(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>
         "message" => Some(Check::Message(message(&table(&keys::MESSAGE, findings)?, known, findings))),
         "retrieved" => Some(Check::Retrieved(touched(&table(&keys::TOUCHED, findings)?, known, findings))),
         "deleted" => Some(Check::Deleted(touched(&table(&keys::TOUCHED, findings)?, known, findings))),
+        "query" => witness::query(&fields.get("query")?, known, findings).map(Check::Query),
+        "relayed" => witness::carried(Fate::Relayed, &fields.get("relayed")?, known, findings).map(Check::Carried),
+        "deferred" => witness::carried(Fate::Deferred, &fields.get("deferred")?, known, findings).map(Check::Carried),
+        "bounced" => witness::carried(Fate::Bounced, &fields.get("bounced")?, known, findings).map(Check::Carried),
         _ => state(&table(&keys::MAILBOX, findings)?, known, findings).map(Check::Mailbox),
     }
 }
@@ -106,7 +112,8 @@ fn protocols() -> [(&'static str, Protocol); 2] {
     Protocol::CHECKED.map(|protocol| (protocol.as_str(), protocol))
 }
 
-fn times(fields: &Fields<'_>, findings: &mut Findings<'_>) -> u32 {
+/// How many times something must be shown.
+pub fn times(fields: &Fields<'_>, findings: &mut Findings<'_>) -> u32 {
     u32::try_from(fields.number("times", 1, 1..=MAX_TIMES, findings)).unwrap_or(1)
 }
 
@@ -133,7 +140,8 @@ fn message(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) 
     }
 }
 
-fn pattern(field: Option<Field<'_>>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Pattern> {
+/// A pattern for this student.
+pub fn pattern(field: Option<Field<'_>>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Pattern> {
     let field = field?;
     let text = field.text(findings)?;
     known.template(text, &field.span, Scope::Check, findings);

@@ -8,6 +8,7 @@ use super::{
     fields::{Field, Fields, listed},
     keys,
     placeholders::{Known, Scope},
+    witness,
 };
 use crate::lab::{
     Exercise, ExerciseId, MAX_EXERCISES, Script, Service, Text,
@@ -62,6 +63,9 @@ pub fn exercises(lab: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_
 fn exercise(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Exercise {
     let checks = fields.required("check", "[[exercise.check]]", findings);
     let checks = checks.map(|field| field.tables(&keys::CHECK, MAX_CHECKS, findings)).unwrap_or_default();
+    let (tables, checks): (Vec<_>, Vec<_>) =
+        checks.into_iter().filter_map(|fields| Some((fields.clone(), check::check(&fields, known, findings)?))).unzip();
+    let then = witness::then(&tables, &checks, findings);
     let session = fields.number("session", 1, 1..=MAX_SESSION, findings);
     Exercise {
         id: "0".parse().expect("a digit is a name"),
@@ -71,7 +75,8 @@ fn exercise(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>)
         points: fields.get("points").and_then(|field| points(&field, findings)).unwrap_or(Points(100)),
         partial: fields.boolean("partial", false, findings),
         after: Vec::new(),
-        checks: checks.iter().filter_map(|fields| check::check(fields, known, findings)).collect(),
+        checks,
+        then,
         solution: solution(fields, known, findings),
     }
 }
@@ -178,7 +183,8 @@ fn circles(order: &Order, findings: &mut Findings<'_>) {
 }
 
 /// The services that a solution connects to.
-const PLAYED: [Service; 5] = [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s];
+const PLAYED: [Service; 6] =
+    [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s, Service::Domain];
 
 fn solution(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Script> {
     let Some(field) = fields.get("solution") else {
@@ -218,6 +224,9 @@ fn script(service: Service, field: &Field<'_>, known: &Known<'_>, findings: &mut
             ScriptLine::Client(text) | ScriptLine::Base64(text) | ScriptLine::Server(text) => {
                 let span = findings.find(&field.span, text).unwrap_or_else(|| field.span.clone());
                 known.template(text, &span, Scope::Check, findings);
+                if let (Service::Domain, ScriptLine::Client(question)) = (service, line) {
+                    witness::expect_record(question.split(' ').next().unwrap_or_default(), &span, findings);
+                }
             }
             ScriptLine::Close | ScriptLine::Hold | ScriptLine::Cut | ScriptLine::Tls | ScriptLine::Silence => {}
         }
@@ -227,6 +236,7 @@ fn script(service: Service, field: &Field<'_>, known: &Known<'_>, findings: &mut
 
 /// The first line that cannot stand in a script.
 fn wrong_line(service: Service, text: &str) -> Option<&str> {
-    let wrong = |line: &&str| Script::parse(service, &format!("C: \n{line}")).is_err();
+    let right = if service == Service::Domain { "C: A ." } else { "C: " };
+    let wrong = |line: &&str| Script::parse(service, &format!("{right}\n{line}")).is_err();
     text.lines().map(str::trim).find(wrong)
 }

@@ -138,6 +138,11 @@ pub const CHECK: Section = Section {
         "retrieved",
         "deleted",
         "mailbox",
+        "query",
+        "relayed",
+        "deferred",
+        "bounced",
+        "then",
     ],
 };
 
@@ -167,12 +172,23 @@ pub const TOUCHED: Section =
 /// A check of a mailbox.
 pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of", "count", "now"] };
 
+/// A check of a query.
+pub const QUERY: Section = Section { name: "`query = { … }`", keys: &["name", "record", "answer", "times"] };
+
+/// A check of what became of mail for other servers.
+pub const CARRIED: Section = Section {
+    name: "`relayed = { … }`, `deferred = { … }` or `bounced = { … }`",
+    keys: &["to", "status", "times"],
+};
+
 /// One or more connections of a reference solution.
-pub const SOLUTION: Section =
-    Section { name: "`[[exercise.solution]]`", keys: &["smtp", "submission", "submissions", "pop3", "pop3s"] };
+pub const SOLUTION: Section = Section {
+    name: "`[[exercise.solution]]`",
+    keys: &["smtp", "submission", "submissions", "pop3", "pop3s", "domain"],
+};
 
 /// Every table.
-pub const SECTIONS: [&Section; 18] = [
+pub const SECTIONS: [&Section; 20] = [
     &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &QUEUE, &ROUTE, &DOCKER, &ALLOWANCE, &MAIL, &FAULT, &EXERCISE,
-    &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &SOLUTION,
+    &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &QUERY, &CARRIED, &SOLUTION,
 ];

@@ -8,7 +8,7 @@
 //!  lab.toml ─ fields ─▶ people ◀─ roster ◀─ roster.csv
 //!                         ├─▶ groups ─▶ domain ─▶ Group
 //!                         ├─▶ settings, containers
-//!                         └─▶ placeholders ◀─ mail, exercise, check, steps
+//!                         └─▶ placeholders ◀─ mail, exercise, check, witness, steps
 //! ```
 
 mod check;
@@ -33,6 +33,7 @@ mod settings;
 mod slug;
 mod steps;
 mod templates;
+mod witness;
 
 use std::{io, path::Path};
 
@@ -131,7 +132,8 @@ fn document(
     let settings = settings::settings(fields, &people, findings);
     let docker = containers::containers(fields, findings);
     let drafts = mail::drafts(fields, findings);
-    let known = Known { people: &people, mails: mail::known(&drafts), faults: fault::names(fields) };
+    let (faults, given) = (fault::names(fields), mail::known(&drafts));
+    let known = Known { people: &people, settings: &settings, mails: given, faults };
     let mails = mail::mails(drafts, &known, findings);
     let faults = fault::faults(fields, &known, findings);
     let exercises = exercise::exercises(fields, &known, findings);

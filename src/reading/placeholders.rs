@@ -6,13 +6,18 @@ use super::{
     diagnostic::{Code, Findings, Span},
     people::People,
 };
-use crate::lab::template::{PLACEHOLDERS, Piece, pieces};
+use crate::lab::{
+    Settings,
+    template::{PLACEHOLDERS, Piece, pieces},
+};
 
 /// What templates may speak of.
 #[derive(Debug)]
 pub struct Known<'p> {
     /// Students and shared mailboxes.
     pub people: &'p People,
+    /// What all servers have in common.
+    pub settings: &'p Settings,
     /// The injected mails with the octets of their texts.
     pub mails: BTreeMap<String, u64>,
     /// The faults.
@@ -52,8 +57,17 @@ impl Known<'_> {
                     let message = format!("`{{{name}:{of}}}` can have nothing after a colon");
                     findings.within(Code::BadTemplate, span, message).help(format!("write `{{{name}}}`"));
                 }
+                Piece::Value { name: "neighbour", of: None } => self.expect_neighbour(span, findings),
                 Piece::Text(_) | Piece::Value { of: None, .. } => {}
             }
+        }
+    }
+
+    /// Notes it where the only group has no other one beside it.
+    fn expect_neighbour(&self, span: &Span, findings: &mut Findings<'_>) {
+        if self.people.groups.len() == 1 {
+            let message = "`{neighbour}` is another group's domain, and this lab has one group";
+            findings.within(Code::BadTemplate, span, message).help("add a group: `groups = [\"g01\", \"g02\"]`");
         }
     }
 

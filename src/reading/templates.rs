@@ -34,6 +34,14 @@ const TEMPLATES: &[Template] = &[
         ],
     },
     Template {
+        name: "argosoft-relay",
+        about: "Sendmail and Qpopper by telnet: mail that goes on to another domain, and comes back",
+        files: &[
+            ("lab.toml", include_str!("../../labs/argosoft-relay/lab.toml")),
+            ("roster.csv", include_str!("../../labs/argosoft-relay/roster.csv")),
+        ],
+    },
+    Template {
         name: "cliente-c",
         about: "a first SMTP client in C, which sends a message and says goodbye",
         files: &[
@@ -43,7 +51,7 @@ const TEMPLATES: &[Template] = &[
     },
     Template {
         name: "email-basics",
-        about: "a lecture's practical: phases of SMTP, MIME, download and keep or delete",
+        about: "a lecture's practical: phases of SMTP, MIME, download and keep or delete, mail between servers",
         files: &[
             ("lab.toml", include_str!("../../labs/email-basics/lab.toml")),
             ("roster.csv", include_str!("../../labs/email-basics/roster.csv")),
@@ -51,7 +59,7 @@ const TEMPLATES: &[Template] = &[
     },
     Template {
         name: "practica2",
-        about: "four sessions: SMTP and POP3 by hand, then a mail client in C",
+        about: "five sessions: SMTP and POP3 by hand, then a mail client in C that finds its server by name",
         files: &[
             ("lab.toml", include_str!("../../labs/practica2/lab.toml")),
             ("roster.csv", include_str!("../../labs/practica2/roster.csv")),

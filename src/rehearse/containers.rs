@@ -6,20 +6,23 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     Played,
     player::Wire,
+    servers::{SETTLE, is_settled},
     stage::{Door, Stage, StageError, connector},
 };
 use crate::{
+    control::Client,
     engine::{
         Authority, LabDir,
         docker::{Docker, DockerError, Failure, Work},
     },
+    evidence::Seq,
     inject,
-    lab::{Group, Key, Lab, LabName, ServerConfig, Service, Subnet, containers::Start, names::MAX_NAME},
+    lab::{Group, GroupName, Key, Lab, LabName, ServerConfig, Service, Subnet, containers::Start, names::MAX_NAME},
     plan::docker::{self, Images, Role},
 };
 
@@ -70,12 +73,14 @@ impl Containers {
         let first = lab.groups.iter().find(|group| !group.students.is_empty());
         let first = first.ok_or_else(|| StageError::NoStudent(lab.name.to_string()))?.clone();
         let other = IDLE.into_iter().find(|name| *name != first.name.as_str()).unwrap_or(IDLE[0]);
-        let idle = Group { name: other.parse().expect("a name"), ..first.clone() };
+        let mut idle = Group { name: other.parse().expect("a name"), ..first.clone() };
+        // With the domain of the group beside it, so that there is somebody to write to.
+        if let Some(beside) = lab.neighbour(&first.name) {
+            (idle.domain, idle.host) = (beside.domain.clone(), beside.host.clone());
+        }
         let mut lab = Lab { name: name(&lab.name), groups: vec![first, idle], ..lab.clone() };
         (lab.docker.publish, lab.docker.internet, lab.docker.clients) = (None, false, Start::Always);
-        let stage =
-            |group: usize| Stage::new(&Lab { groups: vec![lab.groups[group].clone()], ..lab.clone() }, key, dir.path());
-        let stages = [stage(0)?, stage(1)?];
+        let stages = [0, 1].map(|group| Stage::of(&lab, &lab.groups[group], key, dir.path()));
         Ok(Self {
             docker,
             dir,
@@ -103,6 +108,21 @@ impl Containers {
         self.docker.settle().await?;
         let marks = |stage: &Stage| stage.mark(&self.dir.store(&stage.group().name));
         Ok([(marks(stage)?, otherwise), (marks(idle)?, BTreeMap::new())])
+    }
+
+    /// Returns when everything that waits for another server was tried.
+    pub(super) async fn settle(&self) -> Result<(), String> {
+        let settled = async {
+            let client = self.docker.client().await.map_err(|problem| problem.to_string())?;
+            // Mail that came to a server that was looked at already was answered there before it went from its own queue, so the
+            // first one is looked at again.
+            for stage in self.stages.iter().chain(&self.stages[..1]) {
+                until_settled(&client, &stage.group().name).await?;
+            }
+            Ok(())
+        };
+        let late = || format!("it is still under way after {} seconds", SETTLE.as_secs());
+        timeout(SETTLE, settled).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Takes away all there is of it, also what a rehearsal that was killed left.
@@ -175,6 +195,18 @@ impl Containers {
         let command = ["sh", "-c", CONNECT, SERVER, &port].map(str::to_owned).to_vec();
         Ok(Box::pin(self.docker.exec(group, login, command, None).await?.stream()))
     }
+}
+
+/// Looks again at each event of a message on its way.
+async fn until_settled(client: &Client, group: &GroupName) -> Result<(), String> {
+    let failed = |problem: crate::control::ClientError| problem.to_string();
+    let mut events = client.follow(group, Seq(0)).await.map_err(failed)?;
+    while !is_settled(&client.queue(group).await.map_err(failed)?.first) {
+        if events.next().await.map_err(failed)?.is_none() {
+            return Err("the server has ended".to_owned());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

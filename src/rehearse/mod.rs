@@ -2,11 +2,14 @@
 //! idle student (must give none), and each solution with each of its steps left out (must not give that exercise).
 //!
 //! Each play has a group, a server, a store and a student of its own, on ports that the system picks, so plays run side by
-//! side and nothing of one can prove anything of another. With [`containers`] the solutions and the idle student are played
+//! side and nothing of one can prove anything of another. Where mail goes on to other groups there is a second group with a server
+//! beside it, and each connection waits until the mail of the one before it is where it goes. With [`containers`] the solutions and the idle student are played
 //! from inside clients on a Docker Engine; what is left out of solutions is about marking, and stays in this process.
 
+mod asking;
 pub mod containers;
 pub mod player;
+mod servers;
 mod stage;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};

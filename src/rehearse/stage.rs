@@ -6,7 +6,6 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use jiff::Zoned;
@@ -21,29 +20,23 @@ use tokio_rustls::{
 };
 
 use super::{
-    Play, Played,
+    Play, Played, asking,
     containers::{self, Containers},
     player::{self, PlayError, Step, Trust, Wire},
+    servers::Servers,
 };
 use crate::{
     engine::{
-        Authority, StateError,
+        StateError,
         docker::{DockerError, Failure},
     },
     evidence::Seq,
     inject::{self, Undelivered, compose, dialogue},
     lab::{Exercise, Group, Key, Lab, Service, Student, template::Person},
     marking::{Marker, StudentMarks},
-    plan::{
-        address::{Addressing, Numbers},
-        resolve,
-    },
     server::{Server, ServerError},
     store::{Reader, StoreError},
 };
-
-/// How long a server may take to end after a play: nothing is under way then but what a left-out step left hanging.
-const DRAIN: Duration = Duration::from_millis(500);
 
 /// Octets of the pipe between labctl and its own server.
 const PIPE: usize = 64 << 10;
@@ -94,11 +87,18 @@ impl Stage {
     /// A stage for the first group of the lab that has students.
     pub(super) fn new(lab: &Lab, key: &Key, folder: &Path) -> Result<Self, StageError> {
         let group = lab.groups.iter().find(|group| !group.students.is_empty());
-        let group = group.ok_or_else(|| StageError::NoStudent(lab.name.to_string()))?.clone();
-        let mut lab = Lab { groups: vec![group], ..lab.clone() };
+        let group = group.ok_or_else(|| StageError::NoStudent(lab.name.to_string()))?;
+        Ok(Self::of(lab, group, key, folder))
+    }
+
+    /// A stage for this group of the lab; the next one is there as well, as somebody to write to.
+    pub(super) fn of(lab: &Lab, group: &Group, key: &Key, folder: &Path) -> Self {
+        let beside = lab.neighbour(&group.name);
+        let groups = [Some(group), beside].into_iter().flatten().cloned().collect();
+        let mut lab = Lab { groups, ..lab.clone() };
         // Solutions may be played in the clear, also where students are to have TLS only.
         lab.settings.services.extend([Service::Smtp, Service::Pop3]);
-        Ok(Self { lab, key: key.clone(), folder: folder.to_owned() })
+        Self { lab, key: key.clone(), folder: folder.to_owned() }
     }
 
     pub(super) fn group(&self) -> &Group {
@@ -118,17 +118,12 @@ impl Stage {
 
     /// Performs one play from the injected mail to the marks.
     pub(super) async fn perform(&self, number: usize, play: &Play) -> Result<Played, StageError> {
-        let mut numbers = Numbers::default();
-        numbers.assign(&self.lab);
-        let mut config = resolve::servers(&self.lab, &self.key, Addressing::Ephemeral, &numbers).remove(0);
-        let mut authority = Authority::passing(&self.lab.name)?;
-        config.identity = authority.identify(&config, None)?;
-        let connector = connector(authority.certificate())?;
         let store = self.folder.join(format!("{number}.sqlite"));
-        let server = Server::start(config, &store).await?;
-        self.inject(&server).await?;
+        let servers = Servers::start(&self.lab, &self.key, &store).await?;
+        let connector = connector(&servers.authority)?;
+        self.inject(servers.own()).await?;
 
-        let door = Door::Server(&server, connector);
+        let door = Door::Servers(&servers, connector);
         let mut otherwise = BTreeMap::new();
         for index in &play.exercises {
             let last = play.exercises.last() == Some(index);
@@ -137,7 +132,7 @@ impl Stage {
                 otherwise.insert(*index, problem.to_string());
             }
         }
-        server.stop(DRAIN).await?;
+        servers.stop().await?;
         Ok((self.mark(&store)?, otherwise))
     }
 
@@ -166,7 +161,8 @@ impl Stage {
         marks.ok_or_else(|| StageError::NoStudent(self.lab.name.to_string()))
     }
 
-    /// Plays one exercise's solution; connections that a script holds stay open until its end.
+    /// Plays one exercise's solution; connections that a script holds stay open until its end. Mail that a connection sent is where
+    /// it goes before the next one begins.
     pub(super) async fn exercise(
         &self,
         door: &Door<'_>,
@@ -179,7 +175,14 @@ impl Stage {
             let (address, wire, trust) = self.open(door, script.service).await?;
             let without = left_out.filter(|(script, _)| *script == index).map(|(_, step)| step);
             let judged = left_out.is_none();
-            held.extend(player::play(script.service, &address, wire, &trust, &steps, without, judged).await?);
+            if script.service == Service::Domain {
+                asking::play(&address, wire, &steps, without, judged).await?;
+            } else {
+                held.extend(player::play(script.service, &address, wire, &trust, &steps, without, judged).await?);
+            }
+            if self.lab.settings.relay {
+                door.settle().await.map_err(PlayError::Queue)?;
+            }
         }
         Ok(())
     }
@@ -191,9 +194,10 @@ impl Stage {
             why: problem.to_string(),
         };
         match door {
-            Door::Server(server, connector) => {
+            Door::Servers(servers, connector) => {
                 let missing = std::io::Error::other("the lab has no such service: add it to `services`");
-                let address = self.endpoint(server, service).ok_or_else(|| broken(service.as_str(), &missing))?;
+                let address =
+                    self.endpoint(servers.own(), service).ok_or_else(|| broken(service.as_str(), &missing))?;
                 let stream = TcpStream::connect(address).await;
                 let stream = stream.map_err(|problem| broken(&address.to_string(), &problem))?;
                 let trust = Trust { connector: connector.clone(), server: ServerName::from(address.ip()) };
@@ -220,9 +224,19 @@ impl Stage {
 /// From where a play's connections are made.
 pub(super) enum Door<'a> {
     /// From this process to a server in it.
-    Server(&'a Server, TlsConnector),
+    Servers(&'a Servers, TlsConnector),
     /// From inside the student's container.
     Client(&'a Containers, TlsConnector),
+}
+
+impl Door<'_> {
+    /// Returns when mail for other servers is where it goes.
+    async fn settle(&self) -> Result<(), String> {
+        match self {
+            Self::Servers(servers, _) => servers.settle().await,
+            Self::Client(containers, _) => containers.settle().await,
+        }
+    }
 }
 
 /// A client of TLS that believes this authority and nobody else.

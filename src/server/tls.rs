@@ -71,10 +71,10 @@ pub(super) fn config(identity: &Identity) -> Result<Arc<ServerConfig>, String> {
 pub(super) async fn handshake(
     config: &Arc<ServerConfig>,
     stream: TcpStream,
-) -> io::Result<(Box<TlsStream<TcpStream>>, Secured)> {
+) -> io::Result<(TlsStream<TcpStream>, Secured)> {
     let stream = TlsAcceptor::from(Arc::clone(config)).accept(stream).await?;
     let secured = Secured::of(stream.get_ref().1);
-    Ok((Box::new(stream), secured))
+    Ok((stream, secured))
 }
 
 /// Why a handshake failed and what to do about it, as a fragment; whether the client ended it.

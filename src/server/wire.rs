@@ -1,5 +1,5 @@
-//! What a session's octets travel on: a student's TCP connection, in the clear or over TLS, or any stream that labctl itself
-//! brings.
+//! What octets travel on: a TCP connection in the clear or over TLS, a student's or one of our own to another server, or any stream
+//! that labctl itself brings.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 use super::tls::{self, Secured};
 use crate::protocol::line::Framer;
@@ -42,8 +42,20 @@ pub(super) enum Connection {
     Clear(TcpStream),
     /// Over TLS.
     Secure(Box<TlsStream<TcpStream>>),
-    /// A handshake failed.
+    /// In the middle of a handshake, or after one that failed.
     Gone,
+}
+
+impl Connection {
+    /// Returns when the other end has something to say, or has gone, although it was not asked.
+    pub(super) async fn disturbed(&self) {
+        let stream = match self {
+            Self::Clear(stream) => stream,
+            Self::Secure(stream) => stream.get_ref().0,
+            Self::Gone => return,
+        };
+        let _ = stream.readable().await;
+    }
 }
 
 impl Wire for Connection {
@@ -82,7 +94,7 @@ impl Accepted for Connection {
         match std::mem::replace(self, Self::Gone) {
             Self::Clear(stream) => {
                 let (stream, secured) = tls::handshake(config, stream).await?;
-                *self = Self::Secure(stream);
+                *self = Self::Secure(Box::new(stream.into()));
                 Ok(secured)
             }
             Self::Secure(_) | Self::Gone => Err(io::ErrorKind::NotConnected.into()),

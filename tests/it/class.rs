@@ -18,6 +18,11 @@ pub struct Class {
 impl Class {
     /// Brings up a copy of `labs/NAME`.
     pub fn up(name: &str) -> Self {
+        Self::up_with(name, &[])
+    }
+
+    /// The same with these options.
+    pub fn up_with(name: &str, options: &[&str]) -> Self {
         let class = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("labs").join(name);
         fs::create_dir(class.lab()).expect("made");
@@ -31,7 +36,9 @@ impl Class {
             text.lines().filter(|line| !line.starts_with("ports ")).flat_map(|line| [line, "\n"]).collect();
         let ports = ports_line(&free_ports());
         fs::write(&file, ports + &kept).expect("written");
-        class.text(&["up", class.lab().to_str().expect("UTF-8"), "--engine", "embedded"]);
+        let lab = class.lab();
+        let up = ["up", lab.to_str().expect("UTF-8"), "--engine", "embedded"];
+        class.text(&[&up, options].concat());
         class
     }
 

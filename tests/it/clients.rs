@@ -139,6 +139,53 @@ fn another_students_text_and_word_do_not_count() {
     assert_eq!(done(&class, "ben"), ["1.1", "4.2"]);
 }
 
+/// Runs the client of session 5 with a name of the group's; its exit status.
+fn run_by_name(class: &Class, program: &Path, student: &Value, name: &str) -> Option<i32> {
+    let endpoint = |service: &str| {
+        let endpoint =
+            student["endpoints"][service].as_str().expect("an endpoint").rsplit_once(':').expect("host:port");
+        (endpoint.0.trim_matches(['[', ']']).to_owned(), endpoint.1.to_owned())
+    };
+    let ((dns, dns_port), (_, smtp_port)) = (endpoint("domain"), endpoint("smtp"));
+    let output = Command::new(program).args([&dns, &dns_port, name, &smtp_port]).output().expect("the client runs");
+    let said = [output.stdout, output.stderr].concat();
+    let trace = || class.text(&["trace", student["login"].as_str().expect("a login")]);
+    assert!(output.status.code() != Some(1), "{}\n{}", String::from_utf8_lossy(&said), trace());
+    output.status.code()
+}
+
+#[test]
+fn practical_a_session_5_is_marked_from_a_c_program_that_resolves_its_server_s_name() {
+    // By an IPv4 address and, where the lab listens on an IPv6 one, by that.
+    for options in [[].as_slice(), &["--listen", "::1"]] {
+        let class = Class::up_with("practica2", options);
+        let credentials = class.json(&["credentials", "--json"]);
+        let (ana, ben) = (&credentials["students"][0], &credentials["students"][1]);
+        let domain = ana["domain"].as_str().expect("a domain");
+        let program = compile(&class, "nombre");
+        assert_eq!(run_by_name(&class, &program, ana, &format!("nadie.{domain}")), Some(3));
+        assert_eq!(done(&class, "ana"), ["5.2"], "{options:?}");
+        assert_eq!(run_by_name(&class, &program, ana, domain), Some(0));
+        let all = done(&class, "ana");
+        assert!(all.ends_with(&["5.1", "5.2", "5.3"].map(str::to_owned)), "{options:?}: {all:?}");
+        assert_eq!(done(&class, "ben"), [""; 0], "another student's question is nobody else's");
+        // Who types the address has asked for nothing.
+        run_by_address(ben);
+        assert!(!done(&class, "ben").contains(&"5.1".to_owned()), "{options:?}");
+    }
+}
+
+/// Sends a message to the endpoint's own address.
+fn run_by_address(student: &Value) {
+    let endpoint = student["endpoints"]["smtp"].as_str().expect("an SMTP endpoint");
+    let mut stream = TcpStream::connect(endpoint).expect("SMTP answers");
+    let lines = ["HELO me", "MAIL FROM:<user1>", "RCPT TO:<user2>", "DATA", "Subject: x\r\n\r\nx\r\n.", "QUIT\r\n"];
+    stream.write_all(lines.join("\r\n").as_bytes()).expect("sent");
+    let mut all = String::new();
+    stream.read_to_string(&mut all).expect("text");
+    assert!(all.contains("\r\n221 "), "{all}");
+}
+
 #[test]
 fn practical_d_is_marked_from_a_c_program_in_both_variants() {
     let class = Class::up("cliente-c");
@@ -164,5 +211,5 @@ fn practical_d_is_marked_from_a_c_program_in_both_variants() {
 fn the_clients_are_those_of_the_practicals() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
     let names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "every client is run above: {names:?}");
+    assert_eq!(names.len(), 3, "every client is run above: {names:?}");
 }

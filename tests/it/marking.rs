@@ -99,4 +99,7 @@ tables! {
     a_fault_is_met_before_it_is_survived
     a_connection_is_secured_and_logged_in_as_wanted
     parts_are_seen_through_mime
+    a_name_is_asked_for
+    mail_goes_on_to_another_server
+    one_thing_comes_after_another
 }

@@ -335,7 +335,7 @@ fn the_class_template_reads_into_its_values() {
     let kinds = lab.exercises.iter().flat_map(|exercise| &exercise.checks).map(|check| match check {
         Check::Conversation(found) => found.steps.len(),
         Check::Message(found) => usize::try_from(found.times).unwrap(),
-        Check::Retrieved(_) | Check::Deleted(_) | Check::Mailbox(_) => 0,
+        Check::Retrieved(_) | Check::Deleted(_) | Check::Mailbox(_) | Check::Query(_) | Check::Carried(_) => 0,
     });
     assert_eq!(kinds.collect::<Vec<_>>(), [6, 1, 4, 0, 1]);
     assert_eq!(lab.exercises.iter().map(|exercise| exercise.points.to_string()).collect::<Vec<_>>(), ["2", "1", "1.5"]);
@@ -355,6 +355,17 @@ fn a_mail_is_one_per_student_where_it_speaks_of_one() {
     let lab = read_text(&format!("{REFERENCE_LAB}{}", mails.concat()), "group,login\ng1,a\ng2,b\n").lab.unwrap();
     let found: Vec<(&str, bool)> = lab.mails.iter().map(|mail| (mail.id.as_str(), mail.per_student)).collect();
     assert_eq!(found, [("shared", false), ("named", true), ("given", true), ("twice", true), ("other", false)]);
+}
+
+#[test]
+fn a_neighbour_is_the_next_group_and_the_last_one_s_is_the_first() {
+    let neighbours = |roster: &str| {
+        let lab = read_text(CLASS, roster).lab.unwrap();
+        let name = |group: &labctl::lab::Group| lab.neighbour(&group.name).map(|other| other.name.to_string());
+        lab.groups.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(neighbours("group,login\ng1,a\ng3,c\ng2,b\n"), ["g2", "g3", "g1"].map(|name| Some(name.to_owned())));
+    assert_eq!(neighbours("group,login\ng1,a\n"), [None]);
 }
 
 #[test]

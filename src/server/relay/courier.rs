@@ -9,8 +9,11 @@ use std::{
 use tokio::{net::lookup_host, sync::watch, time::Instant, time::timeout};
 
 use super::{
-    super::{Shared, wire::Wire},
-    line::{self, Line, Stream, To},
+    super::{
+        Shared,
+        wire::{Connection, Wire},
+    },
+    line::{self, Line, To},
 };
 use crate::{
     evidence::{Conn, MessageId, Timestamp},
@@ -126,7 +129,7 @@ impl Courier {
     }
 
     /// Sends message after message, until there are no more.
-    async fn deliver(&mut self, mut line: Line<Stream>, tried: &Tried) {
+    async fn deliver(&mut self, mut line: Line<Connection>, tried: &Tried) {
         for _ in 0..MESSAGES {
             match self.next(&mut line, tried).await {
                 Sending::Sent => {}
@@ -156,7 +159,7 @@ impl Courier {
     }
 
     /// Waits a moment for more mail. False: it is time to go.
-    async fn more(&mut self, line: &Line<Stream>) -> bool {
+    async fn more(&mut self, line: &Line<Connection>) -> bool {
         let Some(bell) = self.server.relay.lanes.idle(&self.domain) else { return false };
         let rung = bell.notified();
         if self.server.relay.lanes.is_due(&self.domain, self.now()) {

@@ -8,11 +8,9 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
 
 use super::secure;
 
@@ -25,7 +23,7 @@ use crate::{
             hearing::{Hearing, Reply},
         },
     },
-    server::wire::Wire,
+    server::wire::{Connection, Wire},
 };
 
 /// How long a connection may take to open.
@@ -43,14 +41,6 @@ pub(super) struct Line<W> {
     out: Vec<u8>,
     /// How it is secured, as the record says it; none in the clear.
     pub(super) tls: Option<String>,
-}
-
-/// A connection that we opened.
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Secure(Box<TlsStream<TcpStream>>),
-    /// In the middle of a handshake, or after one that failed.
-    Gone,
 }
 
 /// Where a connection goes.
@@ -94,7 +84,7 @@ pub(super) async fn on<W: Wire>(wire: W, early: Vec<u8>, config: &ServerConfig) 
 /// Connects and goes on until the server is ready for mail: over TLS where it offers that and a handshake succeeds, else in the
 /// clear. Otherwise what went wrong, in the words of a reply: it is worth another try, also where the server says at once
 /// that it is none (RFC 5321 3.1).
-pub(super) async fn open(to: To<'_>, config: &ServerConfig) -> Result<Line<Stream>, Reply> {
+pub(super) async fn open(to: To<'_>, config: &ServerConfig) -> Result<Line<Connection>, Reply> {
     let opened = match attempt(to, config, true).await {
         Err(Refusal::Handshake) => attempt(to, config, false).await,
         opened => opened,
@@ -105,7 +95,7 @@ pub(super) async fn open(to: To<'_>, config: &ServerConfig) -> Result<Line<Strea
     })
 }
 
-async fn attempt(to: To<'_>, config: &ServerConfig, wants_tls: bool) -> Result<Line<Stream>, Refusal> {
+async fn attempt(to: To<'_>, config: &ServerConfig, wants_tls: bool) -> Result<Line<Connection>, Refusal> {
     let address = to.address;
     let failed = |what: &str, problem: &dyn std::fmt::Display| {
         Refusal::Said(Reply::own(451, format!("4.4.1 {what} {address}: {problem}")))
@@ -115,7 +105,7 @@ async fn attempt(to: To<'_>, config: &ServerConfig, wants_tls: bool) -> Result<L
         Ok(Err(problem)) => return Err(failed("connect to", &problem)),
         Err(_) => return Err(failed("connect to", &"no answer")),
     };
-    let mut line = Line::new(Stream::Plain(stream), config, wants_tls);
+    let mut line = Line::new(Connection::Clear(stream), config, wants_tls);
     let mut turn = line.turn(Turn::Listen).await;
     if turn == Turn::StartTls {
         line.secure(to).await?;
@@ -145,47 +135,21 @@ async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> 
     Ok(stream)
 }
 
-impl Wire for Stream {
-    async fn read(&mut self, framer: &mut Framer) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.read_buf(framer.buffer()).await,
-            Self::Secure(stream) => stream.read_buf(framer.buffer()).await,
-            Self::Gone => Ok(0),
-        }
-    }
-
-    async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.write_all(octets).await,
-            Self::Secure(stream) => {
-                stream.write_all(octets).await?;
-                stream.flush().await
-            }
-            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-}
-
-impl Line<Stream> {
+impl Line<Connection> {
     /// Goes over to TLS. Replies that came in the clear behind the one to STARTTLS are nobody's (RFC 3207 4.2).
     async fn secure(&mut self, to: To<'_>) -> Result<(), Refusal> {
         self.hearing = Hearing::default();
         self.framer.clear();
-        let Stream::Plain(stream) = std::mem::replace(&mut self.wire, Stream::Gone) else { return Ok(()) };
+        let Connection::Clear(stream) = std::mem::replace(&mut self.wire, Connection::Gone) else { return Ok(()) };
         let secured = timeout(REPLY, secure::handshake(stream, to.name, to.address)).await;
         let Ok(Ok((stream, tls))) = secured else { return Err(Refusal::Handshake) };
-        (self.wire, self.tls) = (Stream::Secure(stream), Some(tls));
+        (self.wire, self.tls) = (Connection::Secure(Box::new(stream.into())), Some(tls));
         Ok(())
     }
 
     /// Returns when the server has something to say, or has gone, although it was not asked.
     pub(super) async fn disturbed(&self) {
-        let stream = match &self.wire {
-            Stream::Plain(stream) => stream,
-            Stream::Secure(stream) => stream.get_ref().0,
-            Stream::Gone => return,
-        };
-        let _ = stream.readable().await;
+        self.wire.disturbed().await;
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn handshake(
     stream: TcpStream,
     name: &str,
     address: SocketAddr,
-) -> io::Result<(Box<TlsStream<TcpStream>>, String)> {
+) -> io::Result<(TlsStream<TcpStream>, String)> {
     let name = ServerName::try_from(name.to_owned()).unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
     let stream = TlsConnector::from(Arc::clone(&CONFIG)).connect(name, stream).await?;
     let version = match stream.get_ref().1.protocol_version() {
@@ -42,7 +42,7 @@ pub(super) async fn handshake(
         // There is no other: rustls speaks these two.
         _ => "TLSv1.3",
     };
-    Ok((Box::new(stream), format!("{version} unverified")))
+    Ok((stream, format!("{version} unverified")))
 }
 
 /// Takes any certificate.

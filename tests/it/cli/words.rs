@@ -62,7 +62,7 @@ fn a_new_lab_is_good_and_is_not_overwritten() {
     assert_eq!(unknown.code, 2);
     assert_eq!(
         unknown.err,
-        "error: there is no template `big`\nhint: there is `minimal`, `class`, `argosoft`, `cliente-c`, `email-basics`, `practica2`, `practica6`\n"
+        "error: there is no template `big`\nhint: there is `minimal`, `class`, `argosoft`, `argosoft-relay`, `cliente-c`, `email-basics`, `practica2`, `practica6`\n"
     );
     assert!(!exists(&test.path("yours")));
 }

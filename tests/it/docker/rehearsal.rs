@@ -50,6 +50,41 @@ X: close
 """
 "#;
 
+/// Mail for the other group, and the question where it goes.
+const RELAY: &str = r#"
+domain = "{group}.lab"
+relay = true
+users = ["user2"]
+students = [{ login = "ana", group = "g01" }, { login = "ben", group = "g02" }]
+
+[[exercise]]
+id = "1"
+check = [
+    { query = { name = "{neighbour}", record = "MX" } },
+    { then = true, query = { name = "mail.{neighbour}", record = "A" } },
+    { relayed = { to = "user2@{neighbour}" } },
+    { bounced = { to = "nobody@{neighbour}", status = "5.1.1" } },
+]
+
+[exercise.solution]
+domain = """
+C: MX {neighbour}
+S: NOERROR 10 mail.g02.lab.
+C: A mail.{neighbour}
+S: NOERROR
+"""
+smtp = """
+C: EHLO me
+C: MAIL FROM:<ana@{domain}>
+C: RCPT TO:<user2@{neighbour}>
+C: RCPT TO:<nobody@{neighbour}>
+C: DATA
+C: hi
+C: .
+S: 250
+"""
+"#;
+
 const REHEARSE: [&str; 5] = ["rehearse", "--engine", "docker", "--client-image", IMAGE];
 
 /// What the Engine has of the rehearsal.
@@ -63,6 +98,26 @@ fn nothing_is_left(world: &World) {
     for what in [["ps", "--all"].as_slice(), &["network", "ls"], &["volume", "ls"]] {
         assert_eq!(left(world, what), Vec::<String>::new(), "{what:?}");
     }
+}
+
+#[test]
+fn mail_goes_on_to_another_group_s_server_and_questions_come_from_inside() {
+    let Some(world) = World::new(RELAY) else { return };
+    let (code, said) = world.run(&REHEARSE);
+    assert!(code == 0 && said.contains("lab `class` is marked right: 1 exercise, "), "{said}");
+    nothing_is_left(&world);
+}
+
+#[test]
+fn a_name_that_a_program_looks_up_is_a_question_on_record() {
+    let Some(world) = World::new(RELAY) else { return };
+    world.up(&[]);
+    assert_eq!(world.sh("ana", "nc -w 5 g01.lab 25 </dev/null").0, 0);
+    let (_, report) = world.run(&["trace", "ana"]);
+    assert!(report.contains("asked for A g01.lab: NOERROR"), "{report}");
+    assert_eq!(world.sh("ana", "nc -w 5 mail 25 </dev/null").0, 0);
+    let (_, report) = world.run(&["trace", "ana"]);
+    assert!(report.contains("asked for A mail.g01.lab: NOERROR"), "{report}");
 }
 
 #[test]

@@ -8,15 +8,21 @@
 //!   message: in=user2, from=user1, header=Subject:*, size=>= 64 KiB, text=welcome, times=2, one-connection
 //!   retrieved: own, in=user2, via=pop3
 //!   mailbox: user2 >= 1, now
+//!   query: name=mail.*, record=A|AAAA, answer=NXDOMAIN
+//!   then relayed: to=*@g2.lab                (also deferred, bounced; `then`: after what the check before it wants)
 //! ana 1 + smtp 220 hello           a connection of ana's own endpoint; `ana?` known by sender, `ana!` by login, `?` unknown
 //! ana 1 HELO me -> 250 hi
 //! ana 1 accepted 5 user1 > user2: Subject: hi\r\n\r\n{secret:welcome}
 //! labctl 9 injected 6 welcome/ana > ana
 //! ana 1 logged_in user2
+//! ana 1 queued 5 ben@g2.lab,eva@g2.lab
+//! ana 0 relayed 5 ben@g2.lab: 250 ok
+//! ana 0 bounced 5 eva@g2.lab: 550 5.1.1 no such user
+//! ana 0 query mail.g1.lab A NOERROR 1
 //! ana 1 - quit
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use labctl::{
     evidence::{
@@ -28,6 +34,7 @@ use labctl::{
         Student, Text, Tls, User,
         exercise::{Conversation, MailboxCheck, MessageCheck, Pattern, Points, Terms, TlsMode, Touched, Which},
         template::Person,
+        witness::{Answer, CarriedCheck, Fate, QueryCheck},
     },
     mail::{folder::FolderName, sha256},
     marking::Marker,
@@ -55,8 +62,10 @@ impl Table {
             } else if let Some(rest) = line.strip_prefix("exercise ") {
                 lab.exercises.push(exercise(rest));
             } else if line.starts_with("  ") {
-                let check = parse_check(line.trim());
-                lab.exercises.last_mut().expect("a check belongs to an exercise").checks.push(check);
+                let exercise = lab.exercises.last_mut().expect("a check belongs to an exercise");
+                let line = line.trim();
+                let check = line.strip_prefix("then ").inspect(|_| _ = exercise.then.insert(exercise.checks.len()));
+                exercise.checks.push(parse_check(check.unwrap_or(line)));
             }
         }
         Self { lab, key: Key([7; 32]), contents: BTreeMap::new(), events: Vec::new() }
@@ -162,6 +171,13 @@ impl Table {
                 let removed = removed.map(|name| Delivered { mailbox: name.parse().unwrap(), uid: Uid(1) }).collect();
                 EventKind::Reset { student: student.parse().unwrap(), removed }
             }
+            "query" => {
+                let words: Vec<&str> = after.split(' ').collect();
+                let records = words.get(3).map_or(0, |count| count.parse().unwrap());
+                let [name, record, answer] = [0, 1, 2].map(|place| words[place].to_owned());
+                EventKind::Query { name, record, answer, records, tcp: false }
+            }
+            "queued" | "relayed" | "deferred" | "bounced" => carried(word, after),
             "damaged" => EventKind::Damaged { why: after.to_owned() },
             "started" => EventKind::Started { version: "0.1.0".into() },
             _ => command(rest),
@@ -196,6 +212,23 @@ fn accepted(message: MessageId, from: &str, to: &str, octets: u64, injected: Opt
         octets,
         sha256: sha256(b""),
         injected,
+    }
+}
+
+fn carried(word: &str, text: &str) -> EventKind {
+    let (mail, reply) = text.split_once(": ").unwrap_or((text, ""));
+    let (id, to) = mail.split_once(' ').unwrap();
+    let message = MessageId(id.parse().unwrap());
+    let recipients = to.split(',').map(str::to_owned).collect();
+    let (server, reply) = ("mail.g2.lab [127.77.2.255]".to_owned(), reply.to_owned());
+    match word {
+        "queued" => EventKind::Queued { message, recipients },
+        "relayed" => EventKind::Relayed { message, recipients, server, reply, tls: None },
+        "deferred" => EventKind::Deferred { message, recipients, server, reply, attempts: 1, due: Timestamp(0) },
+        _ => {
+            let status = reply.split(' ').nth(1).unwrap_or_default().to_owned();
+            EventKind::Bounced { message, recipients, server, reply, status, returned: true }
+        }
     }
 }
 
@@ -315,6 +348,7 @@ fn exercise(text: &str) -> Exercise {
         partial: false,
         after: Vec::new(),
         checks: Vec::new(),
+        then: BTreeSet::new(),
         solution: Vec::new(),
     };
     for (key, value) in pairs(rest) {
@@ -364,6 +398,10 @@ fn parse_check(text: &str) -> Check {
         "message" => Check::Message(message(words)),
         "retrieved" => Check::Retrieved(touched(words)),
         "deleted" => Check::Deleted(touched(words)),
+        "query" => Check::Query(query(words)),
+        "relayed" => Check::Carried(on_its_way(Fate::Relayed, times, words)),
+        "deferred" => Check::Carried(on_its_way(Fate::Deferred, times, words)),
+        "bounced" => Check::Carried(on_its_way(Fate::Bounced, times, words)),
         "mailbox" => {
             let words: Vec<&str> = words.map(|(word, _)| word).collect();
             let (mailbox, count) = words[0].split_once(' ').unwrap();
@@ -395,6 +433,33 @@ fn message<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> MessageCheck 
             "times" => check.times = value.parse().unwrap(),
             "one-connection" => check.one_connection = true,
             other => panic!("`{other}` is nothing of a message"),
+        }
+    }
+    check
+}
+
+fn query<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> QueryCheck {
+    let mut check = QueryCheck { name: None, records: Vec::new(), answer: Answer::NoError, times: 1 };
+    for (key, value) in words {
+        match key {
+            "name" => check.name = Some(Pattern(value.to_owned())),
+            "record" => check.records = value.split('|').map(str::to_owned).collect(),
+            "answer" => check.answer = Answer::ALL.into_iter().find(|answer| answer.as_str() == value).unwrap(),
+            "times" => check.times = value.parse().unwrap(),
+            other => panic!("`{other}` is nothing of a query"),
+        }
+    }
+    check
+}
+
+fn on_its_way<'a>(fate: Fate, times: u32, words: impl Iterator<Item = (&'a str, &'a str)>) -> CarriedCheck {
+    let mut check = CarriedCheck { fate, to: None, status: None, times };
+    for (key, value) in words {
+        match key {
+            "any" => {}
+            "to" => check.to = Some(Pattern(value.to_owned())),
+            "status" => check.status = Some(Pattern(value.to_owned())),
+            other => panic!("`{other}` is nothing of mail on its way"),
         }
     }
     check
