@@ -10,6 +10,8 @@ use labctl::{
 };
 use rusqlite::Connection;
 
+mod limits;
+
 fn login(name: &str) -> Login {
     name.parse().unwrap()
 }
