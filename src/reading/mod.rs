@@ -23,6 +23,7 @@ mod fields;
 mod groups;
 pub mod keys;
 mod mail;
+mod offered;
 mod people;
 mod placeholders;
 pub mod relaying;
@@ -44,6 +45,7 @@ use toml::de::DeTable;
 use self::{
     diagnostic::{Findings, Span},
     fields::Fields,
+    offered::Offered,
     people::{People, Seat},
     placeholders::Known,
 };
@@ -131,7 +133,12 @@ fn document(
     let settings = settings::settings(fields, &people, findings);
     let docker = containers::containers(fields, findings);
     let drafts = mail::drafts(fields, findings);
-    let known = Known { people: &people, mails: mail::known(&drafts), faults: fault::names(fields) };
+    let known = Known {
+        people: &people,
+        mails: mail::known(&drafts),
+        faults: fault::names(fields),
+        offered: Offered::of(&settings),
+    };
     let mails = mail::mails(drafts, &known, findings);
     let faults = fault::faults(fields, &known, findings);
     let exercises = exercise::exercises(fields, &known, findings);

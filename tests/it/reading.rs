@@ -230,13 +230,11 @@ fn limits_of_lists_hold_at_n_and_not_at_n_plus_1() {
     let headers = format!("{smallest}[[mail]]\nid = \"m\"\nheaders = {{ X = \"\"");
     let another =
         |n: usize| format!("[[exercise]]\nid = \"{n}\"\ncheck = [{{ mailbox = {{ of = \"u\", count = 1 }} }}]\n");
-    let parts = format!("{smallest}{exercise}check = [{{ message = {{ in = \"u\", parts = [");
     let routes = format!("{smallest}relay = true\n");
-    let tables: [(_, _, _, &dyn Fn(usize) -> String, _); 10] = [
-        ("parts", 20, &parts, &|_| "\"text/*\", ".to_owned(), "] } }]"),
+    let tables: [(_, _, _, &dyn Fn(usize) -> String, _); 9] = [
+        ("users", 200, "domain = \"a.lab\"\nusers = [", &|n| format!("\"u{n}\", "), "]"),
         ("routes", 100, &routes, &|n| format!("[[route]]\ndomain = \"d{n}.lab\"\nhost = \"h.lab\"\n"), ""),
         ("faults", MAX_FAULTS, smallest, &|n| format!("[[fault]]\nid = \"f{n}\"\ndo = \"refuse 421\"\n"), ""),
-        ("users", 200, "domain = \"a.lab\"\nusers = [", &|n| format!("\"u{n}\", "), "]"),
         ("exercises", MAX_EXERCISES, smallest, &another, ""),
         ("mails", MAX_MAILS, smallest, &|n| format!("[[mail]]\nid = \"{n}\"\n"), ""),
         ("steps", MAX_STEPS, &steps, &|_| "\"NOOP -> 250\", ".to_owned(), "] }]"),
