@@ -3,7 +3,7 @@
 //!
 //! Placeholders of every template: `{host}`, `{domain}`, `{tag}`. Others by reply: `{capabilities}`, `{user}`, `{verb}`,
 //! `{usage}`, `{expected}`, `{column}`, `{folder}`, `{count}` with its plural `{s}`, `{access}`, `{octets}`, `{limit}`, `{why}`,
-//! `{uids}`, `{hint}`, `{attributes}`, `{name}`, `{mechanisms}`.
+//! `{uids}`, `{hint}`, `{attributes}` (of which `{mark}` is one and `{rest}` the others), `{name}`, `{mechanisms}`.
 
 use crate::protocol::{
     Peer,
@@ -188,8 +188,8 @@ mod tests {
 
     #[test]
     fn every_template_is_a_status_line_with_nothing_unknown() {
-        let names = "capabilities user verb usage expected column folder count s access octets limit why uids hint attributes \
-                     name mechanisms host domain tag";
+        let names = "capabilities user verb usage expected column folder count s access octets limit why uids hint attributes mark \
+                     rest name mechanisms host domain tag";
         let values: Vec<_> = names.split_ascii_whitespace().map(|name| (name, "x")).collect();
         for name in dialect::names() {
             let dialect = dialect::named(name).unwrap();
