@@ -62,6 +62,8 @@ pub(super) struct To<'a> {
     pub(super) address: SocketAddr,
     /// The address to come from; none: any.
     pub(super) from: Option<IpAddr>,
+    /// The certificate, in PEM, of the authority that has signed the server's where it is one of ours.
+    pub(super) authority: Option<&'a str>,
 }
 
 /// Why there is no connection.
@@ -172,7 +174,7 @@ impl Line<Stream> {
         self.hearing = Hearing::default();
         self.framer.clear();
         let Stream::Plain(stream) = std::mem::replace(&mut self.wire, Stream::Gone) else { return Ok(()) };
-        let secured = timeout(REPLY, secure::handshake(stream, to.name, to.address)).await;
+        let secured = timeout(REPLY, secure::handshake(stream, to.name, to.address, to.authority)).await;
         let Ok(Ok((stream, tls))) = secured else { return Err(Refusal::Handshake) };
         (self.wire, self.tls) = (Stream::Secure(stream), Some(tls));
         Ok(())
