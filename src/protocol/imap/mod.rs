@@ -46,7 +46,7 @@ use std::mem;
 use self::{
     command::Command,
     gather::{Announced, Gathered, Head, Heard, MAX_COMMAND, MAX_LINE, MAX_LITERAL, Said, Suspicion},
-    reply::{Reply, plural},
+    reply::Reply,
     syntax::Cursor,
     verb::{Place, Verb},
     view::View,

@@ -2,10 +2,10 @@
 
 use std::{io::Write as _, sync::Arc};
 
-use super::{Connection, Reply, Session, Task, Under, command::Name, listing, plural, view::View};
+use super::{Connection, Reply, Session, Task, Under, command::Name, listing, view::View};
 use crate::{
     mail::folder::{Flags, MAX_KEYWORDS, Row, Snapshot},
-    protocol::{Output, folders::Ask},
+    protocol::{Output, folders::Ask, replies::plural},
 };
 
 impl Session {
