@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, Response, body::Bytes, body::Incoming, client::conn::http1, header};
+use hyper::{
+    Method, Request, Response,
+    body::{Body, Bytes, Incoming},
+    client::conn::http1,
+    header,
+};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -328,13 +333,14 @@ impl Events {
     /// The next event; none when the server has ended.
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
-            if let Some(end) = self.buffer.iter().position(|octet| *octet == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                return serde_json::from_slice(&line).map(Some).map_err(|problem| broken(&self.what, &problem));
-            }
-            if self.buffer.len() > MAX_EVENT_LINE {
+            let end = memchr::memchr(b'\n', &self.buffer);
+            if end.unwrap_or(self.buffer.len()) > MAX_EVENT_LINE {
                 let why = format!("an event has more than {MAX_EVENT_LINE} octets");
                 return Err(ClientError::Broken { what: self.what.clone(), why });
+            }
+            if let Some(end) = end {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return serde_json::from_slice(&line).map(Some).map_err(|problem| broken(&self.what, &problem));
             }
             // The stream of a process that was killed breaks off; for who follows, that is its end.
             let Some(Ok(frame)) = self.body.frame().await else { return Ok(None) };
@@ -357,7 +363,9 @@ async fn refused(answer: Response<Incoming>) -> Result<Response<Incoming>, Clien
     Err(ClientError::Refused(problem))
 }
 
-async fn whole(answer: Response<Incoming>) -> Result<Vec<u8>, String> {
+async fn whole<B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send>(
+    answer: Response<B>,
+) -> Result<Vec<u8>, String> {
     let limited = http_body_util::Limited::new(answer.into_body(), MAX_ANSWER);
     limited.collect().await.map(|body| body.to_bytes().to_vec()).map_err(|problem| problem.to_string())
 }
@@ -368,4 +376,56 @@ fn broken(what: &str, problem: &dyn std::error::Error) -> ClientError {
 
 fn nobody() -> ClientError {
     ClientError::Connect { place: "the lab's servers".into(), source: io::ErrorKind::NotFound.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncReadExt as _, net::UnixListener};
+
+    use super::*;
+    use crate::evidence::{Conn, EventKind, Timestamp, Who};
+
+    #[tokio::test]
+    async fn an_answer_is_read_whole_up_to_a_limit() {
+        let read = |octets: usize| whole(Response::new(Full::new(Bytes::from(vec![b' '; octets]))));
+        assert_eq!(read(MAX_ANSWER).await.map(|body| body.len()), Ok(MAX_ANSWER));
+        assert!(read(MAX_ANSWER + 1).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_event_has_a_limit() {
+        let event = Event {
+            seq: Seq(1),
+            time: Timestamp(1),
+            run: 1,
+            conn: Conn(1),
+            who: Who::Unknown,
+            kind: EventKind::Started { version: "1".into() },
+        };
+        let line = serde_json::to_string(&event).unwrap();
+        for octets in [MAX_EVENT_LINE, MAX_EVENT_LINE + 1] {
+            let folder = tempfile::tempdir().unwrap();
+            let socket = SocketPath::new(folder.path(), "control").unwrap();
+            let listener = UnixListener::bind(socket.as_path()).unwrap();
+            let padded = format!("{line}{}\n", " ".repeat(octets - line.len()));
+            let answering = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut asked = [0; 1_024];
+                let _ = stream.read(&mut asked).await.unwrap();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", padded.len());
+                // Who does not want the rest hangs up.
+                let _ = stream.write_all((head + &padded).as_bytes()).await;
+            });
+            let client = Client::new(socket);
+            let mut events = client.follow(&"g01".parse().unwrap(), Seq(0)).await.unwrap();
+            let read = events.next().await;
+            if octets == MAX_EVENT_LINE {
+                assert_eq!(read.unwrap(), Some(event.clone()));
+            } else {
+                assert!(read.unwrap_err().to_string().ends_with("an event has more than 4194304 octets"));
+            }
+            drop(events);
+            answering.await.unwrap();
+        }
+    }
 }

@@ -175,9 +175,13 @@ impl Host {
                 return Err(Problem::new(format!("group `{group}` has no student `{login}`")));
             }
         }
+        // One that is cleared makes room, and one that replaces another of its name takes none, but neither has to be counted:
+        // who is at the limit clears first.
         let own = |login: &Login| server.faults(std::slice::from_ref(login)).iter().filter(|own| own.by_hand).count();
-        if let Some((login, _)) = changes.set.iter().find(|(login, _)| own(login) >= MAX_FAULTS) {
-            let error = format!("`{login}` meets {MAX_FAULTS} faults already: clear some first");
+        let more = |login: &Login| changes.set.iter().filter(|(other, _)| other == login).count();
+        if let Some((login, _)) = changes.set.iter().find(|(login, _)| own(login) + more(login) > MAX_FAULTS) {
+            let error =
+                format!("`{login}` meets {} of at most {MAX_FAULTS} faults already: clear some first", own(login));
             return Err(Problem::new(error));
         }
         let clear = changes.clear.into_iter().map(|(student, fault)| EventKind::FaultCleared { student, fault });
@@ -299,10 +303,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{
-        Addressing, Numbers,
-        resolve::tests::{key, lab},
-        servers,
+    use crate::{
+        lab::{
+            Fault, Protocol,
+            fault::{Count, place},
+        },
+        plan::{
+            Addressing, Numbers,
+            resolve::tests::{key, lab},
+            servers,
+        },
     };
 
     fn config() -> ServerConfig {
@@ -328,6 +338,33 @@ mod tests {
         assert_eq!(host.status(false).unwrap().servers, []);
         let gone = host.delete("g01").await.unwrap_err();
         assert_eq!(gone.error, "no server of group `g01` runs");
+    }
+
+    #[tokio::test]
+    async fn a_student_meets_faults_up_to_a_limit() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let host = Host::new(folder.path().to_owned(), false);
+        host.put(config()).await.unwrap();
+        let ana: Login = "ana".parse().unwrap();
+        let set = |first: usize, count: usize| {
+            let fault = |number: usize| Fault {
+                id: format!("f{number}").parse().unwrap(),
+                protocol: Protocol::Smtp,
+                at: place("EHLO").unwrap(),
+                act: "cut".parse().unwrap(),
+                count: Count::Times(1),
+                after: Vec::new(),
+                again: false,
+            };
+            let set = (first..first + count).map(|number| (ana.clone(), fault(number))).collect();
+            host.change_faults("g01", FaultChanges { set, clear: Vec::new() })
+        };
+        set(0, MAX_FAULTS - 1).await.unwrap();
+        let refused = set(MAX_FAULTS, 2).await.unwrap_err();
+        assert_eq!(refused.error, "`ana` meets 99 of at most 100 faults already: clear some first");
+        set(MAX_FAULTS, 1).await.unwrap();
+        assert!(set(MAX_FAULTS + 1, 1).await.is_err());
+        assert_eq!(host.faults("g01").unwrap().len(), MAX_FAULTS);
     }
 
     #[tokio::test]

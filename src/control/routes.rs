@@ -249,3 +249,33 @@ async fn letters(
 ) -> Answer<Json<Delivered>> {
     host.deliver(&group, letters).await.map(Json)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use tower_service::Service as _;
+
+    use super::*;
+
+    /// What a request whose body is this JSON and blanks, so many octets together, is answered.
+    async fn answered(path: &str, json: &str, octets: usize) -> StatusCode {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::new(folder.path().to_owned(), false);
+        let body = format!("{json}{}", " ".repeat(octets - json.len()));
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Body::from(body));
+        router(host).call(request.unwrap()).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn requests_have_a_limit_and_letters_one_of_their_own() {
+        for (what, json, limit) in [
+            ("letters", r#"{"again":false,"letters":[]}"#, MAX_LETTERS),
+            ("reset", r#"{"students":[],"whole_group":false}"#, MAX_REQUEST),
+        ] {
+            let path = format!("/v1/servers/g01/{what}");
+            // What is read is refused only because no such server runs.
+            assert_eq!(answered(&path, json, limit).await, StatusCode::BAD_REQUEST, "{what}");
+            assert_eq!(answered(&path, json, limit + 1).await, StatusCode::PAYLOAD_TOO_LARGE, "{what}");
+        }
+    }
+}

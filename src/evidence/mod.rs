@@ -291,8 +291,8 @@ pub enum EventKind {
         server: String,
         /// What it answered to the message, in one line.
         reply: String,
-        /// How the connection was secured: `TLSv1.3`, and after a blank `unverified` where its name could not be verified;
-        /// none in the clear.
+        /// How the connection was secured: `TLSv1.3`, and after a blank `verified` where it is a server of the lab and its
+        /// certificate shows it, else `unverified`; none in the clear.
         tls: Option<String>,
     },
     /// A try to pass a message on failed, and there will be another.

@@ -11,7 +11,7 @@ pub mod parts;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use outgoing::{Outgoing, QueueChange, QueueId, Queued, Wishes};
+pub use outgoing::{Confirmation, Outgoing, QueueChange, QueueId, Queued, Wishes};
 
 use crate::evidence::{MessageId, Uid};
 
@@ -24,6 +24,8 @@ pub struct Envelope {
     pub recipients: Vec<String>,
     /// What the sender wants to be told of the delivery; none where it said nothing.
     pub notices: Option<Box<dsn::Notices>>,
+    /// The notice that goes to the sender once the message is in the mailboxes, in the same commit.
+    pub confirmation: Option<Box<Confirmation>>,
     /// What the message may hold, as MAIL said.
     pub body: Body,
     /// Whether MAIL said that addresses and header fields may be UTF-8 (RFC 6531).

@@ -22,6 +22,15 @@ pub struct Outgoing {
     pub domain: String,
 }
 
+/// A notice to a sender, and the server that it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// The server, as the record names it.
+    pub by: Who,
+    /// The notice.
+    pub envelope: Envelope,
+}
+
 /// What a sender said of a whole message that the next server has to hear as well.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wishes {

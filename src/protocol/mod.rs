@@ -17,6 +17,7 @@ pub mod imap;
 pub mod line;
 pub mod outgoing;
 pub mod pop3;
+mod replies;
 pub mod sasl;
 pub mod smtp;
 

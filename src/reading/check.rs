@@ -76,6 +76,8 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
         problem.help("say which one: `fault = \"busy\"`");
     }
     let terms = terms(fields, findings);
+    let spans = ["tls", "tls_version", "auth"].map(|key| fields.get(key).map(|field| field.span));
+    known.offered.expect_terms(&terms, spans, findings);
     let protocol = fields.required("protocol", "protocol = \"smtp\"", findings);
     let steps = fields.required("steps", "steps = [\"HELO -> 250\", \"QUIT -> 221\"]", findings);
     let protocol = protocol.and_then(|field| field.choice(&protocols(), findings));
@@ -83,6 +85,9 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
     let entries = field.at_most(MAX_STEPS, findings);
     let parse = |entry: &Field<'_>| steps::step(entry, protocol, known, findings);
     let parsed: Vec<_> = entries.iter().filter_map(parse).collect();
+    for (step, entry) in parsed.iter().zip(&entries).filter(|_| parsed.len() == entries.len()) {
+        known.offered.expect_step(step, &entry.span, findings);
+    }
     if parsed.len() == entries.len() && parsed.iter().all(|step| step.forbidden) {
         let problem =
             findings.lab(Code::BadCheck, &field.span, "no step that must come, so that any connection would do");

@@ -112,6 +112,7 @@ codes! {
     UnknownFault Error "unknown-fault" "There is no fault of this id.";
     BadStep Error "bad-step" "A step does not parse.";
     UnknownVerb Warning "unknown-verb" "A step waits for a verb that the protocol does not have.";
+    NeverOffered Warning "never-offered" "Something needs TLS or AUTH, which these servers never offer.";
     ForeignReply Warning "foreign-reply" "A step waits for a reply that the protocol does not have.";
     BadScript Error "bad-script" "A reference solution does not parse.";
 }

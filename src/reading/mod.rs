@@ -23,6 +23,7 @@ mod fields;
 mod groups;
 pub mod keys;
 mod mail;
+mod offered;
 mod people;
 mod placeholders;
 pub mod relaying;
@@ -45,6 +46,7 @@ use toml::de::DeTable;
 use self::{
     diagnostic::{Findings, Span},
     fields::Fields,
+    offered::Offered,
     people::{People, Seat},
     placeholders::Known,
 };
@@ -132,8 +134,13 @@ fn document(
     let settings = settings::settings(fields, &people, findings);
     let docker = containers::containers(fields, findings);
     let drafts = mail::drafts(fields, findings);
-    let (faults, given) = (fault::names(fields), mail::known(&drafts));
-    let known = Known { people: &people, settings: &settings, mails: given, faults };
+    let known = Known {
+        people: &people,
+        settings: &settings,
+        mails: mail::known(&drafts),
+        faults: fault::names(fields),
+        offered: Offered::of(&settings),
+    };
     let mails = mail::mails(drafts, &known, findings);
     let faults = fault::faults(fields, &known, findings);
     let exercises = exercise::exercises(fields, &known, findings);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     diagnostic::{Code, Findings, Span},
+    offered::Offered,
     people::People,
 };
 use crate::lab::{
@@ -22,6 +23,8 @@ pub struct Known<'p> {
     pub mails: BTreeMap<String, u64>,
     /// The faults.
     pub faults: BTreeSet<String>,
+    /// What the servers can offer, which checks may wait for.
+    pub offered: Offered,
 }
 
 /// Where a template stands.

@@ -6,6 +6,7 @@ use super::{
     diagnostic::{Code, Findings},
     fields::Fields,
     keys,
+    offered::Offered,
 };
 use crate::{
     lab::{Service, Tls},
@@ -26,7 +27,13 @@ pub fn tls(lab: &Fields<'_>, dialect: &str, findings: &mut Findings<'_>) -> Tls 
 
 /// Reads `services`. Without the key everything that is served is; where the dialect's server had no TLS or the lab wants
 /// none, what begins with TLS is not.
-pub fn services(lab: &Fields<'_>, dialect: &str, tls: Tls, findings: &mut Findings<'_>) -> BTreeSet<Service> {
+pub fn services(
+    lab: &Fields<'_>,
+    dialect: &str,
+    tls: Tls,
+    auth_before_tls: bool,
+    findings: &mut Findings<'_>,
+) -> BTreeSet<Service> {
     let Some(field) = lab.get("services") else {
         let with_tls = tls != Tls::Off && offers_tls(dialect);
         // Submission wants a login, and a login wants TLS.
@@ -34,7 +41,7 @@ pub fn services(lab: &Fields<'_>, dialect: &str, tls: Tls, findings: &mut Findin
         return Service::ALL.into_iter().filter(|service| with_tls || without(service)).collect();
     };
     let known: Vec<(&str, Service)> = Service::ALL.into_iter().map(|service| (service.as_str(), service)).collect();
-    let mut services = BTreeSet::new();
+    let (mut services, mut opened) = (BTreeSet::new(), Vec::new());
     let entries = field.list(findings);
     for entry in &entries {
         let Some(service) = entry.choice(&known, findings) else { continue };
@@ -42,9 +49,14 @@ pub fn services(lab: &Fields<'_>, dialect: &str, tls: Tls, findings: &mut Findin
             let message = format!("`{service}` is over TLS, and `tls = \"off\"`");
             findings.lab(Code::Conflict, &entry.span, message);
         }
+        opened.push((service, entry.span.clone()));
         if !services.insert(service) {
             findings.lab(Code::Duplicate, &entry.span, format!("service `{service}` stands twice"));
         }
+    }
+    let offered = Offered::with(tls, dialect, &services, auth_before_tls);
+    if let Some((_, span)) = opened.iter().find(|(service, _)| *service == Service::Submission) {
+        offered.expect_login(Service::Submission, span, findings);
     }
     if entries.is_empty() && field.is_list() {
         let problem = findings.lab(Code::NoEffect, &field.span, "a server without a service is of no use");
@@ -74,6 +86,7 @@ pub fn ports(lab: &Fields<'_>, services: &BTreeSet<Service>, findings: &mut Find
     ports
 }
 
-fn offers_tls(dialect: &str) -> bool {
+/// Whether the dialect's server knows STARTTLS.
+pub fn offers_tls(dialect: &str) -> bool {
     dialect::named(dialect).is_some_and(|dialect| smtp::offers(&dialect, "STARTTLS"))
 }

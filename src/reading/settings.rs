@@ -54,12 +54,13 @@ pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) 
     let dialect = dialect(lab, findings);
     let relay = lab.boolean("relay", false, findings);
     let tls = services::tls(lab, &dialect, findings);
-    let services = services::services(lab, &dialect, tls, findings);
+    let auth_before_tls = lab.boolean("auth_before_tls", false, findings);
+    let services = services::services(lab, &dialect, tls, auth_before_tls, findings);
     Settings {
         relay,
         routes: relaying::routes(lab, relay, findings),
         patience: relaying::patience(lab, findings),
-        auth_before_tls: lab.boolean("auth_before_tls", false, findings),
+        auth_before_tls,
         vrfy: lab.boolean("vrfy", false, findings),
         leniency: leniency(lab, findings),
         lone_newline: lone_newline(lab, findings),

@@ -2,6 +2,7 @@
 //! answer is the session's business.
 
 mod faults;
+mod perform;
 mod secure;
 
 use std::{
@@ -23,14 +24,11 @@ use super::{
     Shared,
     machine::Machine,
     registry::{Seat, learnt},
-    relay,
     wire::Accepted,
 };
 use crate::{
     evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
-    lab::Login,
-    mail::{Entry, Envelope},
-    protocol::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, folders::Ask, line::Framer},
+    protocol::{Action, Input, Next, Now, Output, Peer, Refusal, line::Framer},
     store::{MailboxLock, Origin},
 };
 
@@ -255,83 +253,6 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         }
     }
 
-    /// The rare and large branches are boxed: a session that only waits should not carry room for them.
-    async fn perform(&mut self, action: Action) -> Outcome {
-        match action {
-            Action::Room { mailbox, octets } => {
-                Outcome::Room(self.server.store.room(&mailbox, octets, self.mailbox_limit))
-            }
-            Action::QueueRoom { recipients } => Outcome::Room(self.server.relay.room(recipients, self.queue_limit)),
-            Action::Hurry { domain } => Outcome::Waiting(self.server.relay.hurry(Some(&domain), self.now())),
-            Action::Waiting { domain } => Outcome::Waiting(self.server.relay.waiting(&domain)),
-            Action::TurnRound { domain } => Box::pin(self.turn_round(domain)).await,
-            Action::Deliver(envelope) => Box::pin(self.deliver(envelope)).await,
-            Action::Open { mailbox } => self.open(&mailbox),
-            // Read right here: a message costs some ten microseconds, less than handing it to another thread.
-            Action::Fetch { entry } => {
-                self.server.store.message(entry.message).map_or(Outcome::Failed, Outcome::Message)
-            }
-            Action::Expunge { mailbox, entries } => Box::pin(self.expunge(mailbox, entries)).await,
-            Action::Folders(ask) => Box::pin(self.folders(*ask)).await,
-        }
-    }
-
-    async fn deliver(&mut self, envelope: Envelope) -> Outcome {
-        let (origin, events) = self.taken();
-        let stored = self.server.store.deliver(origin, events, envelope, self.injected.clone()).await;
-        stored.map_or(Outcome::Failed, |()| Outcome::Stored)
-    }
-
-    /// From here on the client is the server. What it said too early is its greeting, as like as not.
-    async fn turn_round(&mut self, domain: String) -> Outcome {
-        if self.send().await.is_err() {
-            return Outcome::Failed;
-        }
-        let early = std::mem::take(self.framer.buffer());
-        let left = relay::turned(&self.server, &mut self.wire, early, domain).await;
-        self.quit = true;
-        Outcome::Waiting(left)
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp(self.server.clock.now().micros)
-    }
-
-    fn open(&mut self, mailbox: &Login) -> Outcome {
-        let Some(lock) = self.server.store.try_lock(mailbox) else { return Outcome::Locked };
-        // Right here too: 10,000 entries take about a millisecond.
-        self.server.store.entries(mailbox).map_or(Outcome::Failed, |entries| {
-            self.lock = Some(lock);
-            Outcome::Opened(entries)
-        })
-    }
-
-    async fn expunge(&mut self, mailbox: Login, entries: Vec<Entry>) -> Outcome {
-        let (origin, events) = self.taken();
-        let deleted = if entries.is_empty() {
-            self.server.store.record(origin, events).await
-        } else {
-            self.server.store.expunge(origin, events, mailbox, entries).await
-        };
-        // Freed before the client hears of it: whoever comes back at once finds the mailbox open.
-        self.lock = None;
-        deleted.map_or(Outcome::Failed, |()| Outcome::Expunged)
-    }
-
-    async fn folders(&mut self, ask: Ask) -> Outcome {
-        if let Ask::Watch { folder } = ask {
-            self.watched = folder.map(|folder| self.server.store.watch_folder(folder));
-        }
-        let reads = matches!(ask, Ask::Read { .. });
-        let origin = Origin { conn: self.conn, who: self.who.clone(), time: self.since };
-        let told = self.server.store.folders(origin, &mut self.events, ask).await;
-        if reads {
-            // A large FETCH or SEARCH is many of these: others get their turn in between.
-            tokio::task::yield_now().await;
-        }
-        told.map_or(Outcome::Failed, |told| Outcome::Folders(Box::new(told)))
-    }
-
     fn taken(&mut self) -> (Origin, Vec<EventKind>) {
         let origin = Origin { conn: self.conn, who: self.who.clone(), time: self.since };
         (origin, std::mem::take(&mut self.events))
@@ -431,98 +352,4 @@ async fn contained<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use tokio::io::AsyncReadExt as _;
-
-    use super::*;
-    use crate::{
-        lab::{Leniency, Limits, LoneNewline, Protocol, Relaying, ServerConfig, Service, Tls},
-        protocol::{dialect, line},
-        server::{Server, wire::Stream},
-    };
-
-    /// A session with a defect.
-    struct Defective;
-
-    impl Machine for Defective {
-        const PROTOCOL: Protocol = Protocol::Smtp;
-
-        fn new(_: Peer) -> Self {
-            Self
-        }
-
-        fn peer(&self) -> &Peer {
-            unreachable!("no fault is armed here")
-        }
-
-        fn framing(peer: &Peer) -> line::Limits {
-            line::Limits::of(&peer.config, 512)
-        }
-
-        fn idle(_: &Limits) -> Duration {
-            Duration::from_secs(1)
-        }
-
-        fn handle(&mut self, input: Input<'_>, _: Now, out: &mut Output) {
-            match input {
-                Input::Line { .. } => panic!("a defect"),
-                _ => out.reply.extend(b"hello\r\n"),
-            }
-        }
-    }
-
-    fn peer() -> Peer {
-        let config = ServerConfig {
-            lab: "lab".parse().unwrap(),
-            group: "g1".parse().unwrap(),
-            domain: "g1.lab".parse().unwrap(),
-            host: "mail".to_owned(),
-            dialect: "labctl".to_owned(),
-            leniency: Leniency::LENIENT,
-            lone_newline: LoneNewline::Refuse,
-            tls: Tls::default(),
-            identity: None,
-            relay: false,
-            auth_before_tls: false,
-            vrfy: false,
-            catch_all: None,
-            limits: Limits::default(),
-            accounts: BTreeMap::new(),
-            endpoints: Vec::new(),
-            faults: Vec::new(),
-            clients: BTreeMap::new(),
-            relaying: Relaying::default(),
-        };
-        let dialect = dialect::named("labctl").unwrap();
-        let service = Service::Smtp;
-        Peer {
-            config: Arc::new(config),
-            dialect,
-            service,
-            remote: None,
-            local: None,
-            name: None,
-            who: Who::Unknown,
-            seed: 1,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_defective_session_ends_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let server = Server::start((*peer().config).clone(), &folder.path().join("g1.db")).await.unwrap();
-        let (mut ours, theirs) = tokio::io::duplex(64);
-        let seat = server.shared.registry.admit(&Who::Unknown, &Limits::default()).unwrap();
-        let drive = Drive::<Defective, _>::new(Arc::clone(&server.shared), Stream(theirs), peer(), Some(seat), None);
-        tokio::io::AsyncWriteExt::write_all(&mut ours, b"NOOP\r\n").await.unwrap();
-        assert_eq!(drive.run(None).await, Ending::Failed);
-        let mut heard = String::new();
-        ours.read_to_string(&mut heard).await.unwrap();
-        assert_eq!(heard, "hello\r\n");
-        server.store().flush().await.unwrap();
-        let status = server.status().unwrap();
-        assert_eq!((status.connections, status.counts.events), (0, 2), "it is gone, and its end is on record");
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! What octets travel on: a TCP connection in the clear or over TLS, a student's or one of our own to another server, or any stream
 //! that labctl itself brings.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use rustls::ServerConfig;
 use tokio::{
@@ -67,11 +67,22 @@ impl Wire for Connection {
                 stream.read_buf(framer.buffer()).await
             }
             Self::Secure(stream) => {
-                let (tcp, tls) = stream.get_ref();
-                if tls.wants_read() {
-                    tcp.readable().await?;
+                if stream.get_ref().1.wants_read() {
+                    stream.get_ref().0.readable().await?;
                 }
-                stream.read_buf(framer.buffer()).await
+                loop {
+                    let read = {
+                        let mut reading = pin!(stream.read_buf(framer.buffer()));
+                        poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await
+                    };
+                    if let Poll::Ready(read) = read {
+                        return read;
+                    }
+                    // What came was no data. A client that wants to negotiate anew waits for a no (RFC 5246 7.2.2), which otherwise
+                    // would go with the next reply.
+                    stream.flush().await?;
+                    stream.get_ref().0.readable().await?;
+                }
             }
             Self::Gone => Ok(0),
         }

@@ -107,7 +107,7 @@ impl<'a> Batch<'a> {
     }
 
     fn deliver(&mut self, origin: &Origin, events: &[EventKind], delivery: &Delivery) -> rusqlite::Result<()> {
-        let Delivery { envelope, sha256, injected } = delivery;
+        let Delivery { envelope, sha256, injected, confirmation } = delivery;
         // A copy injected for a student belongs to the run that the student is in.
         let student = origin.who.student();
         let run = self.state.run(student.or_else(|| injected.as_ref()?.student.as_ref()));
@@ -146,7 +146,10 @@ impl<'a> Batch<'a> {
             let arrived = outgoing::insert(self.connection, first, message, origin, run, envelope)?;
             self.arrivals.extend(arrived);
         }
-        Ok(())
+        match confirmation {
+            Some((by, told)) => self.deliver(&Origin { conn: Conn(0), who: by.clone(), time: origin.time }, &[], told),
+            None => Ok(()),
+        }
     }
 
     /// What became of recipients for other servers.

@@ -191,8 +191,10 @@ impl Batch<'_> {
     }
 
     fn subscribe(&mut self, mailbox: &Login, name: &FolderName, on: bool) -> rusqlite::Result<(Told, Vec<EventKind>)> {
-        let sql = "SELECT count(*) FROM subscription WHERE mailbox = ?";
-        let held: usize = self.connection.prepare_cached(sql)?.query_row([mailbox.as_str()], |row| row.get(0))?;
+        // A name that is on the list already takes no more room.
+        let sql = "SELECT count(*) FROM subscription WHERE mailbox = ? AND name <> ?";
+        let names = [mailbox.as_str(), name.as_str()];
+        let held: usize = self.connection.prepare_cached(sql)?.query_row(names, |row| row.get(0))?;
         if on && held >= MAX_FOLDERS {
             return Ok(refused(Refused::TooManyFolders));
         }

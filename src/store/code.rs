@@ -264,3 +264,22 @@ fn count(value: ValueRef<'_>) -> Result<u64, String> {
         other => Err(format!("{} where a count belongs", other.data_type().to_string().to_lowercase())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_word_is_no_shape_of_its_own() {
+        let command = |length: usize| EventKind::Command {
+            verb: "X".repeat(length).into(),
+            line: String::new(),
+            octets: 0,
+            reply: String::new(),
+            reply_octets: 0,
+            before: State::Ready,
+            after: State::Ready,
+        };
+        assert!(encode(&command(WORD_KEPT)).is_some() && encode(&command(WORD_KEPT + 1)).is_none());
+    }
+}

@@ -13,9 +13,9 @@ pub enum StoreError {
         /// What SQLite or the system said.
         why: String,
     },
-    /// A later labctl wrote it.
-    #[error("the store `{}` has format {found}, this labctl knows formats up to {}: use the labctl that wrote it", path.display(), super::schema::VERSION)]
-    Newer {
+    /// Another labctl wrote it.
+    #[error("the store `{}` has format {found}, this labctl knows format {} only: use the labctl that wrote it", path.display(), super::schema::VERSION)]
+    Format {
         /// The file.
         path: PathBuf,
         /// The format it has.

@@ -50,7 +50,7 @@ use crate::{
     evidence::{Conn, EventKind, Injected, MessageId, Seq, Timestamp, Uid, Who},
     lab::Login,
     mail::{
-        self, Entry, Envelope, QueueChange, QueueId, Queued,
+        Entry, Envelope, QueueChange, QueueId, Queued,
         folder::{FolderId, INBOX},
     },
     protocol::folders::{Ask, Refused, Told},
@@ -180,10 +180,9 @@ impl Store {
         envelope: Envelope,
         injected: Option<Injected>,
     ) -> Result<(), StoreError> {
-        let octets = envelope.trace.len() + envelope.content.len();
-        // Here and not in the writer, where everybody would wait for it.
-        let sha256 = mail::sha256(&envelope.content);
-        self.commit(origin, events, Work::Deliver(Box::new(Delivery { envelope, sha256, injected })), octets).await
+        let delivery = Delivery::of(envelope, injected);
+        let octets = delivery.octets();
+        self.commit(origin, events, Work::Deliver(Box::new(delivery)), octets).await
     }
 
     /// Writes down what a try to pass a message on came to. With a notice to the sender it returns when all of it is committed:
@@ -191,12 +190,8 @@ impl Store {
     /// tried again (RFC 5321 4.5.3.2.6).
     pub async fn settle(&self, origin: Origin, settlement: Settlement) -> Result<(), StoreError> {
         let Settlement { run, events, changes, notices, server } = settlement;
-        let delivery = |envelope: Envelope| {
-            let sha256 = mail::sha256(&envelope.content);
-            Delivery { envelope, sha256, injected: None }
-        };
-        let octets = events.len() * 1_024 + notices.iter().map(|notice| notice.content.len()).sum::<usize>();
-        let notices: Vec<Delivery> = notices.into_iter().map(delivery).collect();
+        let notices: Vec<Delivery> = notices.into_iter().map(|notice| Delivery::of(notice, None)).collect();
+        let octets = events.len() * 1_024 + notices.iter().map(Delivery::octets).sum::<usize>();
         let waits = !notices.is_empty();
         let work = Work::Settle(Box::new(Settling { run, events, changes, notices, server }));
         if waits {

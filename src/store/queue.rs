@@ -13,7 +13,7 @@ use super::{Origin, StoreError};
 use crate::{
     evidence::{EventKind, Injected, Who},
     lab::Login,
-    mail::{Entry, Envelope, QueueChange, folder::FolderId},
+    mail::{self, Entry, Envelope, QueueChange, folder::FolderId},
     protocol::folders::{Ask, Told},
 };
 
@@ -73,6 +73,23 @@ pub(super) struct Delivery {
     pub(super) envelope: Envelope,
     pub(super) sha256: String,
     pub(super) injected: Option<Injected>,
+    /// The notice of it, and the server that it comes from.
+    pub(super) confirmation: Option<(Who, Box<Delivery>)>,
+}
+
+impl Delivery {
+    /// A message with what goes with it. Hashed here and not in the writer, where everybody would wait for it.
+    pub(super) fn of(mut envelope: Envelope, injected: Option<Injected>) -> Self {
+        let confirmation = envelope.confirmation.take();
+        let confirmation = confirmation.map(|told| (told.by, Box::new(Self::of(told.envelope, None))));
+        Self { sha256: mail::sha256(&envelope.content), envelope, injected, confirmation }
+    }
+
+    /// Octets of its messages.
+    pub(super) fn octets(&self) -> usize {
+        let confirmation = self.confirmation.as_ref().map_or(0, |(_, told)| told.octets());
+        self.envelope.trace.len() + self.envelope.content.len() + confirmation
+    }
 }
 
 /// What a try to pass a message on came to.

@@ -129,13 +129,10 @@ impl Reader {
     /// The mailboxes that ever held something, in order.
     pub fn mailboxes(&self) -> Result<Vec<Mailbox>, StoreError> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(schema::of_version(
-                connection,
+            let mut statement = connection.prepare_cached(
                 "SELECT mailbox, count(uid), coalesce(sum(octets), 0) FROM folder LEFT JOIN entry ON folder = id \
                  WHERE name = 'INBOX' GROUP BY mailbox ORDER BY mailbox",
-                "SELECT name, count(uid), coalesce(sum(octets), 0) FROM mailbox LEFT JOIN entry ON mailbox = name \
-                 GROUP BY name ORDER BY name",
-            )?)?;
+            )?;
             let mailbox = |row: &Row<'_>| {
                 Ok(Mailbox { name: parsed(row, 0, code::login)?, count: row.get(1)?, octets: row.get(2)? })
             };

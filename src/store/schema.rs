@@ -6,14 +6,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
 
-/// The format this labctl writes, kept as SQLite's `user_version`. A higher one is refused.
-pub const VERSION: i64 = 3;
-
-/// What makes of a format the one after it, from format 1 on.
-const UPGRADES: [&str; 2] = [include_str!("upgrade_2.sql"), include_str!("upgrade_3.sql")];
-
-/// The first format with folders.
-const WITH_FOLDERS: i64 = 3;
+/// The format this labctl reads and writes, kept as SQLite's `user_version`. Another one is refused.
+pub const VERSION: i64 = 1;
 
 /// SQLite's `application_id` of a store: `labc`.
 const APPLICATION: i64 = 0x6c61_6263;
@@ -96,16 +90,10 @@ fn recognise(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     let (application, version, schema) = ask().map_err(|error| StoreError::open(path, &error))?;
     match (application, version, schema) {
         (0, 0, 0) => Ok(false),
-        (APPLICATION, 1..=VERSION, _) => Ok(true),
-        (APPLICATION, found, _) => Err(StoreError::Newer { path: path.to_owned(), found }),
+        (APPLICATION, VERSION, _) => Ok(true),
+        (APPLICATION, found, _) => Err(StoreError::Format { path: path.to_owned(), found }),
         _ => Err(StoreError::Foreign { path: path.to_owned() }),
     }
-}
-
-/// `now`, or `before` where the file has no folders yet, because no server has opened it since.
-pub(super) fn of_version<'a>(connection: &Connection, now: &'a str, before: &'a str) -> rusqlite::Result<&'a str> {
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    Ok(if version < WITH_FOLDERS { before } else { now })
 }
 
 /// Settings of the writer's connection, and the tables where there are none.
@@ -126,17 +114,5 @@ fn prepare(connection: &Connection, made: bool) -> rusqlite::Result<()> {
             include_str!("schema.sql")
         ))?;
     }
-    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
-    upgrade(connection)
-}
-
-/// Makes the current format of an older one, all of it or nothing.
-fn upgrade(connection: &Connection) -> rusqlite::Result<()> {
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let steps = usize::try_from(found).ok().and_then(|found| UPGRADES.get(found.checked_sub(1)?..)).unwrap_or_default();
-    if steps.is_empty() {
-        return Ok(());
-    }
-    let steps = steps.concat();
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"))
+    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
 }

@@ -181,7 +181,7 @@ fn note(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
 /// What a job adds to the log, roughly.
 fn logged(job: &Job) -> u64 {
     let message = match &job.work {
-        Work::Deliver(delivery) => (delivery.envelope.trace.len() + delivery.envelope.content.len()) as u64 + 4_096,
+        Work::Deliver(delivery) => delivery.octets() as u64 + 4_096,
         Work::Change(change) => change::octets(&change.ask) as u64,
         Work::Record
         | Work::Furnish(_)

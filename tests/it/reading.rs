@@ -8,7 +8,11 @@ use std::{
 };
 
 use labctl::{
-    lab::{Check, Lab, MAX_EXERCISES, MAX_GROUP, MAX_GROUPS, MAX_MAILS, MAX_STUDENTS, exercise::MAX_STEPS},
+    lab::{
+        Check, Lab, MAX_EXERCISES, MAX_GROUP, MAX_GROUPS, MAX_MAILS, MAX_STUDENTS,
+        exercise::MAX_STEPS,
+        fault::{MAX_FAULTS, MAX_STRIKES},
+    },
     reading::{Code, Reading, keys, read, render, templates, to_json},
 };
 use proptest::prelude::*;
@@ -226,8 +230,11 @@ fn limits_of_lists_hold_at_n_and_not_at_n_plus_1() {
     let headers = format!("{smallest}[[mail]]\nid = \"m\"\nheaders = {{ X = \"\"");
     let another =
         |n: usize| format!("[[exercise]]\nid = \"{n}\"\ncheck = [{{ mailbox = {{ of = \"u\", count = 1 }} }}]\n");
-    let tables: [(_, _, _, &dyn Fn(usize) -> String, _); 7] = [
+    let routes = format!("{smallest}relay = true\n");
+    let tables: [(_, _, _, &dyn Fn(usize) -> String, _); 9] = [
         ("users", 200, "domain = \"a.lab\"\nusers = [", &|n| format!("\"u{n}\", "), "]"),
+        ("routes", 100, &routes, &|n| format!("[[route]]\ndomain = \"d{n}.lab\"\nhost = \"h.lab\"\n"), ""),
+        ("faults", MAX_FAULTS, smallest, &|n| format!("[[fault]]\nid = \"f{n}\"\ndo = \"refuse 421\"\n"), ""),
         ("exercises", MAX_EXERCISES, smallest, &another, ""),
         ("mails", MAX_MAILS, smallest, &|n| format!("[[mail]]\nid = \"{n}\"\n"), ""),
         ("steps", MAX_STEPS, &steps, &|_| "\"NOOP -> 250\", ".to_owned(), "] }]"),
@@ -262,6 +269,10 @@ fn numbers_hold_at_their_ends_and_not_beyond() {
         ("[ports]\nsmtp = ", 1, 65_535),
         ("[[mail]]\nid = \"m\"\ntext = ", 3, 1 << 20),
         ("[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\nsession = ", 1, 100),
+        ("[[fault]]\nid = \"f\"\ndo = \"refuse 421\"\ntimes = ", 1, i64::from(MAX_STRIKES)),
+        ("[[fault]]\nid = \"f\"\ndo = \"refuse 421\"\nconnections = ", 1, i64::from(MAX_STRIKES)),
+        ("[[exercise]]\nid = \"1\"\n[[exercise.check]]\nmessage.times = ", 1, 1_000),
+        ("[[exercise]]\nid = \"1\"\n[[exercise.check]]\nprotocol = \"smtp\"\nsteps = [\"NOOP\"]\ntimes = ", 1, 1_000),
         ("[[exercise]]\nid = \"1\"\ncheck = [{ deleted = {} }]\npoints = ", 0, 1_000),
         ("group_size = ", 1, 200),
         ("[docker.client]\nmemory = ", 16 << 20, 1 << 40),

@@ -5,5 +5,6 @@ mod killed;
 mod names;
 mod notices;
 mod postfix;
+mod secure;
 mod turned;
 mod two;

@@ -10,7 +10,7 @@ use labctl::{
 };
 use rusqlite::Connection;
 
-mod upgrade;
+mod limits;
 
 fn login(name: &str) -> Login {
     name.parse().unwrap()
@@ -339,14 +339,18 @@ async fn what_is_missing_or_does_not_read_is_said_in_its_place() {
 }
 
 #[tokio::test]
-async fn a_store_of_a_later_labctl_is_refused() {
-    let (_folder, path) = place();
-    store_reopened(&path).await;
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
-    let newer = StoreError::Newer { path: path.clone(), found: VERSION + 1 };
-    assert_eq!(Store::open(&path).unwrap_err(), newer);
-    assert_eq!(Reader::open(&path).unwrap_err(), newer);
-    assert!(newer.to_string().contains("use the labctl that wrote it"));
+async fn a_store_of_another_format_is_refused_and_left_as_it_is() {
+    for found in [VERSION - 1, VERSION + 1] {
+        let (_folder, path) = place();
+        store_reopened(&path).await;
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", found).unwrap();
+        let other = StoreError::Format { path: path.clone(), found };
+        assert_eq!(Store::open(&path).unwrap_err(), other);
+        assert_eq!(Reader::open(&path).unwrap_err(), other);
+        assert!(other.to_string().contains("use the labctl that wrote it"));
+        let left = Connection::open(&path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0));
+        assert_eq!(left, Ok(found));
+    }
 }
 
 #[test]

@@ -2,13 +2,12 @@
 //! the lab file changed; whatever it was stopped in the middle of, it goes on from there.
 
 pub mod docker;
+mod said;
 
 use std::{
     collections::BTreeSet,
-    fmt::Display,
     io,
     net::{IpAddr, TcpListener, UdpSocket},
-    path::PathBuf,
     sync::Arc,
 };
 
@@ -21,11 +20,11 @@ use super::{
 use crate::{
     cli::{
         args::{Listen, Up},
-        error::{Error, count, shell_word},
+        error::{Error, count},
         exit::Exit,
         labfile,
         naming::{Shell, same_lab},
-        output::{Output, growing::Growing},
+        output::Output,
     },
     control::Status,
     engine::{
@@ -41,18 +40,6 @@ use crate::{
     },
     store::Reader,
 };
-
-/// Steps and students that are shown; of more, the number.
-const SHOWN: usize = 24;
-
-/// Groups that are named after the first that failed for the same reason.
-const SHOWN_ALIKE: usize = 3;
-
-/// How long a line to type may be that has its explanation beside it.
-const NEXT: usize = 34;
-
-/// What the program is called.
-const NAME: &str = "labctl";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -279,7 +266,7 @@ impl Work {
         }
         let steps = plan::steps(&self.desired, &embedded::observed(before.as_ref()));
         if !args.json {
-            announce(self.out, &self.lab, &steps, args.dry_run);
+            said::announce(self.out, &self.lab, &steps, args.dry_run);
         }
         if args.dry_run {
             return self.finish(args, &steps, &[], 0, Vec::new());
@@ -319,7 +306,7 @@ impl Work {
     /// What failed, and how much is not as it should be.
     fn explain(&self, failures: &[Failure]) {
         let name = |failure: &Failure| format!("`{}`", failure.group);
-        explain(self.out, failures, Failure::is_like, name, Failure::hint);
+        said::explain(self.out, failures, Failure::is_like, name, Failure::hint);
         if !failures.is_empty() {
             let (all, failed) = (self.desired.servers.len(), failures.len());
             self.out.note(format_args!("{failed} of {} not running as the lab says", count(all, "server")));
@@ -333,9 +320,9 @@ impl Work {
         if sent > 0 {
             self.out.note(format_args!("sent {}", count(sent, "mail")));
         }
-        print_table(self.out, &students)?;
+        said::print_table(self.out, &students)?;
         if let Some(student) = students.first() {
-            self.out.note(next(student, self.lab.name.as_str()));
+            self.out.note(said::next(student, self.lab.name.as_str()));
         }
         Ok(())
     }
@@ -369,140 +356,5 @@ impl Work {
             })?;
         }
         Ok(exit)
-    }
-}
-
-/// What will be done, or would.
-fn announce(out: Output, lab: &Lab, steps: &[impl Display], dry_run: bool) {
-    let name = &lab.name;
-    if steps.is_empty() {
-        return out.note(format_args!("lab `{name}`: nothing to do"));
-    }
-    let will = if dry_run { " would" } else { "" };
-    out.heading(format_args!("lab `{name}`:{will}"));
-    for step in steps.iter().take(SHOWN) {
-        out.note(format_args!("  {step}"));
-    }
-    if steps.len() > SHOWN {
-        out.note(format_args!("  … and {}", count(steps.len() - SHOWN, "more step")));
-    }
-}
-
-/// Where the students' servers are.
-fn table(out: Output, students: &[Student]) -> Growing {
-    let endpoint = |student: &Student, service| student.endpoints.get(&service).cloned().unwrap_or_default();
-    let rows = students.iter().map(|student| {
-        vec![
-            student.group.clone(),
-            student.domain.clone(),
-            student.login.clone(),
-            endpoint(student, Service::Smtp),
-            endpoint(student, Service::Pop3),
-        ]
-    });
-    let rows: Vec<_> = rows.collect();
-    out.growing(&["GROUP", "DOMAIN", "STUDENT", "SMTP", "POP3"], &rows)
-}
-
-/// Rows of it that are printed: a terminal has no room for a whole class.
-fn most_rows(out: Output) -> usize {
-    if out.is_terminal() { SHOWN } else { usize::MAX }
-}
-
-/// Prints it.
-fn print_table(out: Output, students: &[Student]) -> Result<(), Error> {
-    let shown = students.len().min(most_rows(out));
-    let table = table(out, &students[..shown]);
-    let rows = (0..shown).map(|row| table.row(row));
-    out.data(&std::iter::once(table.head()).chain(rows).chain([table.foot()]).collect::<String>())?;
-    if students.len() > shown {
-        out.note(format_args!("… and {}", count(students.len() - shown, "more student")));
-    }
-    Ok(())
-}
-
-/// What failed, last, where it is read; what failed for the same reason shares a line, in which the others are named.
-fn explain<Failed: Display>(
-    out: Output,
-    failures: &[Failed],
-    alike: impl Fn(&Failed, &Failed) -> bool,
-    name: impl Fn(&Failed) -> String,
-    hint: impl Fn(&Failed) -> Option<String>,
-) {
-    let mut lines: Vec<(&Failed, Vec<String>)> = Vec::new();
-    for failure in failures {
-        match lines.iter_mut().find(|(first, _)| alike(first, failure)) {
-            Some((_, others)) => others.push(name(failure)),
-            None => lines.push((failure, Vec::new())),
-        }
-    }
-    for (first, others) in lines {
-        let same = match others.len() {
-            0 => String::new(),
-            number @ 1..=SHOWN_ALIKE => format!("; the same for {number} more: {}", others.join(", ")),
-            number => format!("; the same for {number} more: {}, …", others[..SHOWN_ALIKE].join(", ")),
-        };
-        out.problem(format_args!("{first}{same}"), hint(first).as_deref());
-    }
-}
-
-/// What an instructor types next.
-fn as_instructor(program: &str, lab: &str) -> [(String, String); 3] {
-    [
-        (format!("{program} credentials {lab}"), "everybody's addresses and passwords".to_owned()),
-        (format!("{program} trace --lab {lab} -f"), "what goes over the wire".to_owned()),
-        (format!("{program} report {lab}"), "marks".to_owned()),
-    ]
-}
-
-/// A line to type and what for, which goes on a line of its own where the first one is long.
-fn explained(line: &str, what: &str) -> String {
-    if line.len() <= NEXT { format!("  {line:<NEXT$}  {what}\n") } else { format!("  {line}\n      {what}\n") }
-}
-
-/// How this program is called so that the line works: by its name where the shell finds it.
-fn program() -> String {
-    let called = std::env::args().next().unwrap_or_else(|| NAME.into());
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(NAME)).find(|file| file.is_file());
-    let same =
-        |file: PathBuf| file.canonicalize().ok() == std::env::current_exe().and_then(|me| me.canonicalize()).ok();
-    if found.is_some_and(same) { NAME.into() } else { shell_word(&called) }
-}
-
-/// What to type next, as the first student and as the instructor: lines that work.
-fn next(student: &Student, lab: &str) -> String {
-    let program = program();
-    let telnet = |service| {
-        let (host, port) = student.endpoints.get(&service)?.rsplit_once(':')?;
-        Some(format!("telnet {} {port}", host.trim_matches(['[', ']'])))
-    };
-    let (login, password) = (&student.login, &student.password);
-    let as_student = [
-        (telnet(Service::Smtp), "send a mail: EHLO, MAIL, RCPT, DATA".to_owned()),
-        (telnet(Service::Pop3), format!("read it: USER {login}, PASS {password}")),
-    ];
-    let as_instructor = as_instructor(&program, lab).map(|(line, what)| (Some(line), what));
-    let lines = |lines: &[(Option<String>, String)]| {
-        let line = |(line, what): &(Option<String>, String)| line.as_ref().map(|line| explained(line, what));
-        lines.iter().filter_map(line).collect::<String>()
-    };
-    format!(
-        "\nnext, as student `{login}` of group `{}`:\n{}and as the instructor:\n{}",
-        student.group,
-        lines(&as_student),
-        lines(&as_instructor).trim_end()
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_to_type_next_fits_a_terminal() {
-        let (fits, long) = ("x".repeat(NEXT), "x".repeat(NEXT + 1));
-        assert_eq!(explained(&fits, "marks"), format!("  {fits}  marks\n"));
-        assert_eq!(explained(&long, "marks"), format!("  {long}\n      marks\n"));
     }
 }

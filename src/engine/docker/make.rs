@@ -266,3 +266,17 @@ fn container_port(port: u16) -> String {
 fn hostname(name: &str) -> String {
     name.chars().take(MAX_HOSTNAME).map(|c| if c == '_' { '-' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostname_is_a_label() {
+        assert_eq!(hostname("ana_b"), "ana-b");
+        assert_eq!(
+            [MAX_HOSTNAME, MAX_HOSTNAME + 1].map(|length| hostname(&"a".repeat(length)).len()),
+            [MAX_HOSTNAME; 2]
+        );
+    }
+}

@@ -37,7 +37,7 @@ pub struct SocketPath {
 }
 
 impl SocketPath {
-    pub(super) fn new(folder: &Path, name: &str) -> Result<Self, StateError> {
+    pub(crate) fn new(folder: &Path, name: &str) -> Result<Self, StateError> {
         let path = folder.join(name);
         if path.as_os_str().len() <= MAX_SOCKET_PATH {
             return Ok(Self { path, _folder: None });

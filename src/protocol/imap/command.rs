@@ -429,17 +429,7 @@ fn store(uid: bool, cursor: &mut Cursor<'_>) -> Read<Command> {
         return Err(cursor.fault("+FLAGS, -FLAGS or FLAGS, with .SILENT behind it or without"));
     }
     cursor.space("flags, such as (\\Seen)")?;
-    let flags = if cursor.peek() == Some(b'(') {
-        bracketed_flags(cursor)?
-    } else {
-        let mut flags = NamedFlags::default();
-        flag(cursor, &mut flags)?;
-        while !cursor.is_end() {
-            cursor.space("a flag")?;
-            flag(cursor, &mut flags)?;
-        }
-        flags
-    };
+    let flags = if cursor.peek() == Some(b'(') { bracketed_flags(cursor)? } else { bare_flags(cursor)? };
     Ok(Command::Store { set, how, flags, silent, unchanged_since, uid })
 }
 
@@ -447,10 +437,27 @@ fn bracketed_flags(cursor: &mut Cursor<'_>) -> Read<NamedFlags> {
     let mut flags = NamedFlags::default();
     let before = cursor.clone();
     let read = cursor.list("flags in brackets, such as (\\Seen)", |cursor| flag(cursor, &mut flags))?;
-    if read.len() > MAX_FLAGS {
-        return Err(before.fault("at most 100 flags"));
-    }
+    few_flags(read.len(), &before)?;
     Ok(flags)
+}
+
+/// STORE's flags may stand without brackets (RFC 9051 9, store-att-flags).
+fn bare_flags(cursor: &mut Cursor<'_>) -> Read<NamedFlags> {
+    let mut flags = NamedFlags::default();
+    let before = cursor.clone();
+    flag(cursor, &mut flags)?;
+    let mut read = 1;
+    while !cursor.is_end() {
+        cursor.space("a flag")?;
+        flag(cursor, &mut flags)?;
+        read += 1;
+    }
+    few_flags(read, &before)?;
+    Ok(flags)
+}
+
+fn few_flags(read: usize, before: &Cursor<'_>) -> Read<()> {
+    if read > MAX_FLAGS { Err(before.fault("at most 100 flags")) } else { Ok(()) }
 }
 
 fn flag(cursor: &mut Cursor<'_>, flags: &mut NamedFlags) -> Read<()> {
@@ -470,4 +477,41 @@ fn flag(cursor: &mut Cursor<'_>, flags: &mut NamedFlags) -> Read<()> {
     let name = std::str::from_utf8(name).ok().filter(|name| name.is_ascii() && name.len() <= MAX_KEYWORD);
     flags.add_keyword(name.ok_or_else(|| before.fault("a keyword of at most 64 ASCII letters"))?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(verb: Verb, text: &str) -> Result<Command, &'static str> {
+        arguments(verb, false, &mut Cursor::new(text.as_bytes()), Charset::Utf7).map_err(|fault| fault.expected)
+    }
+
+    #[test]
+    fn flags_are_bounded_in_brackets_and_without() {
+        for count in [MAX_FLAGS, MAX_FLAGS + 1] {
+            let flags = vec!["\\Seen"; count].join(" ");
+            let expected = if count == MAX_FLAGS { Ok(()) } else { Err("at most 100 flags") };
+            let stored = |flags: &str| read(Verb::Store, &format!(" 1 FLAGS {flags}")).map(drop);
+            assert_eq!([stored(&flags), stored(&format!("({flags})"))], [expected; 2], "{count}");
+            assert_eq!(read(Verb::Append, &format!(" x ({flags}) {{1}}\r\nx")).map(drop), expected, "{count}");
+        }
+    }
+
+    #[test]
+    fn keywords_are_bounded() {
+        let stored = |length: usize| read(Verb::Store, &format!(" 1 FLAGS {}", "k".repeat(length))).is_ok();
+        assert!(stored(MAX_KEYWORD) && !stored(MAX_KEYWORD + 1));
+    }
+
+    #[test]
+    fn patterns_are_bounded_in_number_and_length() {
+        let listed = |count: usize| read(Verb::List, &format!(" \"\" ({})", vec!["%"; count].join(" ")));
+        assert!(matches!(listed(MAX_PATTERNS), Ok(Command::List(list)) if list.patterns.len() == MAX_PATTERNS));
+        assert_eq!(listed(MAX_PATTERNS + 1), Err("at most 20 patterns"));
+        for verb in [Verb::List, Verb::Lsub] {
+            let fits = |length: usize| read(verb, &format!(" {0} {0}", "x".repeat(length))).is_ok();
+            assert!(fits(MAX_PATTERN) && !fits(MAX_PATTERN + 1), "{verb:?}");
+        }
+    }
 }

@@ -278,6 +278,16 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_verb_is_repeated_up_to_a_limit() {
+        for uid in ["", "UID "] {
+            let verb = |length: usize| heard(&format!("a {uid}{}", "x".repeat(length)), Suspicion::None).0;
+            let room = MAX_VERB - uid.len();
+            let whole = format!("{uid}{}", "X".repeat(room));
+            assert_eq!([verb(room), verb(room + 1)], [whole.clone(), whole]);
+        }
+    }
+
+    #[test]
     fn a_long_reply_keeps_its_last_line() {
         let mut said = Said::default();
         said.add(b"* 1 FETCH ()\r\n");

@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// Says that the folder holds messages that no session has been told of (RFC 3501 7.2.2).
+const MARKED: &str = "\\Marked";
+
 /// A LIST under way.
 #[derive(Debug)]
 pub(super) struct Listing {
@@ -40,11 +43,21 @@ impl Session {
         // An empty pattern asks for the delimiter (RFC 9051 6.3.9).
         if !wanted.extended && wanted.patterns.iter().all(String::is_empty) {
             let verb = if wanted.lsub { "LSUB" } else { "LIST" };
-            self.say(Reply::ListLine, "*", &[("verb", verb), ("attributes", "\\Noselect"), ("name", "\"\"")], out);
+            self.list_line(verb, &["\\Noselect"], "\"\"", out);
             return self.listed(under, out);
         }
         let listing = Listing { wanted, standings: Vec::new(), begun: false };
         self.ask(under, Task::List(Box::new(listing)), Ask::List { mailbox }, out);
+    }
+
+    /// An untagged line of LIST or LSUB. For a dialect that has a list of its own for it, whether the folder is marked is also told apart
+    /// from the rest.
+    pub(super) fn list_line(&self, verb: &str, attributes: &[&str], name: &str, out: &mut Output) {
+        let (marks, rest): (Vec<&str>, Vec<&str>) = attributes.iter().partition(|attribute| **attribute == MARKED);
+        let mark = if marks.is_empty() { "\\Unmarked" } else { MARKED };
+        let (attributes, rest) = (attributes.join(" "), rest.join(" "));
+        let values = [("verb", verb), ("attributes", &*attributes), ("mark", mark), ("rest", &*rest), ("name", name)];
+        self.say(Reply::ListLine, "*", &values, out);
     }
 
     fn listed(&mut self, under: Under, out: &mut Output) {
@@ -61,14 +74,8 @@ impl Session {
                 for (name, line) in lines(&listing.wanted, &folders) {
                     let shown = quoted_name(&name, charset);
                     let verb = if listing.wanted.lsub { "LSUB" } else { "LIST" };
-                    let mut values = vec![("verb", verb), ("name", shown.as_ref())];
                     let with_info = format!("{shown} (\"CHILDINFO\" (\"SUBSCRIBED\"))");
-                    if line.child_info {
-                        values[1].1 = &with_info;
-                    }
-                    let attributes = line.attributes.join(" ");
-                    values.push(("attributes", &attributes));
-                    self.say(Reply::ListLine, "*", &values, out);
+                    self.list_line(verb, &line.attributes, if line.child_info { &with_info } else { &shown }, out);
                     if !line.attributes.contains(&"\\NonExistent") && !line.attributes.contains(&"\\Noselect") {
                         listing.standings.push(name);
                     }
@@ -146,7 +153,7 @@ fn attributes(folder: &Folder, folders: &[Folder], wanted: &List) -> Vec<&'stati
         attributes.push("\\Subscribed");
     }
     if folder.marked {
-        attributes.push("\\Marked");
+        attributes.push(MARKED);
     }
     attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
     attributes.extend(folder.special.map(crate::mail::folder::Special::attribute));

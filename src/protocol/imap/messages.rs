@@ -283,7 +283,46 @@ pub(super) fn write_stored(view: &View, place: usize, told: Row, out: &mut Outpu
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{
+        evidence::MessageId,
+        mail::folder::{FolderId, FolderName, Snapshot},
+    };
+
+    /// How many of so many messages, of so many octets each, are read first.
+    fn first_batch(count: u32, octets: u32) -> usize {
+        let row = |uid| crate::mail::folder::Row {
+            uid,
+            octets,
+            message: MessageId(u64::from(uid)),
+            flags: Flags::default(),
+            modseq: 1,
+            received_secs: 0,
+        };
+        let snapshot = Snapshot {
+            id: FolderId(1),
+            mailbox: "ana".parse().unwrap(),
+            name: FolderName::inbox(),
+            uid_validity: 1,
+            next_uid: count + 1,
+            modseq: 1,
+            keywords: Vec::new(),
+            rows: (1..=count).map(row).collect(),
+        };
+        let places: Vec<usize> = (0..snapshot.rows.len()).collect();
+        batch(&View::new(Arc::new(snapshot), (0, 0), true), &places).len()
+    }
+
+    #[test]
+    fn messages_are_read_a_few_at_a_time() {
+        let most = u32::try_from(BATCH_MESSAGES).unwrap();
+        assert_eq!([most, most + 1].map(|count| first_batch(count, 1)), [BATCH_MESSAGES; 2]);
+        let half = u32::try_from(BATCH_OCTETS / 2).unwrap();
+        assert_eq!([half, half + 1].map(|octets| first_batch(2, octets)), [2, 1]);
+        assert_eq!(first_batch(2, 2 * half + 1), 1, "a message over the limit is read alone");
+    }
 
     #[test]
     fn dates_are_those_of_rfc_9051() {

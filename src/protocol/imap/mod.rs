@@ -1,8 +1,8 @@
 //! IMAP as a machine without I/O: IMAP4rev1 (RFC 3501), IMAP4rev2 (RFC 9051) and the extensions in [`CAPABILITIES`]. Here is the
-//! session: which state it is in, whether a command may come there, what is recorded. How a command comes in is in `gather`
-//! (literals) and `syntax` (its pieces), what it is in `verb`, `command`, `items`, `criteria`; what it does in `login`, `folders`,
+//! session: which state it is in, and whether a command may come there. How a command comes in is in `intake`, `gather` (literals)
+//! and `syntax` (its pieces), what it is in `verb`, `command`, `items`, `criteria`; what it does in `login`, `folders`,
 //! `messages` (FETCH), `search`, `changes` (STORE, COPY, EXPUNGE, APPEND), `idle`; what goes on when the store has
-//! answered in `outcome`; how it begins and ends in `ends`; what the client knows of the open folder in `view`;
+//! answered in `outcome`, how a command ends in `answer`; how a session begins and ends in `ends`; what the client knows of the open folder in `view`;
 //! the words in `reply`.
 //!
 //! ```text
@@ -17,6 +17,7 @@
 //!                                                        └─ AUTHENTICATE ─▶ Authenticating, IDLE ─▶ Idling ─▶ Ready
 //! ```
 
+mod answer;
 mod changes;
 mod command;
 mod criteria;
@@ -24,6 +25,7 @@ mod ends;
 mod folders;
 mod gather;
 mod idle;
+mod intake;
 mod items;
 mod listing;
 mod login;
@@ -45,17 +47,13 @@ use std::mem;
 
 use self::{
     command::Command,
-    gather::{Announced, Gathered, Head, Heard, MAX_COMMAND, MAX_LINE, MAX_LITERAL, Said, Suspicion},
-    reply::{Reply, plural},
+    gather::{Gathered, Head, Heard, MAX_COMMAND, MAX_LINE, MAX_LITERAL, Said, Suspicion},
+    reply::Reply,
     syntax::Cursor,
     verb::{Place, Verb},
     view::View,
 };
-use super::{
-    Action, Input, Next, Now, Output, Peer, Refusal,
-    folders::{Ask, Told},
-    line, sasl,
-};
+use super::{Input, Next, Now, Output, Peer, Refusal, folders::Ask, line, sasl};
 use crate::{evidence::State, lab::Login};
 
 pub use messages::{BATCH_MESSAGES, BATCH_OCTETS};
@@ -265,94 +263,6 @@ impl Session {
         };
     }
 
-    fn line(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
-        match mem::replace(&mut self.stage, Stage::Ready) {
-            Stage::Ready => self.line_of_command(octets, crlf, out),
-            Stage::Authenticating(under) => self.respond(*under, octets, crlf, out),
-            Stage::Idling(under) => self.done_idling(*under, octets, crlf, out),
-            stage @ (Stage::Fresh | Stage::Literal { .. } | Stage::Securing | Stage::Working(_) | Stage::Closed) => {
-                self.stage = stage;
-            }
-        }
-    }
-
-    fn line_of_command(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
-        let announced = self.gathered.line(octets, crlf);
-        let Some(Announced { octets, waits }) = announced else {
-            let gathered = mem::take(&mut self.gathered);
-            self.command(&gathered, crlf, out);
-            self.literal_refused = false;
-            return;
-        };
-        let head = Head::of(&self.gathered.octets);
-        // A client that waits is told at once what is wrong; one that does not sends the literal in any case.
-        let refused =
-            waits && (!head.tagged || self.may_come(&head).is_err() || (!crlf && !self.peer.config.leniency.line_feed));
-        let room = self.room_for_literal(head.verb);
-        if refused || (waits && octets > room) {
-            self.gathered.too_large = octets > room;
-            let gathered = mem::take(&mut self.gathered);
-            self.command(&gathered, crlf, out);
-            self.literal_refused = true;
-            return;
-        }
-        let tag = String::from_utf8_lossy(head.tag).into_owned();
-        // A literal of no octets is there already.
-        if octets > 0 {
-            self.stage = Stage::Literal { left: octets, kept: octets <= room };
-        }
-        if waits {
-            self.say(Reply::Continue, &tag, &[("octets", &octets.to_string())], out);
-        }
-    }
-
-    /// The most octets that a literal may have here.
-    fn room_for_literal(&self, verb: Option<Verb>) -> u64 {
-        if verb == Some(Verb::Append) && self.connection.mailbox().is_some() {
-            return self.peer.config.limits.message.max(MAX_LITERAL);
-        }
-        MAX_LITERAL.min(MAX_COMMAND.saturating_sub(self.gathered.octets.len()) as u64)
-    }
-
-    fn literal(&mut self, piece: &[u8]) {
-        let Stage::Literal { left, kept } = self.stage else { return };
-        if kept {
-            self.gathered.literal(piece);
-        } else {
-            self.gathered.skipped(piece.len() as u64);
-        }
-        let left = left.saturating_sub(piece.len() as u64);
-        self.stage = if left == 0 { Stage::Ready } else { Stage::Literal { left, kept } };
-    }
-
-    fn line_too_long(&mut self, head: &[u8], octets: u64, out: &mut Output) {
-        let mut gathered = mem::take(&mut self.gathered);
-        let under = match mem::replace(&mut self.stage, Stage::Ready) {
-            Stage::Ready => {
-                gathered.line(head, true);
-                let tag = String::from_utf8_lossy(Head::of(&gathered.octets).tag).into_owned();
-                let heard = gathered.heard(self.suspicion()).too_long(octets);
-                self.under(tag, Verb::Noop, false, heard)
-            }
-            Stage::Authenticating(under) => under.0,
-            Stage::Idling(under) => *under,
-            stage => {
-                self.stage = stage;
-                return;
-            }
-        };
-        self.refuse(under, Reply::LineTooLong, &[("limit", &MAX_LINE.to_string())], out);
-    }
-
-    const fn suspicion(&self) -> Suspicion {
-        match self.connection {
-            _ if self.literal_refused => Suspicion::Everything,
-            Connection::NotAuthenticated if self.login_tried => Suspicion::Everything,
-            Connection::NotAuthenticated => Suspicion::Arguments,
-            Connection::Authenticated(_) | Connection::Selected(..) | Connection::Logout => Suspicion::None,
-        }
-    }
-
     fn under(&self, tag: String, verb: Verb, uid: bool, heard: Heard) -> Under {
         Under { tag, verb, uid, heard, before: self.connection.state(), said: Said::default() }
     }
@@ -399,7 +309,8 @@ impl Session {
             let message = verb == Verb::Append;
             let limit = if message { self.peer.config.limits.message } else { MAX_LITERAL }.to_string();
             let reply = if message { Reply::MessageTooLarge } else { Reply::TooLarge };
-            return self.refuse(under, reply, &[("limit", &limit)], out);
+            let whole = MAX_COMMAND.to_string();
+            return self.refuse(under, reply, &[("limit", &limit), ("whole", &whole)], out);
         }
         let mut cursor = Cursor::new(&gathered.octets[head.arguments..]);
         match command::arguments(verb, head.uid, &mut cursor, self.charset()) {
@@ -487,63 +398,6 @@ impl Session {
         out.reply.extend_from_slice(line.as_bytes());
         out.reply.extend_from_slice(b"\r\n");
         self.complete(under, out);
-    }
-
-    fn say(&self, reply: Reply, tag: &str, values: &[(&str, &str)], out: &mut Output) {
-        reply.write(&self.peer, tag, values, &mut out.reply);
-    }
-
-    /// Asks the store, and goes on with `task`.
-    fn ask(&mut self, under: Under, task: Task, ask: Ask, out: &mut Output) {
-        out.action = Some(Action::Folders(Box::new(ask)));
-        self.stage = Stage::Working(Box::new((under, task)));
-    }
-
-    /// Says no to a client that made a mistake, and counts it.
-    fn refuse(&mut self, under: Under, reply: Reply, values: &[(&str, &str)], out: &mut Output) {
-        self.errors += 1;
-        self.answer(under, reply, values, out);
-        if self.errors > self.peer.config.limits.errors {
-            self.end(Reply::ByeErrors, out);
-        }
-    }
-
-    /// Ends a command with a reply, and tells nothing else.
-    fn answer(&mut self, mut under: Under, reply: Reply, values: &[(&str, &str)], out: &mut Output) {
-        self.say(reply, &under.tag, values, out);
-        under.said.add(&out.reply);
-        self.stage = Stage::Ready;
-        let after = self.connection.state();
-        out.events.push(under.heard.answered(&under.said, under.before, after));
-    }
-
-    /// Ends a command that did what it should.
-    fn complete(&mut self, under: Under, out: &mut Output) {
-        let verb = under.heard.verb.to_string();
-        self.complete_with(under, Reply::Completed, &[("verb", &verb)], out);
-    }
-
-    /// The same with a reply of its own. While a folder is open its client hears first what else changed.
-    fn complete_with(&mut self, under: Under, reply: Reply, values: &[(&str, &str)], out: &mut Output) {
-        let Some(view) = self.connection.view() else { return self.answer(under, reply, values, out) };
-        let ask = Ask::Sync { known: std::sync::Arc::clone(&view.snapshot), claim: !view.read_only };
-        let mut tagged = Vec::new();
-        reply.write(&self.peer, &under.tag, values, &mut tagged);
-        // RFC 9051 7.5.1: message numbers do not change during these.
-        let expunge = under.uid || !matches!(under.verb, Verb::Fetch | Verb::Store | Verb::Search);
-        self.ask(under, Task::Finish { tagged, expunge }, ask, out);
-    }
-
-    /// Ends a command after the client was told what changed.
-    fn finish(&mut self, mut under: Under, tagged: Vec<u8>, expunge: bool, told: Option<Told>, out: &mut Output) {
-        // What cannot be read now is told later: the command itself is done.
-        if let Some(Told::Selected { snapshot, recent }) = told {
-            self.tell(snapshot, recent, expunge, under.uid, out);
-        }
-        out.reply.extend(tagged);
-        under.said.add(&out.reply);
-        let after = self.connection.state();
-        out.events.push(under.heard.answered(&under.said, under.before, after));
     }
 
     /// Closes the folder.

@@ -2,35 +2,14 @@
 //! decided elsewhere; untagged data (`* 3 EXISTS`, `* 1 FETCH …`) is protocol, not words, and is not here.
 //!
 //! Placeholders of every template: `{host}`, `{domain}`, `{tag}`. Others by reply: `{capabilities}`, `{user}`, `{verb}`,
-//! `{usage}`, `{expected}`, `{column}`, `{folder}`, `{count}` with its plural `{s}`, `{access}`, `{octets}`, `{limit}`, `{why}`,
-//! `{uids}`, `{hint}`, `{attributes}`, `{name}`, `{mechanisms}`.
+//! `{usage}`, `{expected}`, `{column}`, `{folder}`, `{count}` with its plural `{s}`, `{access}`, `{octets}`, `{limit}`, `{whole}`, `{why}`,
+//! `{uids}`, `{hint}`, `{attributes}` (of which `{mark}` is one and `{rest}` the others), `{name}`, `{mechanisms}`.
 
 use crate::protocol::{
     Peer,
-    dialect::{self, Dialect, fill},
+    dialect::{Dialect, OWN, fill},
+    replies::replies,
 };
-
-macro_rules! replies {
-    ($($(#[$doc:meta])* $reply:ident = $key:literal,)*) => {
-        /// A reply of this protocol.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Reply {
-            $($(#[$doc])* $reply,)*
-        }
-
-        impl Reply {
-            #[cfg(test)]
-            const ALL: &[Self] = &[$(Self::$reply,)*];
-
-            /// The key in the dialects' files.
-            pub const fn key(self) -> &'static str {
-                match self {
-                    $(Self::$reply => $key,)*
-                }
-            }
-        }
-    };
-}
 
 replies! {
     /// The greeting.
@@ -152,25 +131,16 @@ impl Reply {
     pub fn write(self, peer: &Peer, tag: &str, values: &[(&str, &str)], out: &mut Vec<u8>) {
         let everywhere = [("host", peer.config.host.as_str()), ("domain", peer.config.domain.as_str()), ("tag", tag)];
         let values: Vec<_> = values.iter().copied().chain(everywhere).collect();
-        for line in self.template(&peer.dialect, &labctl()) {
+        for line in self.template(&peer.dialect) {
             out.extend_from_slice(fill(line, &values).as_bytes());
             out.extend_from_slice(b"\r\n");
         }
     }
 
-    fn template<'a>(self, dialect: &'a Dialect, own: &'a Dialect) -> &'a [String] {
-        let own = || own.imap.lines(self.key());
+    fn template(self, dialect: &Dialect) -> &[String] {
+        let own = || OWN.imap.lines(self.key());
         dialect.imap.lines(self.key()).or_else(own).expect("labctl's own dialect has every reply; a test holds it")
     }
-}
-
-fn labctl() -> std::sync::Arc<Dialect> {
-    dialect::named("labctl").expect("labctl's own dialect is built in")
-}
-
-/// `s` where a count wants the plural.
-pub const fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 #[cfg(test)]
@@ -178,18 +148,19 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::protocol::dialect;
 
     #[test]
     fn labctl_has_every_reply_and_no_other() {
         let used: BTreeSet<_> = Reply::ALL.iter().map(|reply| reply.key()).collect();
-        assert_eq!(labctl().imap.keys().collect::<BTreeSet<_>>(), used);
+        assert_eq!(OWN.imap.keys().collect::<BTreeSet<_>>(), used);
         assert_eq!(used.len(), Reply::ALL.len());
     }
 
     #[test]
     fn every_template_is_a_status_line_with_nothing_unknown() {
-        let names = "capabilities user verb usage expected column folder count s access octets limit why uids hint attributes \
-                     name mechanisms host domain tag";
+        let names = "capabilities user verb usage expected column folder count s access octets limit whole why uids hint attributes mark \
+                     rest name mechanisms host domain tag";
         let values: Vec<_> = names.split_ascii_whitespace().map(|name| (name, "x")).collect();
         for name in dialect::names() {
             let dialect = dialect::named(name).unwrap();

@@ -2,10 +2,10 @@
 
 use std::{io::Write as _, sync::Arc};
 
-use super::{Connection, Reply, Session, Task, Under, command::Name, listing, plural, view::View};
+use super::{Connection, Reply, Session, Task, Under, command::Name, listing, view::View};
 use crate::{
     mail::folder::{Flags, MAX_KEYWORDS, Row, Snapshot},
-    protocol::{Output, folders::Ask},
+    protocol::{Output, folders::Ask, replies::plural},
 };
 
 impl Session {
@@ -38,7 +38,7 @@ impl Session {
         if self.rev2 {
             // RFC 9051 6.3.2: the name as the server writes it.
             let name = listing::quoted_name(&view.snapshot.name, self.charset());
-            self.say(Reply::ListLine, "*", &[("verb", "LIST"), ("attributes", ""), ("name", &name)], out);
+            self.list_line("LIST", &[], &name, out);
         } else {
             let _ = write!(out.reply, "* {} RECENT\r\n", view.recent_count());
             if let Some(place) = view.rows().iter().position(|row| !row.flags.has(Flags::SEEN)) {

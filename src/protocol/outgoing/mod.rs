@@ -16,7 +16,7 @@ use super::{
 use crate::{
     evidence::{EventKind, Timestamp, Who},
     lab::ServerConfig,
-    mail::{QueueChange, Queued},
+    mail::{Confirmation, Envelope, QueueChange, Queued, Wishes, dsn::Notice},
     protocol::smtp,
 };
 
@@ -46,7 +46,7 @@ pub struct Settled {
     /// What changes in the queue, in the order of the recipients.
     pub changes: Vec<QueueChange>,
     /// Notices to the sender.
-    pub notices: Vec<crate::mail::Envelope>,
+    pub notices: Vec<Envelope>,
 }
 
 /// Recipients with the same fate.
@@ -155,6 +155,34 @@ pub fn settle(
     };
     settled.notices = notices.into_iter().enumerate().filter_map(notice).collect();
     settled
+}
+
+/// The notice of what goes into mailboxes of this server, for a sender that asked for it (RFC 3461 5.2.3). Other servers' recipients
+/// are told of when they are settled.
+pub fn delivered(config: &ServerConfig, envelope: &Envelope, seed: u64, now: Now) -> Option<Box<Confirmation>> {
+    let notices = envelope.notices.as_ref()?;
+    let time = Timestamp(now.micros);
+    let mut about: Vec<About> = Vec::new();
+    for (place, recipient) in envelope.recipients.iter().enumerate() {
+        let Notice { notify, original: given } = notices.of(place);
+        let elsewhere = envelope.outgoing.iter().any(|outgoing| outgoing.recipient == *recipient);
+        let told = about.iter().any(|about| about.recipient == *recipient);
+        if notify.of_success() && !elsewhere && !told {
+            about.push(About {
+                recipient: recipient.clone(),
+                given,
+                reply: "it is in the mailbox".to_owned(),
+                status: "2.0.0".to_owned(),
+                server: String::new(),
+                until: time,
+            });
+        }
+    }
+    let wishes = Wishes::of(envelope);
+    let original = Original { sender: &envelope.from, wishes: &wishes, arrived: time, content: &envelope.content };
+    let envelope =
+        (!about.is_empty()).then(|| notice::notice(config, original, Kind::Delivered, &about, seed, now)).flatten()?;
+    Some(Box::new(Confirmation { by: sender_of_notices(config), envelope }))
 }
 
 /// The server itself, as the one who sends notices.

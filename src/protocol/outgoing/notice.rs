@@ -97,6 +97,7 @@ pub fn notice(
         from: String::new(),
         recipients: vec![sender.to_owned()],
         notices: None,
+        confirmation: None,
         body: if content.is_ascii() { Body::SevenBit } else { Body::EightBit },
         utf8,
         mailboxes,
@@ -204,7 +205,9 @@ fn fields(config: &ServerConfig, original: Original<'_>, kind: Kind, about: &[Ab
         };
         let _ =
             write!(text, "Final-Recipient: {kind_of_address}; {recipient}\r\nAction: {action}\r\nStatus: {status}\r\n");
-        if server.is_empty() {
+        if kind == Kind::Delivered {
+            // Nothing went wrong that could be diagnosed.
+        } else if server.is_empty() {
             let _ = write!(text, "Diagnostic-Code: x-labctl; {reply}\r\n");
         } else {
             let _ = write!(text, "Remote-MTA: dns; {server}\r\nDiagnostic-Code: smtp; {reply}\r\n");

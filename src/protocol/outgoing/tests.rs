@@ -6,7 +6,7 @@ use crate::{
     lab::Patience,
     mail::{
         Outgoing, QueueId, Wishes,
-        dsn::{Notice, Notify, Original as Given, Ret},
+        dsn::{Notice, Notices, Notify, Original as Given, Ret},
     },
     protocol::fixture,
 };
@@ -191,4 +191,77 @@ fn a_notice_about_a_name_beyond_ascii_says_so() {
     let text = String::from_utf8(notice.content.clone()).unwrap();
     assert!(notice.utf8 && text.contains("Content-Type: message/global-delivery-status"), "{text}");
     assert!(text.contains("Final-Recipient: utf-8; peña@g2.lab"), "{text}");
+}
+
+/// What a sender is told of a message for these recipients, of whom some are other servers', when it is stored.
+fn confirmed(from: &str, recipients: &[(&str, Notify)], outgoing: &[&str], wishes: &Wishes) -> Option<String> {
+    let notice = |(name, notify): &(&str, Notify)| Notice {
+        notify: *notify,
+        original: Some(Given { kind: "rfc822".to_owned(), address: format!("{name}+x") }),
+    };
+    let domain = "g2.lab".to_owned();
+    let envelope = Envelope {
+        from: from.to_owned(),
+        recipients: recipients.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        notices: Notices {
+            ret: wishes.ret,
+            envid: wishes.envid.clone(),
+            recipients: recipients.iter().map(notice).collect(),
+        }
+        .unless_default(),
+        outgoing: outgoing
+            .iter()
+            .map(|name| Outgoing { recipient: (*name).to_owned(), domain: domain.clone() })
+            .collect(),
+        content: b"Subject: a\r\n\r\nsecret text\r\n".to_vec(),
+        ..Envelope::default()
+    };
+    let confirmation = delivered(&config(), &envelope, SEED, at(1))?;
+    assert_eq!(confirmation.by, Who::Server { group: config().group });
+    assert_eq!((confirmation.envelope.from.as_str(), confirmation.envelope.confirmation), ("", None));
+    Some(String::from_utf8(confirmation.envelope.content).unwrap())
+}
+
+#[test]
+fn what_is_in_a_mailbox_is_told_to_who_asked() {
+    let success = Notify::On { success: true, failure: false, delay: false };
+    let failure = Notify::On { success: false, failure: true, delay: true };
+    let wishes = Wishes { ret: Some(Ret::Full), envid: Some("QQ 1".to_owned()), ..Wishes::default() };
+    let told = |from: &str, recipients: &[(&str, Notify)], outgoing: &[&str]| {
+        let text = confirmed(from, recipients, outgoing, &wishes)?;
+        let final_recipients = text.lines().filter_map(|line| line.strip_prefix("Final-Recipient: rfc822; "));
+        Some(final_recipients.collect::<Vec<_>>().join(" "))
+    };
+    let ana = "ana@g1.lab";
+    assert_eq!(told(ana, &[("a@g1.lab", success)], &[]).as_deref(), Some("a@g1.lab"));
+    let mixed =
+        [("a@g1.lab", failure), ("b@g1.lab", success), ("c@g2.lab", success), ("b@g1.lab", success), ("d", success)];
+    assert_eq!(told(ana, &mixed, &["c@g2.lab"]).as_deref(), Some("b@g1.lab d"), "each once, and only what is here");
+    for notify in [Notify::Unsaid, Notify::Never, failure] {
+        assert_eq!(told(ana, &[("a@g1.lab", notify)], &[]), None, "{notify:?}");
+    }
+    assert_eq!(told("", &[("a@g1.lab", success)], &[]), None, "nobody hears of a notice");
+    assert_eq!(told("nobody@g1.lab", &[("a@g1.lab", success)], &[]), None, "nor somebody who is not there");
+    assert_eq!(told("ana@g2.lab", &[("a@g1.lab", success)], &[]).as_deref(), Some("a@g1.lab"), "it goes back there");
+}
+
+#[test]
+fn a_notice_of_delivery_repeats_what_the_sender_said_and_returns_the_header_only() {
+    let success = Notify::On { success: true, failure: false, delay: false };
+    let wishes = Wishes { ret: Some(Ret::Full), envid: Some("QQ 1".to_owned()), ..Wishes::default() };
+    let text = confirmed("ana@g1.lab", &[("ben@g1.lab", success)], &[], &wishes).unwrap();
+    for line in [
+        "Subject: Mail delivered\r\n",
+        "Original-Envelope-Id: QQ 1\r\nReporting-MTA: dns; mail.g1.lab\r\n",
+        "Original-Recipient: rfc822; ben@g1.lab+x\r\nFinal-Recipient: rfc822; ben@g1.lab\r\nAction: delivered\r\n\
+         Status: 2.0.0\r\nLast-Attempt-Date: ",
+        "Content-Type: text/rfc822-headers",
+    ] {
+        assert!(text.contains(line), "{line}\n\n{text}");
+    }
+    // RFC 3461 4.3: RET says what comes back of a message that failed.
+    assert!(
+        !text.contains("secret text") && !text.contains("Remote-MTA") && !text.contains("Diagnostic-Code"),
+        "{text}"
+    );
 }

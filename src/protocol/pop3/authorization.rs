@@ -5,12 +5,12 @@ use super::{
     command::{Heard, Place, Verb},
     login,
     maildrop::Maildrop,
-    reply::{Reply, plural},
+    reply::Reply,
 };
 use crate::{
     evidence::{EventKind, State},
     lab::Login,
-    protocol::{Now, Outcome, Output, sasl::Claim},
+    protocol::{Now, Outcome, Output, replies::plural, sasl::Claim},
 };
 
 /// The capability and the command (RFC 2595 4).

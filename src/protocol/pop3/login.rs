@@ -9,15 +9,16 @@ use crate::{
     lab::{Login, ServerConfig},
     protocol::{
         Now, Peer,
-        sasl::{Claim, same},
+        sasl::{Claim, prepared, same},
     },
 };
 
 /// The mailbox, if `secret` is its password. Where `trim`, blanks round the secret are put up with.
 pub fn with_password(claim: &Claim, secret: &[u8], trim: bool, config: &ServerConfig) -> Option<Login> {
+    let (whole, trimmed) = (prepared(secret), prepared(secret.trim_ascii()));
     claim.proved(config, |account| {
-        let right = account.password.as_bytes();
-        same(secret, right) | (trim & same(secret.trim_ascii(), right))
+        let right = prepared(account.password.as_bytes());
+        same(&whole, &right) | (trim & same(&trimmed, &right))
     })
 }
 

@@ -5,34 +5,11 @@
 //! Others by reply: `{timestamp}` and `{id}` (greeting), `{user}`, `{number}`, `{count}` with its plural `{s}`, `{octets}`,
 //! `{uid}`, `{verb}`, `{usage}`, `{limit}`, `{deleted}`, `{text}` (the server's own words: a hint, a list).
 
-use std::sync::{Arc, LazyLock};
-
 use crate::protocol::{
     Peer,
-    dialect::{self, Dialect, fill},
+    dialect::{Dialect, OWN, fill},
+    replies::replies,
 };
-
-macro_rules! replies {
-    ($($(#[$doc:meta])* $reply:ident = $key:literal,)*) => {
-        /// A reply of this protocol.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Reply {
-            $($(#[$doc])* $reply,)*
-        }
-
-        impl Reply {
-            #[cfg(test)]
-            const ALL: &[Self] = &[$(Self::$reply,)*];
-
-            /// The key in the dialects' files.
-            pub const fn key(self) -> &'static str {
-                match self {
-                    $(Self::$reply => $key,)*
-                }
-            }
-        }
-    };
-}
 
 replies! {
     /// The greeting. Where it has `{timestamp}`, APOP works.
@@ -175,17 +152,9 @@ impl Reply {
 
     /// The lines of this reply as the dialect has them, or else labctl.
     pub fn template(self, dialect: &Dialect) -> &[String] {
-        let own = || LABCTL.pop3.lines(self.key());
+        let own = || OWN.pop3.lines(self.key());
         dialect.pop3.lines(self.key()).or_else(own).expect("labctl's own dialect has every reply; a test holds it")
     }
-}
-
-/// Whose words are used where a dialect has none.
-static LABCTL: LazyLock<Arc<Dialect>> = LazyLock::new(|| dialect::named("labctl").expect("a bundled dialect"));
-
-/// `s` where a count wants the plural.
-pub const fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 fn capitalised(name: &str) -> String {
@@ -198,7 +167,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::protocol::sasl::account::SHOWN;
+    use crate::protocol::{dialect, sasl::account::SHOWN};
 
     /// The longest first line of a reply, with CRLF (RFC 2449 4).
     const REPLY_LINE: usize = 512;
@@ -206,7 +175,7 @@ mod tests {
     #[test]
     fn labctl_has_every_reply_and_no_other() {
         let used: BTreeSet<_> = Reply::ALL.iter().map(|reply| reply.key()).collect();
-        assert_eq!(LABCTL.pop3.keys().collect::<BTreeSet<_>>(), used);
+        assert_eq!(OWN.pop3.keys().collect::<BTreeSet<_>>(), used);
         assert_eq!(used.len(), Reply::ALL.len());
     }
 

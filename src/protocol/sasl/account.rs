@@ -3,6 +3,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::prepared;
+
 use crate::{
     evidence::{By, Who},
     lab::{Login, ServerConfig, server::Account},
@@ -25,7 +27,8 @@ pub struct Claim {
 impl Claim {
     /// The claim that `name` makes: a mailbox in any case, or its address in the server's own domain.
     pub fn of(name: &[u8], config: &ServerConfig) -> Self {
-        let text = std::str::from_utf8(name).unwrap_or_default();
+        let written = prepared(name);
+        let text = std::str::from_utf8(&written).unwrap_or_default();
         let local = match text.rsplit_once('@') {
             Some((local, domain)) if domain.eq_ignore_ascii_case(config.domain.as_str()) => local,
             Some(_) | None => text,
@@ -35,7 +38,8 @@ impl Claim {
 
     /// The mailbox, if `secret` is its password.
     pub fn with_password(&self, secret: &[u8], config: &ServerConfig) -> Option<Login> {
-        self.proved(config, |account| same(secret, account.password.as_bytes()))
+        let secret = prepared(secret);
+        self.proved(config, |account| same(&secret, &prepared(account.password.as_bytes())))
     }
 
     /// The mailbox, if it exists and `holds` is true of its account. `holds` is asked in any case, so that an unknown name
@@ -85,6 +89,20 @@ mod tests {
         assert_eq!(shown("a".repeat(SHOWN).as_bytes()).len(), SHOWN);
         assert_eq!(shown("a".repeat(SHOWN + 1).as_bytes()).len(), SHOWN);
         assert_eq!(shown(b"a\r\x1b\xff"), "a\u{fffd}\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn names_and_passwords_are_the_same_however_they_are_typed() {
+        let mut config = (*crate::protocol::fixture::peer("labctl").config).clone();
+        let ana: Login = "ana".parse().unwrap();
+        for (right, typed) in [("contrase\u{f1}a", "contrasen\u{303}a"), ("contrasen\u{303}a", "contrase\u{f1}a")] {
+            right.clone_into(&mut config.accounts.get_mut(&ana).unwrap().password);
+            for name in ["ana", "a\u{ad}na", "\u{ff41}na@g1.lab"] {
+                let claim = Claim::of(name.as_bytes(), &config);
+                assert_eq!(claim.with_password(typed.as_bytes(), &config), Some(ana.clone()), "{name} {typed}");
+                assert_eq!(claim.with_password(b"contrasena", &config), None);
+            }
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod fault;
 pub mod mask;
 mod oauth;
 mod plain;
+mod prepared;
 mod scram;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ use crate::{
 pub use self::{
     account::{Claim, learnt, same},
     fault::Fault,
+    prepared::prepared,
 };
 
 /// The longest command with an initial response, and the longest response, in octets with CRLF (RFC 4954 4).

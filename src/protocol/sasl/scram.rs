@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use super::{Claim, Fault, same};
+use super::{Claim, Fault, prepared, same};
 use crate::lab::{Login, ServerConfig};
 
 /// How often the password is hashed: the least that RFC 7677 4 allows, since every login of a class pays for it.
@@ -110,7 +110,7 @@ struct Keys {
 
 impl Keys {
     fn of(password: &str, salt: &[u8], signed: &str) -> Self {
-        let salted = salted(password, salt);
+        let salted = salted(&prepared(password.as_bytes()), salt);
         let client = hmac(&salted, b"Client Key");
         let stored: [u8; 32] = Sha256::digest(client).into();
         let mut proof = hmac(&stored, signed.as_bytes());
@@ -120,8 +120,8 @@ impl Keys {
 }
 
 /// `Hi`: PBKDF2 with one block (RFC 5802 2.2).
-fn salted(password: &str, salt: &[u8]) -> [u8; 32] {
-    let keyed = Hmac::<Sha256>::new_from_slice(password.as_bytes()).expect("HMAC takes a key of any length");
+fn salted(password: &[u8], salt: &[u8]) -> [u8; 32] {
+    let keyed = Hmac::<Sha256>::new_from_slice(password).expect("HMAC takes a key of any length");
     let mut block: [u8; 32] =
         keyed.clone().chain_update(salt).chain_update([0, 0, 0, 1]).finalize().into_bytes().into();
     let mut all = block;
@@ -181,6 +181,13 @@ mod tests {
         let keys = Keys::of("pencil", &salt, signed);
         assert_eq!(STANDARD.encode(keys.proof), "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
         assert_eq!(STANDARD.encode(keys.signature), "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    }
+
+    #[test]
+    fn a_password_is_the_same_however_it_is_typed() {
+        let keys = |password: &str| (Keys::of(password, b"salt", "").proof, Keys::of(password, b"salt", "").signature);
+        assert_eq!(keys("contrase\u{f1}a"), keys("contrasen\u{303}a"));
+        assert_ne!(keys("contrase\u{f1}a"), keys("contrasena"));
     }
 
     #[test]

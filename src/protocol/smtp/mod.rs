@@ -1,5 +1,5 @@
-//! SMTP (RFC 5321) as a machine without I/O. Here: the states, what comes in and how it is answered and recorded; the
-//! commands are in `transaction` and `auth`, the reply texts in the dialects.
+//! SMTP (RFC 5321) as a machine without I/O. Here: the states, and which command goes where. Lines come in by `intake`, replies and
+//! events go out by `answer`; the commands are in `transaction` and `auth`, the reply texts in the dialects.
 //!
 //! ```text
 //!           HELO EHLO            MAIL              RCPT               DATA
@@ -14,12 +14,14 @@
 //!  QUIT, too many errors, idle, shutdown: closed, from everywhere
 //! ```
 
+mod answer;
 mod auth;
 mod chunking;
 pub mod client;
 mod command;
 pub mod hearing;
 mod inquiry;
+mod intake;
 mod offer;
 mod parameter;
 mod path;
@@ -30,9 +32,10 @@ mod trace;
 mod transaction;
 pub mod turning;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 pub use self::{
+    intake::framing,
     reply::rfc_date as date,
     route::{Destination, destination},
     trace::without_return_path,
@@ -53,51 +56,7 @@ use self::{
     transaction::{Asked, Transaction},
     turning::Asking,
 };
-use super::{
-    Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line,
-    sasl::{Exchange, RESPONSE, mask},
-    shortened,
-};
-
-/// How the octets of an SMTP connection are framed: with lines as long as the longest that may come. The session itself
-/// refuses those that are too long where they come.
-pub fn framing(peer: &Peer) -> line::Limits {
-    let offer = Offer::of(peer);
-    let verbs = [Verb::Mail, Verb::Rcpt, Verb::Auth].map(|verb| longest(verb, offer, peer.config.limits.line));
-    line::Limits::of(&peer.config, verbs.into_iter().max().unwrap_or(peer.config.limits.line))
-}
-
-/// The longest command of this verb, in octets with CRLF: extensions add to the lab's limit what they say.
-fn longest(verb: Verb, offer: Offer, line: usize) -> usize {
-    let when = |offered: bool, more: usize| if offered { more } else { 0 };
-    match verb {
-        Verb::Mail => {
-            let auth = when(offer.auth, parameter::MAIL_AUTH_MORE);
-            line + parameter::MAIL_MORE + auth + when(offer.dsn, parameter::MAIL_DSN_MORE)
-        }
-        Verb::Rcpt => line + when(offer.dsn, parameter::RCPT_DSN_MORE),
-        Verb::Auth => line.max(when(offer.auth, RESPONSE)),
-        Verb::Helo
-        | Verb::Ehlo
-        | Verb::Data
-        | Verb::Rset
-        | Verb::Vrfy
-        | Verb::Expn
-        | Verb::Help
-        | Verb::Noop
-        | Verb::Quit
-        | Verb::Bdat
-        | Verb::Etrn
-        | Verb::Atrn
-        | Verb::Turn
-        | Verb::Sendmail
-        | Verb::StartTls
-        | Verb::Missing
-        | Verb::Extension
-        | Verb::Pop3
-        | Verb::Unknown => line,
-    }
-}
+use super::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, sasl::Exchange, shortened};
 
 /// The words of a refusal that no rule of the protocol asks for: `key` about the recipient in RCPT's `line`, if it is one.
 pub fn refusal(peer: &Peer, key: &str, line: &str, now: Now) -> Vec<u8> {
@@ -273,64 +232,6 @@ impl Session {
         out.events.push(self.event(seen, reply));
     }
 
-    fn line(&mut self, octets: &[u8], crlf: bool, now: Now, out: &mut Output) {
-        let length = octets.len() + if crlf { 2 } else { 1 };
-        let text = String::from_utf8_lossy(octets);
-        let command = Command::parse(&text);
-        let (seen, response) = self.heard(&command, octets, length as u64);
-        if length > self.longest(command.verb) {
-            self.line_too_long(now, out);
-        } else if !crlf && !self.peer.config.leniency.line_feed {
-            if command.verb == Verb::Bdat && !matches!(self.stage, Stage::Auth(_)) {
-                self.bdat(&command, Some("line.line_feed"), now, out);
-            } else {
-                self.tell("line.line_feed", now, out);
-            }
-        } else if memchr::memchr2(b'\0', b'\r', octets).is_some() {
-            self.tell("line.control", now, out);
-        } else if matches!(self.stage, Stage::Auth(_)) {
-            self.response(octets, now, out);
-        } else if response {
-            self.tell("unknown.response", now, out);
-        } else {
-            self.command(&command, octets, now, out);
-        }
-        if matches!(self.stage, Stage::Chunk(_)) {
-            self.waiting = Some(seen);
-            self.end_of_chunk(now, out);
-        } else if out.action.is_some() {
-            self.waiting = Some(seen);
-        } else {
-            self.finish(seen, now, out);
-        }
-    }
-
-    /// What the record keeps of a line, and whether the line was (or may have been meant as) a response to AUTH.
-    fn heard(&mut self, command: &Command<'_>, line: &[u8], octets: u64) -> (Seen, bool) {
-        let response = matches!(self.stage, Stage::Auth(_)) || self.auth_refused && command.verb == Verb::Unknown;
-        if response {
-            return (self.seen("<response>", mask::response(line).to_owned(), octets), true);
-        }
-        self.auth_refused = command.holds_secret();
-        let (verb, line) = (Arc::clone(&command.name), command.kept(line));
-        (Seen { verb, line, octets, before: self.state() }, false)
-    }
-
-    /// The longest line that may come now, in octets.
-    fn longest(&self, verb: Verb) -> usize {
-        let line = self.peer.config.limits.line;
-        if matches!(self.stage, Stage::Auth(_)) { line.max(RESPONSE) } else { longest(verb, self.offer, line) }
-    }
-
-    fn line_too_long(&mut self, now: Now, out: &mut Output) {
-        if matches!(self.stage, Stage::Auth(_)) {
-            self.stage = Stage::Idle;
-            self.tell("auth.line_too_long", now, out);
-        } else {
-            self.tell("line.too_long", now, out);
-        }
-    }
-
     fn command(&mut self, command: &Command<'_>, octets: &[u8], now: Now, out: &mut Output) {
         let state = match self.state() {
             State::Connect if self.peer.config.leniency.no_greeting => State::Ready,
@@ -423,62 +324,6 @@ impl Session {
             | Stage::Closed) => {
                 self.stage = stage;
             }
-        }
-    }
-
-    /// Ends the session from our side; a BDAT whose chunk has not come whole is on record with that.
-    fn end(&mut self, key: &str, now: Now, out: &mut Output) {
-        let waiting = self.waiting.take();
-        self.close(key, now, out);
-        if let Some(seen) = waiting {
-            self.finish(seen, now, out);
-        }
-    }
-
-    fn close(&mut self, key: &str, now: Now, out: &mut Output) {
-        self.stage = Stage::Closed;
-        self.say(key, &Words::default(), now, out);
-    }
-
-    /// Says what needs no words of the client.
-    fn tell(&self, key: &str, now: Now, out: &mut Output) {
-        self.say(key, &Words::default(), now, out);
-    }
-
-    fn say(&self, key: &str, words: &Words<'_>, now: Now, out: &mut Output) {
-        reply::write(&self.peer, key, words, now, &mut out.reply);
-    }
-
-    /// A command that is being answered, before it has changed the state.
-    fn seen(&self, verb: &'static str, line: String, octets: u64) -> Seen {
-        static SPECIAL: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["", "<message>", "<response>"].map(Arc::from));
-        let special = SPECIAL.iter().find(|special| special.as_ref() == verb);
-        Seen { verb: special.map_or_else(|| verb.into(), Arc::clone), line, octets, before: self.state() }
-    }
-
-    /// Counts a refusal that is the client's fault, closes after too many, and records the command with its reply.
-    fn finish(&mut self, seen: Seen, now: Now, out: &mut Output) {
-        if out.reply.first() == Some(&b'5') {
-            self.errors += 1;
-            if self.errors > self.peer.config.limits.errors {
-                out.reply.clear();
-                self.close("closing.errors", now, out);
-            }
-        }
-        let event = self.event(seen, &out.reply);
-        // The command comes before what it led to, such as a login.
-        out.events.insert(0, event);
-    }
-
-    fn event(&self, seen: Seen, reply: &[u8]) -> EventKind {
-        EventKind::Command {
-            verb: seen.verb,
-            line: seen.line,
-            octets: seen.octets,
-            reply: kept_reply(reply),
-            reply_octets: reply.len() as u64,
-            before: seen.before,
-            after: self.state(),
         }
     }
 

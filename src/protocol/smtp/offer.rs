@@ -1,7 +1,10 @@
 //! What the server offers on this connection: the extensions that the dialect's EHLO lists, as far as the lab, the service and
 //! TLS let them stand. EHLO's reply and the commands ask here, so that neither says what the other does not do.
 
-use crate::{lab::Service, protocol::Peer, protocol::sasl::Mechanism};
+use crate::{
+    lab::Service,
+    protocol::{Peer, dialect, sasl::Mechanism},
+};
 
 use super::{
     Now, Output, Session,
@@ -34,7 +37,7 @@ impl Offer {
 /// knows no AUTH has labctl's there.
 pub fn mechanisms(peer: &Peer) -> Vec<Mechanism> {
     let own = reply::mechanisms(&peer.dialect);
-    if own.is_empty() && is_submission(peer) { reply::mechanisms(&reply::LABCTL) } else { own }
+    if own.is_empty() && is_submission(peer) { reply::mechanisms(&dialect::OWN) } else { own }
 }
 
 /// Whether this is where users of the server hand in their mail (RFC 6409).

@@ -1,17 +1,13 @@
 //! From a dialect's templates to octets. What can stand in a template is written down at the top of `labctl.toml`; what the
 //! client said is made fit to print before it goes into a reply or a header field.
 
-use std::{
-    io::Write as _,
-    net::IpAddr,
-    sync::{Arc, LazyLock},
-};
+use std::{io::Write as _, net::IpAddr};
 
 use jiff::{Timestamp, Zoned, fmt::strtime, tz};
 
 use crate::protocol::{
     Now, Peer,
-    dialect::{self, Dialect},
+    dialect::{Dialect, OWN},
     sasl::Mechanism,
 };
 
@@ -19,9 +15,6 @@ use super::path::Host;
 
 /// The longest piece of the client's own text that a reply repeats, in octets: with it a reply line stays under 512 octets (RFC 5321 4.5.3.1.5).
 pub const REPEATED: usize = 256;
-
-/// Whose words are used where a dialect has none.
-pub static LABCTL: LazyLock<Arc<Dialect>> = LazyLock::new(|| dialect::named("labctl").expect("a bundled dialect"));
 
 /// The date of RFC 5322 3.3.
 const DATE: &str = "%a, %-d %b %Y %H:%M:%S %z";
@@ -55,7 +48,7 @@ pub struct Words<'a> {
 
 /// The template of `key`: the dialect's own, or else labctl's.
 pub fn template<'a>(dialect: &'a Dialect, key: &str) -> &'a [String] {
-    own_template(dialect, key).or_else(|| LABCTL.smtp.lines(key)).unwrap_or_default()
+    own_template(dialect, key).or_else(|| OWN.smtp.lines(key)).unwrap_or_default()
 }
 
 /// The dialect's text for `key`, or for the whole group of refusals that it belongs to (`path.*`).
@@ -79,7 +72,7 @@ pub fn mechanisms(dialect: &Dialect) -> Vec<Mechanism> {
 pub fn write(peer: &Peer, key: &str, words: &Words<'_>, now: Now, out: &mut Vec<u8>) {
     let own = own_template(&peer.dialect, key);
     let bare = own.is_none() && !offers(&peer.dialect, "ENHANCEDSTATUSCODES");
-    for line in own.or_else(|| LABCTL.smtp.lines(key)).unwrap_or_default() {
+    for line in own.or_else(|| OWN.smtp.lines(key)).unwrap_or_default() {
         let line = if bare { without_status(line, out) } else { line };
         expand(line, out, &mut |name, out| value(peer, name, words, now, out));
         out.extend_from_slice(b"\r\n");
@@ -313,7 +306,7 @@ mod tests {
         };
         let mut found = 0;
         for key in sources.iter().flat_map(|source| source.split('"')).filter(|text| is_key(text)) {
-            assert!(LABCTL.smtp.lines(key).is_some(), "`{key}` is not in labctl.toml");
+            assert!(OWN.smtp.lines(key).is_some(), "`{key}` is not in labctl.toml");
             found += 1;
         }
         assert!(found > 60, "{found}");

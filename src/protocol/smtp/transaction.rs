@@ -7,7 +7,10 @@ use crate::{
         Body, Envelope, Outgoing,
         dsn::{Notice, Notices},
     },
-    protocol::line::{Chunks, Data, DataFault},
+    protocol::{
+        line::{Chunks, Data, DataFault},
+        outgoing,
+    },
 };
 
 use super::{
@@ -266,7 +269,9 @@ impl Session {
         let seed = self.peer.seed ^ self.messages.wrapping_mul(0xA24B_AED4_963E_E407);
         let id = reply::id(&self.peer, "message.id", seed, now);
         let words = Words { id: &id, ..Words::default() };
-        let envelope = self.envelope(transaction, data.content, &id, now);
+        let mut envelope = self.envelope(transaction, data.content, &id, now);
+        // Another seed: the notice has a name of its own.
+        envelope.confirmation = outgoing::delivered(&self.peer.config, &envelope, seed.wrapping_add(1), now);
         let mut reply = Vec::new();
         reply::write(&self.peer, "message", &words, now, &mut reply);
         // The event goes with the message into one commit, so the reply is decided now and sent later.
@@ -305,7 +310,7 @@ impl Session {
         };
         let trace = trace::fields(&self.peer, &words, &content, now);
         let notices = notices.unless_default();
-        Envelope { from, recipients, notices, body, utf8, mailboxes, outgoing, trace, content }
+        Envelope { from, recipients, notices, confirmation: None, body, utf8, mailboxes, outgoing, trace, content }
     }
 
     /// The message is committed, or is not.

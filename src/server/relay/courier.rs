@@ -80,13 +80,15 @@ impl Courier {
         let refusal = match zone::way(&config, &self.domain) {
             Way::Neighbour(neighbour) => {
                 let name = neighbour.host.clone();
-                return self.visit(name, &[neighbour.smtp], config.relaying.from).await;
+                // Who is asked to be a server of this lab can show that it is.
+                let authority = config.identity.as_ref().map(|own| own.authority.as_str());
+                return self.visit(name, &[neighbour.smtp], config.relaying.from, authority).await;
             }
             Way::Route(route) => match self.look_up(&route.host, route.port).await {
                 Ok(addresses) if addresses.iter().any(|address| zone::is_own(&config, *address)) => {
                     circle(&self.domain)
                 }
-                Ok(addresses) => return self.visit(route.host.clone(), &addresses, None).await,
+                Ok(addresses) => return self.visit(route.host.clone(), &addresses, None, None).await,
                 Err(why) => return self.all(&Tried::default(), &Verdict::Later(why)).await,
             },
             Way::OnDemand => {
@@ -108,13 +110,14 @@ impl Courier {
     }
 
     /// Goes to the first of the addresses that answers.
-    async fn visit(&mut self, name: String, addresses: &[SocketAddr], from: Option<IpAddr>) {
+    async fn visit(&mut self, name: String, addresses: &[SocketAddr], from: Option<IpAddr>, authority: Option<&str>) {
         let mut tried = Tried { name, ..Tried::default() };
         let mut why = Reply::own(451, "4.4.1 no address");
         for address in addresses {
             tried.address = address.ip().to_string();
+            let to = To { name: &tried.name, address: *address, from, authority };
             let opened = tokio::select! {
-                opened = line::open(To { name: &tried.name, address: *address, from }, &self.config) => opened,
+                opened = line::open(to, &self.config) => opened,
                 _ = self.stopping.wait_for(Option::is_some) => return,
             };
             match opened {

@@ -52,6 +52,8 @@ pub(super) struct To<'a> {
     pub(super) address: SocketAddr,
     /// The address to come from; none: any.
     pub(super) from: Option<IpAddr>,
+    /// The certificate, in PEM, of the authority that has signed the server's where it is one of ours.
+    pub(super) authority: Option<&'a str>,
 }
 
 /// Why there is no connection.
@@ -141,7 +143,7 @@ impl Line<Connection> {
         self.hearing = Hearing::default();
         self.framer.clear();
         let Connection::Clear(stream) = std::mem::replace(&mut self.wire, Connection::Gone) else { return Ok(()) };
-        let secured = timeout(REPLY, secure::handshake(stream, to.name, to.address)).await;
+        let secured = timeout(REPLY, secure::handshake(stream, to.name, to.address, to.authority)).await;
         let Ok(Ok((stream, tls))) = secured else { return Err(Refusal::Handshake) };
         (self.wire, self.tls) = (Connection::Secure(Box::new(stream.into())), Some(tls));
         Ok(())

@@ -76,3 +76,58 @@ fn a_message_with_a_dot_and_letters_beyond_ascii_comes_through_whole() {
     let found = two.arrived(2, "ben", 1).remove(0);
     assert!(found.ends_with(&format!("Subject: x\r\n\r\n{text}\r\n")), "{found}");
 }
+
+/// Ana asks to be told of the delivery to these recipients.
+fn ask_for_success(two: &Two, recipients: &[&str]) {
+    let mut client = two.student(1);
+    client.holds(&[("EHLO ana", "250"), ("MAIL FROM:<ana@g1.lab> RET=HDRS ENVID=QQ+2B1", "250")]);
+    for recipient in recipients {
+        let rcpt = format!("RCPT TO:<{recipient}> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;first+2B{recipient}");
+        client.holds(&[(&rcpt, "250")]);
+    }
+    client.holds(&[("DATA", "354"), ("Subject: asked\r\n\r\ntext\r\n.", "250")]);
+}
+
+/// What a notice says of its recipients: who, what became of it, and who told.
+fn told(notice: &str) -> (String, Vec<Value>) {
+    let read = read(notice);
+    assert_eq!(read["fields"][0]["Original-Envelope-Id"], "QQ+1");
+    let reporter = read["fields"][0]["Reporting-MTA"].as_str().unwrap().to_owned();
+    assert_eq!(read["parts"][2], "text/rfc822-headers", "RET=HDRS, and nothing failed");
+    let recipients = read["fields"].as_array().unwrap()[1..].iter().map(|recipient| {
+        json!([recipient["Original-Recipient"], recipient["Final-Recipient"], recipient["Action"], recipient["Status"]])
+    });
+    (reporter, recipients.collect())
+}
+
+#[test]
+fn who_asks_hears_of_success_from_the_server_that_has_the_mailbox() {
+    let two = Two::new();
+    ask_for_success(&two, &["ana@g1.lab", "ben@g2.lab"]);
+    // Her own message, the notice of it from here, and that of the other one from there.
+    let found = two.arrived(1, "ana", 3);
+    let notices: Vec<_> =
+        found.iter().filter(|message| message.contains("multipart/report")).map(|n| told(n)).collect();
+    let recipient =
+        |name: &str| json!([format!("rfc822; first+{name}"), format!("rfc822; {name}"), "delivered", "2.0.0"]);
+    assert_eq!(
+        notices,
+        [
+            ("dns; mail.g1.lab".to_owned(), vec![recipient("ana@g1.lab")]),
+            ("dns; mail.g2.lab".to_owned(), vec![recipient("ben@g2.lab")]),
+        ]
+    );
+    assert_eq!(two.mailbox(2, "ben").len(), 1);
+}
+
+#[test]
+fn who_asks_is_told_where_nobody_can_tell_more() {
+    // ArGoSoft's server knows no DSN.
+    let two = Two::with(|[_, other]| other.dialect = "argosoft".to_owned());
+    ask_for_success(&two, &["ben@g2.lab"]);
+    let (reporter, recipients) = told(&two.arrived(1, "ana", 1).remove(0));
+    assert_eq!(reporter, "dns; mail.g1.lab");
+    assert_eq!(recipients.len(), 1);
+    assert_eq!((&recipients[0][1], &recipients[0][2]), (&json!("rfc822; ben@g2.lab"), &json!("relayed")));
+    assert_eq!(two.arrived(2, "ben", 1).len(), 1);
+}

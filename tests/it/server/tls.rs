@@ -199,6 +199,27 @@ fn tls_1_2_and_1_3_and_nothing_older() {
     assert!(failures(&events)[0].contains("speaks TLS 1.2 and 1.3"), "{:?}", failures(&events));
 }
 
+/// A line that begins with `R`, such as RCPT or RETR, has openssl ask for it; without an answer both would wait.
+#[test]
+fn who_wants_to_negotiate_anew_is_told_no() {
+    let secure = Secure::new();
+    for service in [Service::Submissions, Service::Pop3s] {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["s_client", "-tls1_2", "-crlf", "-connect", &secure.host(service)]);
+        let mut openssl = openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Typed after the greeting: what comes in the middle of a new handshake is an error of another kind.
+        let mut said = BufReader::new(openssl.stdout.take().unwrap());
+        while !line(&mut said).contains(if service == Service::Pop3s { "+OK" } else { "220 " }) {}
+        let mut stdin = openssl.stdin.take().unwrap();
+        stdin.write_all(b"RSET\n").unwrap();
+        let mut problem = String::new();
+        openssl.stderr.take().unwrap().read_to_string(&mut problem).unwrap();
+        assert!(problem.contains("RENEGOTIATING") && problem.contains("no renegotiation"), "{problem}");
+        openssl.wait().unwrap();
+    }
+    secure.running.all_gone();
+}
+
 #[test]
 fn what_is_pipelined_behind_starttls_is_thrown_away_and_recorded() {
     let secure = Secure::new();

@@ -236,15 +236,17 @@ impl Player {
             };
             // What is committed together fails together.
             let together = matches!(action, Action::Deliver(_) | Action::Expunge { .. });
+            let before = self.store.messages.len();
             let (outcome, event) = self.store.perform(action);
             if outcome != Outcome::Failed || !together {
                 self.seen.extend(events);
             }
             self.seen.extend(event.iter().map(describe));
             if self.show_mail && outcome == Outcome::Stored {
-                let message = self.store.messages.last().expect("just stored");
                 self.seen.extend(self.store.extras.iter().map(|line| format!("M: ({line})")));
-                self.seen.extend(lines(message).map(|line| format!("M: {line}")));
+                for message in &self.store.messages[before..] {
+                    self.seen.extend(lines(message).map(|line| format!("M: {line}")));
+                }
             }
             input = Input::Done(outcome);
         }

@@ -100,7 +100,8 @@ impl Store {
     }
 
     fn deliver(&mut self, envelope: Envelope) -> Vec<EventKind> {
-        let Envelope { from, recipients, notices, body, utf8, mailboxes, outgoing, trace, content } = envelope;
+        let Envelope { from, recipients, notices, confirmation, body, utf8, mailboxes, outgoing, trace, content } =
+            envelope;
         self.extras = extras(notices.as_deref(), body, utf8);
         let octets = content.len() as u64;
         let hash = sha256(&content);
@@ -110,7 +111,13 @@ impl Store {
             EventKind::Accepted { message, from, recipients, delivered, octets, sha256: hash, injected: None };
         let waiting: Vec<String> = outgoing.into_iter().map(|outgoing| outgoing.recipient).collect();
         let queued = (!waiting.is_empty()).then_some(EventKind::Queued { message, recipients: waiting });
-        [accepted].into_iter().chain(queued).collect()
+        let mut events: Vec<EventKind> = [accepted].into_iter().chain(queued).collect();
+        if let Some(confirmation) = confirmation {
+            let extras = std::mem::take(&mut self.extras);
+            events.extend(self.deliver(confirmation.envelope));
+            self.extras = extras;
+        }
+        events
     }
 }
 

@@ -7,6 +7,7 @@ mod shown;
 use std::{collections::BTreeSet, sync::Arc};
 
 use self::{interrupts::Interrupts, mail::Mail, shown::Shown};
+use super::said;
 use crate::{
     cli::{
         args::Up,
@@ -97,7 +98,7 @@ impl Run<'_> {
         let images = Images { server: self.server_image(false).await?, client: self.client_image(early).await? };
         let first = self.plan(&images).await?;
         if !self.args.json {
-            super::announce(self.out, self.lab, &first.steps, self.args.dry_run);
+            said::announce(self.out, self.lab, &first.steps, self.args.dry_run);
         }
         say_what_holds(self.out, self.lab, &first.observed);
         self.steps = first.steps.iter().map(ToString::to_string).collect();
@@ -237,7 +238,7 @@ impl Run<'_> {
             self.out.note(format_args!("sent {}", count(sent, "mail")));
         }
         let alike = |a: &Failure, b: &Failure| a.problem.to_string() == b.problem.to_string();
-        super::explain(
+        said::explain(
             self.out,
             &self.failures,
             alike,
@@ -245,7 +246,7 @@ impl Run<'_> {
             |failure| failure.problem.hint(),
         );
         let (failed, name) = (self.failures.len(), &self.lab.name);
-        let again = format!("`{} up {name}` goes on from here", super::program());
+        let again = format!("`{} up {name}` goes on from here", said::program());
         if self.stopped {
             self.out.note(format_args!("stopped; {again}"));
         } else if failed > 0 {
@@ -303,12 +304,12 @@ pub fn servers(desired: &Desired) -> impl Iterator<Item = &ServerConfig> {
 }
 
 fn next(student: &credentials::Student, lab: &str) -> String {
-    let program = super::program();
+    let program = said::program();
     let (login, password) = (&student.login, &student.password);
     let shell =
         (format!("{program} shell {login}"), format!("then `telnet mail 25`; `telnet mail 110`, PASS {password}"));
-    let rest = super::as_instructor(&program, lab);
-    let line = |(line, what): &(String, String)| super::explained(line, what);
+    let rest = said::as_instructor(&program, lab);
+    let line = |(line, what): &(String, String)| said::explained(line, what);
     let rest: String = rest.iter().map(line).collect();
     format!(
         "\nnext, as student `{login}` of group `{}`:\n{}and as the instructor:\n{}",

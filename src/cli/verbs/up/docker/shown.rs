@@ -8,7 +8,7 @@ use crate::{
         output::{Output, growing::Growing, stages::Stages},
         verbs::{
             credentials::{self, Student},
-            up,
+            up::said,
         },
     },
     engine::docker::{Progress, Work},
@@ -46,7 +46,7 @@ impl Shown {
         let of_server = |config| credentials::of_server(config, lab.docker.publish);
         self.students = super::servers(&work.desired).flat_map(of_server).collect();
         if !json {
-            self.table = Some(up::table(self.out, &self.students));
+            self.table = Some(said::table(self.out, &self.students));
         }
         self.failed.clear();
         let busy = work.steps.iter().filter_map(|step| step.object.group.as_ref()).map(ToString::to_string);
@@ -137,7 +137,7 @@ impl Shown {
     /// Prints the rows that came to hold.
     fn print(&mut self) -> Result<(), Error> {
         let Some(table) = &self.table else { return Ok(()) };
-        let room = up::most_rows(self.out).saturating_sub(self.printed.len());
+        let room = said::most_rows(self.out).saturating_sub(self.printed.len());
         let new = self.usable().map(|(row, _)| row).filter(|row| !self.printed.contains(row));
         let new: Vec<usize> = new.take(room).collect();
         if new.is_empty() {

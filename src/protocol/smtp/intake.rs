@@ -1,0 +1,114 @@
+//! What comes in: how long a line may be, what the record keeps of it, and whether it is a command, a response or neither.
+
+use std::sync::Arc;
+
+use super::{
+    Now, Output, Peer, Seen, Session, Stage,
+    command::{Command, Verb},
+    offer::Offer,
+    parameter,
+};
+use crate::protocol::{
+    line,
+    sasl::{RESPONSE, mask},
+};
+
+/// How the octets of an SMTP connection are framed: with lines as long as the longest that may come. The session itself
+/// refuses those that are too long where they come.
+pub fn framing(peer: &Peer) -> line::Limits {
+    let offer = Offer::of(peer);
+    let verbs = [Verb::Mail, Verb::Rcpt, Verb::Auth].map(|verb| longest(verb, offer, peer.config.limits.line));
+    line::Limits::of(&peer.config, verbs.into_iter().max().unwrap_or(peer.config.limits.line))
+}
+
+/// The longest command of this verb, in octets with CRLF: extensions add to the lab's limit what they say.
+fn longest(verb: Verb, offer: Offer, line: usize) -> usize {
+    let when = |offered: bool, more: usize| if offered { more } else { 0 };
+    match verb {
+        Verb::Mail => {
+            let auth = when(offer.auth, parameter::MAIL_AUTH_MORE);
+            line + parameter::MAIL_MORE + auth + when(offer.dsn, parameter::MAIL_DSN_MORE)
+        }
+        Verb::Rcpt => line + when(offer.dsn, parameter::RCPT_DSN_MORE),
+        Verb::Auth => line.max(when(offer.auth, RESPONSE)),
+        Verb::Helo
+        | Verb::Ehlo
+        | Verb::Data
+        | Verb::Rset
+        | Verb::Vrfy
+        | Verb::Expn
+        | Verb::Help
+        | Verb::Noop
+        | Verb::Quit
+        | Verb::Bdat
+        | Verb::Etrn
+        | Verb::Atrn
+        | Verb::Turn
+        | Verb::Sendmail
+        | Verb::StartTls
+        | Verb::Missing
+        | Verb::Extension
+        | Verb::Pop3
+        | Verb::Unknown => line,
+    }
+}
+
+impl Session {
+    pub(super) fn line(&mut self, octets: &[u8], crlf: bool, now: Now, out: &mut Output) {
+        let length = octets.len() + if crlf { 2 } else { 1 };
+        let text = String::from_utf8_lossy(octets);
+        let command = Command::parse(&text);
+        let (seen, response) = self.heard(&command, octets, length as u64);
+        if length > self.longest(command.verb) {
+            self.line_too_long(now, out);
+        } else if !crlf && !self.peer.config.leniency.line_feed {
+            if command.verb == Verb::Bdat && !matches!(self.stage, Stage::Auth(_)) {
+                self.bdat(&command, Some("line.line_feed"), now, out);
+            } else {
+                self.tell("line.line_feed", now, out);
+            }
+        } else if memchr::memchr2(b'\0', b'\r', octets).is_some() {
+            self.tell("line.control", now, out);
+        } else if matches!(self.stage, Stage::Auth(_)) {
+            self.response(octets, now, out);
+        } else if response {
+            self.tell("unknown.response", now, out);
+        } else {
+            self.command(&command, octets, now, out);
+        }
+        if matches!(self.stage, Stage::Chunk(_)) {
+            self.waiting = Some(seen);
+            self.end_of_chunk(now, out);
+        } else if out.action.is_some() {
+            self.waiting = Some(seen);
+        } else {
+            self.finish(seen, now, out);
+        }
+    }
+
+    /// What the record keeps of a line, and whether the line was (or may have been meant as) a response to AUTH.
+    pub(super) fn heard(&mut self, command: &Command<'_>, line: &[u8], octets: u64) -> (Seen, bool) {
+        let response = matches!(self.stage, Stage::Auth(_)) || self.auth_refused && command.verb == Verb::Unknown;
+        if response {
+            return (self.seen("<response>", mask::response(line).to_owned(), octets), true);
+        }
+        self.auth_refused = command.holds_secret();
+        let (verb, line) = (Arc::clone(&command.name), command.kept(line));
+        (Seen { verb, line, octets, before: self.state() }, false)
+    }
+
+    /// The longest line that may come now, in octets.
+    fn longest(&self, verb: Verb) -> usize {
+        let line = self.peer.config.limits.line;
+        if matches!(self.stage, Stage::Auth(_)) { line.max(RESPONSE) } else { longest(verb, self.offer, line) }
+    }
+
+    pub(super) fn line_too_long(&mut self, now: Now, out: &mut Output) {
+        if matches!(self.stage, Stage::Auth(_)) {
+            self.stage = Stage::Idle;
+            self.tell("auth.line_too_long", now, out);
+        } else {
+            self.tell("line.too_long", now, out);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a session asks for, done: by the store, by the queue for other servers.
+
+use super::Drive;
+use crate::{
+    evidence::Timestamp,
+    lab::Login,
+    mail::{Entry, Envelope},
+    protocol::{Action, Outcome, folders::Ask},
+    server::{machine::Machine, relay, wire::Accepted},
+    store::Origin,
+};
+
+impl<M: Machine, W: Accepted> Drive<M, W> {
+    /// The rare and large branches are boxed: a session that only waits should not carry room for them.
+    pub(super) async fn perform(&mut self, action: Action) -> Outcome {
+        match action {
+            Action::Room { mailbox, octets } => {
+                Outcome::Room(self.server.store.room(&mailbox, octets, self.mailbox_limit))
+            }
+            Action::QueueRoom { recipients } => Outcome::Room(self.server.relay.room(recipients, self.queue_limit)),
+            Action::Hurry { domain } => Outcome::Waiting(self.server.relay.hurry(Some(&domain), self.now())),
+            Action::Waiting { domain } => Outcome::Waiting(self.server.relay.waiting(&domain)),
+            Action::TurnRound { domain } => Box::pin(self.turn_round(domain)).await,
+            Action::Deliver(envelope) => Box::pin(self.deliver(envelope)).await,
+            Action::Open { mailbox } => self.open(&mailbox),
+            // Read right here: a message costs some ten microseconds, less than handing it to another thread.
+            Action::Fetch { entry } => {
+                self.server.store.message(entry.message).map_or(Outcome::Failed, Outcome::Message)
+            }
+            Action::Expunge { mailbox, entries } => Box::pin(self.expunge(mailbox, entries)).await,
+            Action::Folders(ask) => Box::pin(self.folders(*ask)).await,
+        }
+    }
+
+    async fn deliver(&mut self, envelope: Envelope) -> Outcome {
+        let (origin, events) = self.taken();
+        let stored = self.server.store.deliver(origin, events, envelope, self.injected.clone()).await;
+        stored.map_or(Outcome::Failed, |()| Outcome::Stored)
+    }
+
+    /// From here on the client is the server. What it said too early is its greeting, as like as not.
+    async fn turn_round(&mut self, domain: String) -> Outcome {
+        if self.send().await.is_err() {
+            return Outcome::Failed;
+        }
+        let early = std::mem::take(self.framer.buffer());
+        let left = relay::turned(&self.server, &mut self.wire, early, domain).await;
+        self.quit = true;
+        Outcome::Waiting(left)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(self.server.clock.now().micros)
+    }
+
+    fn open(&mut self, mailbox: &Login) -> Outcome {
+        let Some(lock) = self.server.store.try_lock(mailbox) else { return Outcome::Locked };
+        // Right here too: 10,000 entries take about a millisecond.
+        self.server.store.entries(mailbox).map_or(Outcome::Failed, |entries| {
+            self.lock = Some(lock);
+            Outcome::Opened(entries)
+        })
+    }
+
+    async fn expunge(&mut self, mailbox: Login, entries: Vec<Entry>) -> Outcome {
+        let (origin, events) = self.taken();
+        let deleted = if entries.is_empty() {
+            self.server.store.record(origin, events).await
+        } else {
+            self.server.store.expunge(origin, events, mailbox, entries).await
+        };
+        // Freed before the client hears of it: whoever comes back at once finds the mailbox open.
+        self.lock = None;
+        deleted.map_or(Outcome::Failed, |()| Outcome::Expunged)
+    }
+
+    async fn folders(&mut self, ask: Ask) -> Outcome {
+        if let Ask::Watch { folder } = ask {
+            self.watched = folder.map(|folder| self.server.store.watch_folder(folder));
+        }
+        let reads = matches!(ask, Ask::Read { .. });
+        let origin = Origin { conn: self.conn, who: self.who.clone(), time: self.since };
+        let told = self.server.store.folders(origin, &mut self.events, ask).await;
+        if reads {
+            // A large FETCH or SEARCH is many of these: others get their turn in between.
+            tokio::task::yield_now().await;
+        }
+        told.map_or(Outcome::Failed, |told| Outcome::Folders(Box::new(told)))
+    }
+}
