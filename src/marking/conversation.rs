@@ -40,6 +40,8 @@ pub struct Talk {
     interests: Vec<Vec<Interest>>,
     /// How many hits a track keeps.
     hits: usize,
+    /// Whether any check wants its steps pipelined.
+    pipelined: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,8 @@ struct Rule {
     /// Whether only the connection that met it counts.
     during: bool,
     terms: Terms,
+    /// Whether its steps must come one after the other without waiting for replies.
+    pipelined: bool,
 }
 
 #[derive(Debug)]
@@ -134,7 +138,9 @@ impl Talk {
             fault: conversation.fault.clone(),
             during: conversation.during,
             terms: conversation.terms.clone(),
+            pipelined: conversation.pipelined,
         };
+        self.pipelined |= conversation.pipelined;
         for written in &conversation.steps {
             let step = Step {
                 verbs: written.verbs.iter().map(|verb| spelt(verb)).collect(),
@@ -197,6 +203,20 @@ impl Talk {
             for place in places {
                 track.states[place] |= 1;
             }
+        }
+    }
+
+    /// A command comes that waited for the reply to the one before: no way goes on that is to be pipelined.
+    pub fn waited(&self, track: &mut Track, here: &Here, verb: &str, progress: &mut [Progress]) {
+        if !self.pipelined {
+            return;
+        }
+        for (rule, states) in self.rules.iter().zip(&mut track.states).filter(|(rule, _)| rule.pipelined) {
+            let way = *states & !1;
+            if way != 0 && *states >> rule.steps.len() & 1 == 0 {
+                progress[rule.check].waited(here, 63 - way.leading_zeros() as usize, verb);
+            }
+            *states &= 1 | 1 << rule.steps.len();
         }
     }
 

@@ -234,7 +234,11 @@ fn attempted(
 ) {
     let wants = |condition: &Condition| match wanted {
         Wanted::Message(conditions, _) => conditions.iter().find(|(own, _)| own == condition),
-        Wanted::Conversation(..) | Wanted::Retrieved(_) | Wanted::Deleted(_) | Wanted::Mailbox(..) => None,
+        Wanted::Conversation(..)
+        | Wanted::Retrieved(_)
+        | Wanted::Deleted(_)
+        | Wanted::Mailbox(..)
+        | Wanted::Filed(_) => None,
     };
     let explained = |(condition, found): (Condition, Option<Arc<str>>)| Failing {
         wanted: wants(&condition).map_or_else(|| Arc::from(""), |(_, wants)| Arc::clone(wants)),

@@ -4,7 +4,8 @@
 //!  Event ─▶ connections (whose is it?) ─▶ class (which checks wait for it?) ─┬─ conversation   steps over one connection
 //!              │ labctl's own, unknown: nobody's                             ├─ message        what was delivered
 //!              ▼                                                             ├─ touched        what was retrieved, deleted
-//!            witness: mailboxes, injected mail, resets, damage ─────────────▶└─ mailbox        what the group holds
+//!            witness: folders, injected mail, resets, damage ───────────────▶├─ filed          what was put into folders, and flagged
+//!                                                                            └─ mailbox        what the group holds
 //!                                                              marks() ◀─ judge ◀─ progress per student and check
 //! ```
 //! What counts:
@@ -19,6 +20,8 @@ mod connections;
 mod content;
 mod conversation;
 mod delivery;
+mod filed;
+mod folders;
 pub(crate) mod glob;
 mod judge;
 mod mailbox;
@@ -33,6 +36,7 @@ mod touched;
 pub mod words;
 
 pub use connections::MAX_UNKNOWN;
+pub use folders::MAX_FOLLOWED;
 pub use marks::{CheckMark, Contradiction, Mark, StudentMarks, Verdict};
 
 use std::sync::Arc;

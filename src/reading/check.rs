@@ -3,18 +3,19 @@
 use super::{
     diagnostic::{Code, Findings, Span},
     fields::{Field, Fields, listed},
-    keys,
+    folders, keys,
     mail::{mailbox, named_headers},
     placeholders::{Known, Scope},
     steps,
 };
-use crate::lab::{
-    Check, Protocol,
-    exercise::{
-        Bound, Comparison, Conversation, MAX_STEPS, MailboxCheck, MessageCheck, Pattern, Terms, TlsMode, Touched, Which,
+use crate::{
+    evidence::TlsVersion,
+    lab::{
+        Check, Protocol,
+        exercise::{Bound, Comparison, Conversation, MAX_STEPS, MessageCheck, Pattern, Terms, TlsMode, Touched, Which},
     },
+    protocol::sasl::Mechanism,
 };
-use crate::{evidence::TlsVersion, protocol::sasl::Mechanism};
 
 /// The most times that something may have to be shown.
 pub const MAX_TIMES: u64 = 1_000;
@@ -23,10 +24,11 @@ pub const MAX_TIMES: u64 = 1_000;
 pub const MAX_PARTS: usize = 20;
 
 /// The kinds of checks by the key that makes them.
-const KINDS: [&str; 5] = ["steps", "message", "retrieved", "deleted", "mailbox"];
+const KINDS: [&str; 6] = ["steps", "message", "retrieved", "deleted", "mailbox", "filed"];
 
 /// The keys that make a check a conversation.
-const CONVERSATION: [&str; 8] = ["protocol", "steps", "times", "fault", "during", "tls", "tls_version", "auth"];
+const CONVERSATION: [&str; 9] =
+    ["protocol", "steps", "times", "fault", "during", "tls", "tls_version", "auth", "pipelined"];
 
 /// Reads a check.
 pub fn check(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Check> {
@@ -54,7 +56,8 @@ pub fn check(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>
         "message" => Some(Check::Message(message(&table(&keys::MESSAGE, findings)?, known, findings))),
         "retrieved" => Some(Check::Retrieved(touched(&table(&keys::TOUCHED, findings)?, known, findings))),
         "deleted" => Some(Check::Deleted(touched(&table(&keys::TOUCHED, findings)?, known, findings))),
-        _ => state(&table(&keys::MAILBOX, findings)?, known, findings).map(Check::Mailbox),
+        "mailbox" => folders::state(&table(&keys::MAILBOX, findings)?, known, findings).map(Check::Mailbox),
+        _ => Some(Check::Filed(folders::filed(&table(&keys::FILED, findings)?, known, findings))),
     }
 }
 
@@ -70,6 +73,7 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
         problem.help("say which one: `fault = \"busy\"`");
     }
     let terms = terms(fields, findings);
+    let pipelined = fields.boolean("pipelined", false, findings);
     let protocol = fields.required("protocol", "protocol = \"smtp\"", findings);
     let steps = fields.required("steps", "steps = [\"HELO -> 250\", \"QUIT -> 221\"]", findings);
     let protocol = protocol.and_then(|field| field.choice(&protocols(), findings));
@@ -82,7 +86,12 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
             findings.lab(Code::BadCheck, &field.span, "no step that must come, so that any connection would do");
         problem.help("begin for example with `<connect>`");
     }
-    Some(Conversation { protocol: protocol?, steps: parsed, times, fault, during, terms })
+    let wanted = parsed.iter().filter(|step| !step.forbidden).count();
+    if let Some(field) = fields.get("pipelined").filter(|_| pipelined && wanted == 1 && parsed.len() == entries.len()) {
+        let problem = findings.lab(Code::BadCheck, &field.key_span, "one step comes before no other's reply");
+        problem.help("name the commands that are to come at once: `steps = [\"MAIL\", \"RCPT\", \"DATA\"]`");
+    }
+    Some(Conversation { protocol: protocol?, steps: parsed, times, fault, during, terms, pipelined })
 }
 
 fn terms(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Terms {
@@ -102,7 +111,7 @@ fn terms(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Terms {
     }
 }
 
-fn protocols() -> [(&'static str, Protocol); 2] {
+fn protocols() -> [(&'static str, Protocol); 3] {
     Protocol::CHECKED.map(|protocol| (protocol.as_str(), protocol))
 }
 
@@ -191,6 +200,20 @@ fn mail_of(
 }
 
 fn touched(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Touched {
+    let via = [Protocol::Pop3, Protocol::Imap].map(|protocol| (protocol.as_str(), protocol));
+    let via = fields.get("via").and_then(|field| field.choice(&via, findings));
+    let folder = folders::folder(fields, findings);
+    if let Some(field) = fields.get("folder").filter(|_| via == Some(Protocol::Pop3))
+        && folder.as_ref().is_some_and(|folder| !folder.is_inbox())
+    {
+        let problem = findings.lab(Code::BadCheck, &field.span, "POP3 knows the folder INBOX only");
+        problem.help("write `via = \"imap\"`, or leave the folder out");
+    }
+    Touched { what: which(fields, known, findings), mailbox: mailbox(fields, "in", known, findings), folder, via }
+}
+
+/// Which message a check speaks of.
+pub fn which(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Which {
     let own = fields.boolean("own", false, findings);
     let mail = mail_of(fields, "mail", known, findings);
     if let Some(field) = fields.get("own").filter(|_| own && fields.get("mail").is_some()) {
@@ -198,28 +221,15 @@ fn touched(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) 
             findings.lab(Code::BadCheck, &field.key_span, "no message is both the student's own and an injected one");
         problem.help("keep `mail` or `own`");
     }
-    Touched {
-        what: match mail {
-            Some(mail) => Which::Injected(mail),
-            None if own => Which::Own,
-            None => Which::Any,
-        },
-        mailbox: mailbox(fields, "in", known, findings),
-        via: fields.get("via").and_then(|field| field.choice(&[("pop3", Protocol::Pop3)], findings)),
+    match mail {
+        Some(mail) => Which::Injected(mail),
+        None if own => Which::Own,
+        None => Which::Any,
     }
 }
 
-fn state(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<MailboxCheck> {
-    fields.required("of", "of = \"{login}\"", findings);
-    let count = fields.required("count", "count = \"= 0\"", findings);
-    let now = fields.boolean("now", false, findings);
-    let mailbox = mailbox(fields, "of", known, findings);
-    let count = count.and_then(|field| bound(&field, findings));
-    Some(MailboxCheck { mailbox: mailbox?, count: count?, now })
-}
-
 /// A bound: a number, or a comparison with one.
-fn bound(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Bound> {
+pub fn bound(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Bound> {
     let parsed = if field.is_text() {
         field.text(findings)?.parse::<Bound>()
     } else {

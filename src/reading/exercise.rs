@@ -178,7 +178,15 @@ fn circles(order: &Order, findings: &mut Findings<'_>) {
 }
 
 /// The services that a solution connects to.
-const PLAYED: [Service; 5] = [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s];
+const PLAYED: [Service; 7] = [
+    Service::Smtp,
+    Service::Submission,
+    Service::Submissions,
+    Service::Pop3,
+    Service::Pop3s,
+    Service::Imap,
+    Service::Imaps,
+];
 
 fn solution(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Script> {
     let Some(field) = fields.get("solution") else {
@@ -215,7 +223,10 @@ fn script(service: Service, field: &Field<'_>, known: &Known<'_>, findings: &mut
     };
     for line in &script.lines {
         match line {
-            ScriptLine::Client(text) | ScriptLine::Base64(text) | ScriptLine::Server(text) => {
+            ScriptLine::Client(text)
+            | ScriptLine::Ahead(text)
+            | ScriptLine::Base64(text)
+            | ScriptLine::Server(text) => {
                 let span = findings.find(&field.span, text).unwrap_or_else(|| field.span.clone());
                 known.template(text, &span, Scope::Check, findings);
             }
@@ -227,6 +238,6 @@ fn script(service: Service, field: &Field<'_>, known: &Known<'_>, findings: &mut
 
 /// The first line that cannot stand in a script.
 fn wrong_line(service: Service, text: &str) -> Option<&str> {
-    let wrong = |line: &&str| Script::parse(service, &format!("C: \n{line}")).is_err();
+    let wrong = |line: &&str| Script::parse(service, &format!("{line}\nC: ")).is_err();
     text.lines().map(str::trim).find(wrong)
 }

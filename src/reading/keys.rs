@@ -134,10 +134,12 @@ pub const CHECK: Section = Section {
         "tls",
         "tls_version",
         "auth",
+        "pipelined",
         "message",
         "retrieved",
         "deleted",
         "mailbox",
+        "filed",
     ],
 };
 
@@ -162,17 +164,23 @@ pub const MESSAGE: Section = Section {
 
 /// A check of a retrieved or deleted message.
 pub const TOUCHED: Section =
-    Section { name: "`retrieved = { … }` or `deleted = { … }`", keys: &["mail", "own", "in", "via"] };
+    Section { name: "`retrieved = { … }` or `deleted = { … }`", keys: &["mail", "own", "in", "folder", "via"] };
 
 /// A check of a mailbox.
-pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of", "count", "now"] };
+pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of", "folder", "count", "now"] };
+
+/// A check of a message in a folder.
+pub const FILED: Section =
+    Section { name: "`filed = { … }`", keys: &["mail", "own", "in", "folder", "has", "lacks", "now"] };
 
 /// One or more connections of a reference solution.
-pub const SOLUTION: Section =
-    Section { name: "`[[exercise.solution]]`", keys: &["smtp", "submission", "submissions", "pop3", "pop3s"] };
+pub const SOLUTION: Section = Section {
+    name: "`[[exercise.solution]]`",
+    keys: &["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps"],
+};
 
 /// Every table.
-pub const SECTIONS: [&Section; 18] = [
+pub const SECTIONS: [&Section; 19] = [
     &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &QUEUE, &ROUTE, &DOCKER, &ALLOWANCE, &MAIL, &FAULT, &EXERCISE,
-    &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &SOLUTION,
+    &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &FILED, &SOLUTION,
 ];

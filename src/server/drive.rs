@@ -72,6 +72,10 @@ pub(super) struct Drive<M, W> {
     watched: Option<watch::Receiver<u64>>,
     /// Whether the last command was QUIT or LOGOUT.
     quit: bool,
+    /// Whether what came last was there before the command before it was answered; none once its event is written.
+    pipelined: Option<bool>,
+    /// Whether the client was heard since the last input.
+    heard: bool,
     /// The fault that strikes what came last.
     struck: Option<Box<Struck>>,
 }
@@ -118,6 +122,8 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             since: Timestamp::default(),
             watched: None,
             quit: false,
+            pipelined: None,
+            heard: true,
             struck: None,
         }
     }
@@ -166,6 +172,10 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             }
             let now = self.server.clock.now();
             if let Some(input) = self.framer.next(self.next) {
+                // Nothing was read since the last input, so this one was there before that was answered. A command of several
+                // inputs (literals, chunks) is as pipelined as its first.
+                self.pipelined.get_or_insert(!self.heard);
+                self.heard = false;
                 self.struck = self.server.faults.strike::<M>((&self.who, self.conn), &input, now, &mut self.events);
                 faults::hand(&mut self.session, self.struck.as_deref_mut(), input, now, &mut self.out);
                 self.settle(now).await?;
@@ -176,7 +186,10 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             }
             self.send().await?;
             let (last, how) = match self.listen().await {
-                Heard::Octets => continue,
+                Heard::Octets => {
+                    self.heard = true;
+                    continue;
+                }
                 Heard::Changed => {
                     // Changes come in bursts: a few are told together.
                     sleep_until(Instant::now() + CALM).await;
@@ -230,9 +243,10 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
     /// Empties the output for the session's next turn; what is left to do is its action.
     fn take_in(&mut self, now: Now) -> Option<Action> {
         self.mark(now);
-        for event in &self.out.events {
-            if let EventKind::Command { verb, .. } = event {
+        for event in &mut self.out.events {
+            if let EventKind::Command { verb, pipelined, .. } = event {
                 self.quit = matches!(verb.as_ref(), "QUIT" | "LOGOUT");
+                *pipelined = self.pipelined.take().unwrap_or(false);
             }
         }
         if self.events.is_empty() {
