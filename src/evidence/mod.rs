@@ -132,13 +132,14 @@ pub enum EventKind {
     },
     /// A command was answered.
     Command {
-        /// The verb in upper case; `<message>` for the end of message data; for an unknown command its first word; for an AUTH response `<response>`.
+        /// The verb in upper case, of IMAP with `UID` where that stands before it; `<message>` for the end of message data; for an unknown command its first word; for an AUTH response `<response>`.
         verb: Arc<str>,
         /// The line as it came without its line end, passwords masked, octets that are no UTF-8 as U+FFFD. For `<message>` empty.
         line: String,
         /// How many octets came for it, with line end (for `<message>` everything up to and with CRLF.CRLF, for BDAT with its chunk).
         octets: u64,
-        /// The first line of the reply or, if it is short, all of it (see [`REPLY_KEPT`]), with CRLFs.
+        /// The first line of the reply (of IMAP the tagged one, which comes last) or, if it is short, all of it (see
+        /// [`REPLY_KEPT`]), with CRLFs.
         reply: String,
         /// How many octets the reply had.
         reply_octets: u64,

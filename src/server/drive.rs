@@ -74,7 +74,7 @@ pub(super) struct Drive<M, W> {
     quit: bool,
     /// Whether what came last was there before the command before it was answered; none once its event is written.
     pipelined: Option<bool>,
-    /// Whether the client was heard since the last input.
+    /// Whether the client was waited for since the last input.
     heard: bool,
     /// The fault that strikes what came last.
     struck: Option<Box<Struck>>,
@@ -172,8 +172,8 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             }
             let now = self.server.clock.now();
             if let Some(input) = self.framer.next(self.next) {
-                // Nothing was read since the last input, so this one was there before that was answered. A command of several
-                // inputs (literals, chunks) is as pipelined as its first.
+                // Nothing was waited for since the last input, so this one was there before that was answered. A command of
+                // several inputs (literals, chunks) is as pipelined as its first.
                 self.pipelined.get_or_insert(!self.heard);
                 self.heard = false;
                 self.struck = self.server.faults.strike::<M>((&self.who, self.conn), &input, now, &mut self.events);
@@ -184,7 +184,11 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 }
                 continue;
             }
+            let early = self.overtaken().await;
             self.send().await?;
+            if early {
+                continue;
+            }
             let (last, how) = match self.listen().await {
                 Heard::Octets => {
                     self.heard = true;
@@ -360,6 +364,21 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         let _ = self.server.store.record(origin, events).await;
     }
 
+    /// Whether more has come, and is read, before what was answered is sent: whoever sends several commands in several pieces
+    /// has them answered one by one, and still did not wait.
+    async fn overtaken(&mut self) -> bool {
+        self.record().await;
+        if self.reply.is_empty() || self.next == Next::Close {
+            return false;
+        }
+        // An end or an error is met again by whoever listens next.
+        tokio::select! {
+            biased;
+            read = self.wire.read(&mut self.framer) => matches!(read, Ok(1..)),
+            () = std::future::ready(()) => false,
+        }
+    }
+
     /// Records what was seen and sends what was answered.
     async fn send(&mut self) -> Result<(), Ending> {
         self.record().await;
@@ -445,98 +464,4 @@ async fn contained<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use tokio::io::AsyncReadExt as _;
-
-    use super::*;
-    use crate::{
-        lab::{Leniency, Limits, LoneNewline, Protocol, Relaying, ServerConfig, Service, Tls},
-        protocol::{dialect, line},
-        server::{Server, wire::Stream},
-    };
-
-    /// A session with a defect.
-    struct Defective;
-
-    impl Machine for Defective {
-        const PROTOCOL: Protocol = Protocol::Smtp;
-
-        fn new(_: Peer) -> Self {
-            Self
-        }
-
-        fn peer(&self) -> &Peer {
-            unreachable!("no fault is armed here")
-        }
-
-        fn framing(peer: &Peer) -> line::Limits {
-            line::Limits::of(&peer.config, 512)
-        }
-
-        fn idle(_: &Limits) -> Duration {
-            Duration::from_secs(1)
-        }
-
-        fn handle(&mut self, input: Input<'_>, _: Now, out: &mut Output) {
-            match input {
-                Input::Line { .. } => panic!("a defect"),
-                _ => out.reply.extend(b"hello\r\n"),
-            }
-        }
-    }
-
-    fn peer() -> Peer {
-        let config = ServerConfig {
-            lab: "lab".parse().unwrap(),
-            group: "g1".parse().unwrap(),
-            domain: "g1.lab".parse().unwrap(),
-            host: "mail".to_owned(),
-            dialect: "labctl".to_owned(),
-            leniency: Leniency::LENIENT,
-            lone_newline: LoneNewline::Refuse,
-            tls: Tls::default(),
-            identity: None,
-            relay: false,
-            auth_before_tls: false,
-            vrfy: false,
-            catch_all: None,
-            limits: Limits::default(),
-            accounts: BTreeMap::new(),
-            endpoints: Vec::new(),
-            faults: Vec::new(),
-            clients: BTreeMap::new(),
-            relaying: Relaying::default(),
-        };
-        let dialect = dialect::named("labctl").unwrap();
-        let service = Service::Smtp;
-        Peer {
-            config: Arc::new(config),
-            dialect,
-            service,
-            remote: None,
-            local: None,
-            name: None,
-            who: Who::Unknown,
-            seed: 1,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_defective_session_ends_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let server = Server::start((*peer().config).clone(), &folder.path().join("g1.db")).await.unwrap();
-        let (mut ours, theirs) = tokio::io::duplex(64);
-        let seat = server.shared.registry.admit(&Who::Unknown, &Limits::default()).unwrap();
-        let drive = Drive::<Defective, _>::new(Arc::clone(&server.shared), Stream(theirs), peer(), Some(seat), None);
-        tokio::io::AsyncWriteExt::write_all(&mut ours, b"NOOP\r\n").await.unwrap();
-        assert_eq!(drive.run(None).await, Ending::Failed);
-        let mut heard = String::new();
-        ours.read_to_string(&mut heard).await.unwrap();
-        assert_eq!(heard, "hello\r\n");
-        server.store().flush().await.unwrap();
-        let status = server.status().unwrap();
-        assert_eq!((status.connections, status.counts.events), (0, 2), "it is gone, and its end is on record");
-    }
-}
+mod tests;

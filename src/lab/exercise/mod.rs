@@ -172,7 +172,7 @@ pub enum Which {
     /// Any message at all.
     #[default]
     Any,
-    /// A message that this student delivered (`own = true`).
+    /// A message that this student delivered, or put into a folder (`own = true`).
     Own,
     /// The student's copy of an injected mail (`mail = "welcome"`).
     Injected(MailId),

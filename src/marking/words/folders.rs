@@ -112,7 +112,11 @@ impl Words {
         };
         let has = flags(self.lang.pick("with", "con"), &filed.has);
         let lacks = flags(self.lang.pick("without", "sin"), &filed.lacks);
-        format!("{} {what} {at}{has}{lacks}", self.lang.pick("wanted: by your doing,", "falta: por obra tuya,"))
+        let (wanted, doing) = match self.lang {
+            Lang::English => ("wanted", "by your own doing"),
+            Lang::Spanish => ("falta", "por obra tuya"),
+        };
+        format!("{wanted}: {what} {at}{has}{lacks}, {doing}")
     }
 
     pub(super) fn filed_proof(self, id: u64, place: &Place, flags: &str) -> String {
@@ -126,7 +130,7 @@ impl Words {
             FiledMiss::Message => ("is another one", "es otro"),
             FiledMiss::Folder => ("is in another folder", "está en otra carpeta"),
             FiledMiss::Flags => ("has not the flags wanted", "no tiene las marcas pedidas"),
-            FiledMiss::Others => ("is so, but not by your doing", "está así, pero no por obra tuya"),
+            FiledMiss::Others => ("is so, but not by your own doing", "está así, pero no por obra tuya"),
         };
         let (at, why) = (self.lang.pick("in", "en"), self.lang.pick(english, spanish));
         format!("{} {id} {at} {place}{} {why}", self.message(), self.with(&attempt.flags))
