@@ -340,10 +340,8 @@ impl Class {
 
     /// Messages came into folders or went, or folders did.
     fn change(&mut self, event: &Event) {
-        let student = match &event.kind {
-            EventKind::Reset { student, .. } => self.place(student.as_str()),
-            _ => None,
-        };
+        let reset = if let EventKind::Reset { student, .. } = &event.kind { Some(student) } else { None };
+        let student = reset.and_then(|student| self.place(student.as_str()));
         for mailbox in self.cabinets.take(event, student) {
             for watcher in 0..self.cabinets.watched(mailbox).len() {
                 let (place, rule) = self.cabinets.watched(mailbox)[watcher];
