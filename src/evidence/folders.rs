@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::{MessageId, Uid};
-use crate::mail::folder::FolderName;
+use crate::{lab::Login, mail::folder::FolderName};
+
+/// A message that a new run starts without.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// The mailbox it was in.
+    pub mailbox: Login,
+    /// The folder.
+    #[serde(default = "FolderName::inbox", skip_serializing_if = "FolderName::is_inbox")]
+    pub folder: FolderName,
+    /// Its number there.
+    pub uid: Uid,
+}
 
 /// A message that was copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

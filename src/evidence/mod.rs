@@ -3,8 +3,10 @@
 
 mod folders;
 mod kept;
+mod state;
+mod tls;
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +16,10 @@ use crate::{
 };
 
 pub use self::{
-    folders::{Copied, FlagChange, FolderChange},
+    folders::{Copied, FlagChange, FolderChange, Removed},
     kept::{LINE_KEPT, REPLY_KEPT, kept_line, kept_reply, kept_tagged, masked},
+    state::State,
+    tls::TlsVersion,
 };
 
 /// Microseconds since 1970-01-01T00:00:00Z.
@@ -109,86 +113,6 @@ impl Who {
     }
 }
 
-/// The state of a session, in the RFCs' words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// SMTP: greeted by the server, no HELO or EHLO yet.
-    Connect,
-    /// SMTP: after HELO or EHLO, no transaction open.
-    Ready,
-    /// SMTP: after MAIL.
-    Mail,
-    /// SMTP: after the first accepted RCPT.
-    Rcpt,
-    /// SMTP: after DATA's 354.
-    Data,
-    /// SMTP: inside an AUTH exchange.
-    Auth,
-    /// POP3: before the login is complete (RFC 1939 4).
-    Authorization,
-    /// POP3: the mailbox is open (RFC 1939 5).
-    Transaction,
-    /// POP3: after QUIT (RFC 1939 6).
-    Update,
-    /// IMAP: before the login (RFC 9051 3.1).
-    NotAuthenticated,
-    /// IMAP: after it, with no folder open (RFC 9051 3.2).
-    Authenticated,
-    /// IMAP: a folder is open (RFC 9051 3.3).
-    Selected,
-    /// IMAP: after LOGOUT (RFC 9051 3.4).
-    Logout,
-    /// The session has ended.
-    Closed,
-}
-
-impl State {
-    /// Every state.
-    pub const ALL: [Self; 14] = [
-        Self::Connect,
-        Self::Ready,
-        Self::Mail,
-        Self::Rcpt,
-        Self::Data,
-        Self::Auth,
-        Self::Authorization,
-        Self::Transaction,
-        Self::Update,
-        Self::NotAuthenticated,
-        Self::Authenticated,
-        Self::Selected,
-        Self::Logout,
-        Self::Closed,
-    ];
-
-    /// The state's name, lower case.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Ready => "ready",
-            Self::Mail => "mail",
-            Self::Rcpt => "rcpt",
-            Self::Data => "data",
-            Self::Auth => "auth",
-            Self::Authorization => "authorization",
-            Self::Transaction => "transaction",
-            Self::Update => "update",
-            Self::NotAuthenticated => "notauthenticated",
-            Self::Authenticated => "authenticated",
-            Self::Selected => "selected",
-            Self::Logout => "logout",
-            Self::Closed => "closed",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(self.as_str())
-    }
-}
-
 /// What a server saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
@@ -208,13 +132,14 @@ pub enum EventKind {
     },
     /// A command was answered.
     Command {
-        /// The verb in upper case; `<message>` for the end of message data; for an unknown command its first word; for an AUTH response `<response>`.
+        /// The verb in upper case, of IMAP with `UID` where that stands before it; `<message>` for the end of message data; for an unknown command its first word; for an AUTH response `<response>`.
         verb: Arc<str>,
         /// The line as it came without its line end, passwords masked, octets that are no UTF-8 as U+FFFD. For `<message>` empty.
         line: String,
         /// How many octets came for it, with line end (for `<message>` everything up to and with CRLF.CRLF, for BDAT with its chunk).
         octets: u64,
-        /// The first line of the reply or, if it is short, all of it (see [`REPLY_KEPT`]), with CRLFs.
+        /// The first line of the reply (of IMAP the tagged one, which comes last) or, if it is short, all of it (see
+        /// [`REPLY_KEPT`]), with CRLFs.
         reply: String,
         /// How many octets the reply had.
         reply_octets: u64,
@@ -222,6 +147,9 @@ pub enum EventKind {
         before: State,
         /// The state after.
         after: State,
+        /// Whether it was there before the command before it was answered (RFC 2920 3.1, RFC 2449 6.6, RFC 9051 5.5).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pipelined: bool,
     },
     /// The connection went over to TLS: from here on, or from its first octet where the service has implicit TLS.
     Secured {
@@ -425,8 +353,8 @@ pub enum EventKind {
     Reset {
         /// Who starts again.
         student: Login,
-        /// What was taken out of mailboxes.
-        removed: Vec<Delivered>,
+        /// What was taken out of mailboxes; the student's own folders are gone besides.
+        removed: Vec<Removed>,
     },
     /// A fault of the student's: armed, or met. What the server did wrong on purpose stands in the command before it.
     Fault {
@@ -465,33 +393,6 @@ pub enum EventKind {
         /// What is wrong, as a fragment.
         why: String,
     },
-}
-
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum TlsVersion {
-    /// RFC 5246.
-    #[serde(rename = "TLSv1.2")]
-    V12,
-    /// RFC 8446.
-    #[serde(rename = "TLSv1.3")]
-    V13,
-}
-
-impl TlsVersion {
-    /// As OpenSSL and Received fields write it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::V12 => "TLSv1.2",
-            Self::V13 => "TLSv1.3",
-        }
-    }
-}
-
-impl fmt::Display for TlsVersion {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(self.as_str())
-    }
 }
 
 /// What becomes of a fault.

@@ -23,7 +23,7 @@ impl Protocol {
     pub const ALL: [Self; 4] = [Self::Smtp, Self::Pop3, Self::Imap, Self::Dns];
 
     /// Those whose conversations the checks and solutions of a lab speak of.
-    pub const CHECKED: [Self; 2] = [Self::Smtp, Self::Pop3];
+    pub const CHECKED: [Self; 3] = [Self::Smtp, Self::Pop3, Self::Imap];
 
     /// As the lab file writes it.
     pub const fn as_str(self) -> &'static str {

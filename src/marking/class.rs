@@ -13,7 +13,7 @@ use super::{
     connections::Live,
     conversation::CONNECT,
     delivery::Delivery,
-    mailbox::Mailboxes,
+    folders::Cabinets,
     marks::{Cause, Contradiction, Shown},
     progress::{Here, Progress},
     quick::{Quick, QuickMap},
@@ -22,9 +22,7 @@ use super::{
     touched::{Touch, Touching},
 };
 use crate::{
-    evidence::{
-        Conn, Copied, Delivered, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State, Timestamp, Uid,
-    },
+    evidence::{Conn, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State, Timestamp},
     lab::{Exercise, FaultId, Group, Key, Lab, Login, Protocol, exercise::Which, template::Person, witness::Fate},
 };
 
@@ -35,8 +33,8 @@ pub struct Class {
     pub rules: Rules,
     /// The students in the group's order.
     pub students: Vec<Student>,
-    /// The mailboxes that checks speak of.
-    pub mailboxes: Mailboxes,
+    /// The mailboxes that checks speak of, with their folders.
+    pub cabinets: Cabinets,
     /// The last damage of the record.
     pub damage: Option<(Seq, String)>,
     places: QuickMap<Login, usize>,
@@ -71,13 +69,13 @@ impl Class {
     pub fn new(lab: &Lab, exercises: Vec<Arc<Exercise>>, group: &Group, key: &Key) -> Self {
         let person = |student| Person { lab, group, student: Some(student), key, mail: None };
         let people: Vec<Person<'_>> = group.students.iter().map(person).collect();
-        let (rules, mailboxes) = Rules::new(lab, exercises, &people);
+        let (rules, cabinets) = Rules::new(lab, exercises, &people);
         let places = group.students.iter().enumerate().map(|(place, student)| (student.login.clone(), place));
         Self {
             students: group.students.iter().map(|_| Student::new(&rules, Seq(0))).collect(),
             places: places.collect(),
             rules,
-            mailboxes,
+            cabinets,
             damage: None,
             injected: QuickMap::default(),
             domain: group.domain.to_string(),
@@ -93,44 +91,27 @@ impl Class {
     /// What an event changes for the whole group, whoever caused it.
     pub fn witness(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::Accepted { message, delivered, injected, .. } => {
+            EventKind::Accepted { message, injected, .. } => {
                 let first = injected.is_some() && self.injected.is_empty();
                 if let Some(injected) = injected {
                     self.injected.insert(*message, injected.clone());
                 }
-                self.change(event, delivered, true);
+                self.change(event);
                 if first {
                     (0..self.students.len()).for_each(|student| self.look_round(student));
                 }
             }
-            EventKind::Deleted { mailbox, uid, folder, .. } => {
-                if folder.is_inbox() {
-                    self.change(event, &[Delivered { mailbox: mailbox.clone(), uid: *uid }], false);
-                }
-            }
-            // A mailbox check counts INBOX: what POP3 shows, and what mail comes into.
-            EventKind::Appended { mailbox, folder, uid, .. } => {
-                if folder.is_inbox() {
-                    self.change(event, &[Delivered { mailbox: mailbox.clone(), uid: *uid }], true);
-                }
-            }
-            EventKind::Copied { mailbox, from, to, copies, moved } => {
-                let places = |uid: fn(&Copied) -> Uid| -> Vec<Delivered> {
-                    copies.iter().map(|copy| Delivered { mailbox: mailbox.clone(), uid: uid(copy) }).collect()
-                };
-                if *moved && from.is_inbox() {
-                    self.change(event, &places(|copy| copy.uid), false);
-                }
-                if to.is_inbox() {
-                    self.change(event, &places(|copy| copy.copy), true);
-                }
-            }
-            EventKind::Reset { student, removed } => {
-                self.change(event, removed, false);
+            EventKind::Reset { student, .. } => {
+                self.change(event);
                 if let Some(place) = self.place(student.as_str()) {
                     self.students[place] = Student::new(&self.rules, event.seq);
                 }
             }
+            EventKind::Deleted { .. }
+            | EventKind::Appended { .. }
+            | EventKind::Copied { .. }
+            | EventKind::Flagged { .. }
+            | EventKind::Folder { .. } => self.change(event),
             EventKind::Damaged { why } => self.damage = Some((event.seq, why.clone())),
             EventKind::Relayed { message, recipients, server, reply, tls: _ } => {
                 self.fate(event, &Carrying::new(Fate::Relayed, *message, recipients, server, reply));
@@ -154,8 +135,6 @@ impl Class {
             | EventKind::LoginFailed { .. }
             | EventKind::Queued { .. }
             | EventKind::Retrieved { .. }
-            | EventKind::Flagged { .. }
-            | EventKind::Folder { .. }
             | EventKind::Disconnected { .. }
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
@@ -203,8 +182,11 @@ impl Class {
                 live.track.secure.mechanism = Some(mechanism.clone());
                 self.secured(&here, live);
             }
-            EventKind::Command { verb, line, reply, after, .. } => {
+            EventKind::Command { verb, line, reply, after, pipelined, .. } => {
                 live.state = Some(*after);
+                if !pipelined {
+                    self.waited(&here, live, verb);
+                }
                 if verb.bytes().any(|octet| octet.is_ascii_lowercase()) && !verb.starts_with('<') {
                     self.hear(&here, live, &verb.to_ascii_uppercase(), line, reply);
                 } else {
@@ -216,11 +198,18 @@ impl Class {
                     &mut Delivery::new((*message, *octets), (from, recipients, delivered), &self.domain, fetch);
                 deliver(&self.rules, &here, delivery, &mut self.students[place]);
             }
-            EventKind::Retrieved { message, mailbox, uid: _, top, folder: _ } => {
-                self.touch(&here, live, (Touch::Retrieved, *message, mailbox, top.is_some()));
+            EventKind::Retrieved { message, mailbox, uid: _, top, folder } => {
+                let (touch, message, top) = (Touch::Retrieved, *message, top.is_some());
+                self.touch(&here, live, &Touching { touch, message, mailbox, folder, top });
             }
-            EventKind::Deleted { message, mailbox, uid: _, folder: _ } => {
-                self.touch(&here, live, (Touch::Deleted, *message, mailbox, false));
+            EventKind::Deleted { message, mailbox, uid: _, folder } => {
+                let (touch, message) = (Touch::Deleted, *message);
+                self.touch(&here, live, &Touching { touch, message, mailbox, folder, top: false });
+            }
+            EventKind::Appended { message, .. } => {
+                if self.rules.asks_own {
+                    self.students[place].own.entry(*message).or_insert(here.conn);
+                }
             }
             EventKind::Queued { message, recipients } => self.hand_in(&here, *message, recipients),
             EventKind::Disconnected { how } => self.end(&here, live, *how),
@@ -233,7 +222,6 @@ impl Class {
             | EventKind::Bounced { .. }
             | EventKind::Query { .. }
             | EventKind::LoginFailed { .. }
-            | EventKind::Appended { .. }
             | EventKind::Copied { .. }
             | EventKind::Flagged { .. }
             | EventKind::Folder { .. }
@@ -244,11 +232,13 @@ impl Class {
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}
         }
+        self.file(&here);
     }
 
     /// A connection came to one student's address and logged in as another: what it gave is taken back.
     pub fn contradict(&mut self, address: usize, login: usize, live: &Live, event: &Event) {
         self.students[address].disown(&self.rules, live.conn);
+        self.cabinets.disown(live.conn);
         let name = |place| self.places.iter().find(|(_, own)| **own == place).map(|(name, _)| name.clone());
         let (Some(from), Some(to)) = (name(address), name(login)) else { return };
         let found = Contradiction { conn: live.conn, at: event.time, address: from, login: to };
@@ -276,8 +266,15 @@ impl Class {
         let Some(protocol) = live.protocol else { return };
         let student = &mut self.students[here.student];
         if let (Some(talk), Some(open)) = (self.rules.talks.get(&protocol), student.open.get_mut(&protocol)) {
-            let mut said = Said::new(verb, line, reply, &self.domain, &mut self.scratch);
+            let mut said = Said::new(protocol, (verb, line, reply), &self.domain, &mut self.scratch);
             talk.take(&mut live.track, here, &mut said, &mut student.progress, open);
+        }
+    }
+
+    /// A command came after the reply to the one before it.
+    fn waited(&mut self, here: &Here, live: &mut Live, verb: &str) {
+        if let Some(talk) = live.protocol.and_then(|protocol| self.rules.talks.get(&protocol)) {
+            talk.waited(&mut live.track, here, verb, &mut self.students[here.student].progress);
         }
     }
 
@@ -301,17 +298,40 @@ impl Class {
         }
     }
 
-    fn touch(&mut self, here: &Here, live: &Live, (touch, message, mailbox, top): (Touch, MessageId, &Login, bool)) {
-        let student = &mut self.students[here.student];
-        let mine = |injected: &&Injected| {
-            injected.student.as_ref().is_none_or(|login| self.places.get(login) == Some(&here.student))
-        };
-        let injected = self.injected.get(&message).filter(mine);
-        let own = student.own.contains_key(&message);
-        let touching = Touching { touch, message, mailbox, via: live.protocol, top, own, injected };
+    fn touch(&mut self, here: &Here, live: &Live, touching: &Touching<'_>) {
         for rule in &self.rules.touched {
-            if student.waits_for(&self.rules, rule.check, here) {
-                rule.take(here, &touching, &mut student.progress[rule.check]);
+            if self.students[here.student].waits_for(&self.rules, rule.check, here) {
+                let the_one = self.is_the_one(here.student, &rule.wanted.what, touching.message);
+                let progress = &mut self.students[here.student].progress[rule.check];
+                rule.take(here, live.protocol, touching, the_one, progress);
+            }
+        }
+    }
+
+    /// Whether a message is the one that a check wants of a student.
+    pub fn is_the_one(&self, student: usize, what: &Which, message: MessageId) -> bool {
+        match what {
+            Which::Any => true,
+            Which::Own => self.students[student].own.contains_key(&message),
+            Which::Injected(mail) => self.injected.get(&message).is_some_and(|injected| {
+                let mine = |login| self.places.get(login) == Some(&student);
+                injected.mail == *mail && injected.student.as_ref().is_none_or(mine)
+            }),
+        }
+    }
+
+    /// Credits a student with what the event at hand did to messages in folders.
+    fn file(&mut self, here: &Here) {
+        if self.rules.filed.is_empty() || !self.cabinets.claim(here.seq, here.student) {
+            return;
+        }
+        let touched = self.cabinets.touched();
+        for rule in self.rules.filed.iter().filter(|rule| !rule.now) {
+            let the_one = |message| self.is_the_one(here.student, &rule.what, message);
+            let proof = rule.proof(here.student, &self.cabinets, touched, the_one);
+            let student = &mut self.students[here.student];
+            if let Some(proof) = proof.filter(|_| student.waits_for(&self.rules, rule.check, here)) {
+                student.progress[rule.check].proven(proof, 1);
             }
         }
     }
@@ -331,14 +351,13 @@ impl Class {
         }
     }
 
-    /// Messages came into mailboxes or went.
-    fn change(&mut self, event: &Event, delivered: &[Delivered], came: bool) {
-        for entry in delivered {
-            let Some(mailbox) = self.mailboxes.change(&entry.mailbox, came, event) else {
-                continue;
-            };
-            for watcher in 0..self.mailboxes.watched(mailbox).len() {
-                let (place, rule) = self.mailboxes.watched(mailbox)[watcher];
+    /// Messages came into folders or went, or folders did.
+    fn change(&mut self, event: &Event) {
+        let reset = if let EventKind::Reset { student, .. } = &event.kind { Some(student) } else { None };
+        let student = reset.and_then(|student| self.place(student.as_str()));
+        for mailbox in self.cabinets.take(event, student) {
+            for watcher in 0..self.cabinets.watched(mailbox).len() {
+                let (place, rule) = self.cabinets.watched(mailbox)[watcher];
                 self.look(rule, place);
             }
         }
@@ -354,14 +373,14 @@ impl Class {
     /// Looks whether a mailbox check that may hold at any time holds now.
     fn look(&mut self, rule: usize, place: usize) {
         let rule = &self.rules.mailboxes[rule];
-        let mailbox = self.mailboxes.of(rule, place);
-        if rule.now || !rule.count.holds(mailbox.count) || !self.settled() {
+        if rule.now || !self.settled() {
             return;
         }
         let student = &mut self.students[place];
         let progress = &mut student.progress[rule.check];
-        if let Some(arrived) = student.arrived.filter(|_| !progress.held) {
-            progress.proven(mailbox.proof(arrived), 1);
+        let arrived = student.arrived.filter(|_| !progress.held);
+        if let Some(proof) = arrived.and_then(|arrived| rule.proof(place, &self.cabinets, arrived)) {
+            progress.proven(proof, 1);
         }
     }
 
@@ -419,18 +438,18 @@ impl Student {
     /// it was known to be another's, is not remembered: it has to be shown again.
     fn disown(&mut self, rules: &Rules, conn: Conn) {
         let lost = |own: &MessageId| self.own.get(own) == Some(&conn);
-        for rule in &rules.touched {
-            if rule.wanted.what == Which::Own {
-                let gone = |shown: &Shown| match shown {
-                    Shown::Retrieved(message, _) | Shown::Deleted(message, _) => lost(message),
-                    Shown::Conversation(_)
-                    | Shown::Message(..)
-                    | Shown::Mailbox(..)
-                    | Shown::Query(..)
-                    | Shown::Carried(..) => false,
-                };
-                self.progress[rule.check].take_back(|proof| gone(&proof.shows), 1);
-            }
+        let touched = rules.touched.iter().filter(|rule| rule.wanted.what == Which::Own).map(|rule| rule.check);
+        let filed = rules.filed.iter().filter(|rule| rule.what == Which::Own).map(|rule| rule.check);
+        let gone = |shown: &Shown| match shown {
+            Shown::Retrieved(message, _) | Shown::Deleted(message, _) | Shown::Filed(message, ..) => lost(message),
+            Shown::Conversation(_)
+            | Shown::Message(..)
+            | Shown::Mailbox(..)
+            | Shown::Query(..)
+            | Shown::Carried(..) => false,
+        };
+        for check in touched.chain(filed) {
+            self.progress[check].take_back(|proof| gone(&proof.shows), 1);
         }
         self.own.retain(|_, by| *by != conn);
         self.sent.disown(conn);
@@ -457,16 +476,17 @@ impl Student {
         let carried = rules.carried.iter().map(|rule| rule.check);
         let messages = rules.messages.iter().map(|rule| rule.check).chain(carried);
         let touched = rules.touched.iter().map(|rule| rule.check);
+        let filed = rules.filed.iter().map(|rule| rule.check);
         let checks: Vec<usize> = match state {
             Some(State::Mail | State::Rcpt | State::Data) => messages.collect(),
-            Some(State::Transaction | State::Update | State::Selected) => touched.collect(),
+            Some(State::Transaction | State::Update) => touched.collect(),
+            Some(State::Authenticated | State::Selected) => touched.chain(filed).collect(),
             Some(
                 State::Connect
                 | State::Ready
                 | State::Auth
                 | State::Authorization
                 | State::NotAuthenticated
-                | State::Authenticated
                 | State::Logout
                 | State::Closed,
             )

@@ -42,6 +42,8 @@ pub struct Talk {
     hits: usize,
     /// The rules that wait for another check.
     waiting: Vec<usize>,
+    /// Whether any check wants its steps pipelined.
+    pipelined: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,8 @@ struct Rule {
     terms: Terms,
     /// The check that must have held before the connection began, by its place among all checks.
     after: Option<usize>,
+    /// Whether its steps must come one after the other without waiting for replies.
+    pipelined: bool,
 }
 
 #[derive(Debug)]
@@ -147,7 +151,9 @@ impl Talk {
             fault: conversation.fault.clone(),
             during: conversation.during,
             terms: conversation.terms.clone(),
+            pipelined: conversation.pipelined,
         };
+        self.pipelined |= conversation.pipelined;
         for written in &conversation.steps {
             let step = Step {
                 verbs: written.verbs.iter().map(|verb| spelt(verb)).collect(),
@@ -212,6 +218,20 @@ impl Talk {
             for place in places.into_iter().filter(|place| self.rules[*place].may_begin(first, progress)) {
                 track.states[place] |= 1;
             }
+        }
+    }
+
+    /// A command comes that waited for the reply to the one before: no way goes on that is to be pipelined.
+    pub fn waited(&self, track: &mut Track, here: &Here, verb: &str, progress: &mut [Progress]) {
+        if !self.pipelined {
+            return;
+        }
+        for (rule, states) in self.rules.iter().zip(&mut track.states).filter(|(rule, _)| rule.pipelined) {
+            let way = *states & !1;
+            if way != 0 && *states >> rule.steps.len() & 1 == 0 {
+                progress[rule.check].waited(here, 63 - way.leading_zeros() as usize, verb);
+            }
+            *states &= 1 | 1 << rule.steps.len();
         }
     }
 

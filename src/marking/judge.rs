@@ -90,13 +90,7 @@ impl Class {
             unmet: None,
             then: compiled.after.is_some(),
         };
-        if let Some(rule) = compiled.now.map(|rule| &self.rules.mailboxes[rule])
-            && let Some(arrived) = student.arrived.filter(|_| self.settled())
-            && rule.count.holds(self.mailboxes.of(rule, place).count)
-        {
-            mark.verdict = Verdict::Done;
-            mark.proofs = vec![self.mailboxes.of(rule, place).proof(arrived)];
-        }
+        self.stand(check, place, &mut mark);
         if mark.verdict == Verdict::Missing {
             if let Wanted::Conversation(talk) = &*mark.wanted {
                 mark.unmet = talk.fault.clone().filter(|fault| !student.met.contains_key(fault));
@@ -105,12 +99,31 @@ impl Class {
             if mark.cause.is_some() {
                 mark.verdict = Verdict::Unclear;
             }
-            let rule = self.rules.mailboxes.iter().find(|rule| rule.check == check);
-            if let Some(mailbox) = rule.map(|rule| self.mailboxes.of(rule, place)) {
-                mark.closest = Some(Closest::Mailbox(mailbox.name().to_owned(), mailbox.count));
-            }
         }
         mark
+    }
+
+    /// What a check says that looks at how folders are now, or how they came nearest.
+    fn stand(&self, check: usize, place: usize, mark: &mut CheckMark) {
+        let mut proof = None;
+        if let Some(rule) = self.rules.mailboxes.iter().find(|rule| rule.check == check) {
+            mark.closest = Some(Closest::Mailbox(rule.count(place, &self.cabinets)));
+            let arrived = self.students[place].arrived.filter(|_| rule.now && self.settled());
+            proof = arrived.and_then(|arrived| rule.proof(place, &self.cabinets, arrived));
+        } else if let Some(rule) = self.rules.filed.iter().find(|rule| rule.check == check) {
+            let the_one = |message| self.is_the_one(place, &rule.what, message);
+            match rule.standing(place, &self.cabinets, the_one) {
+                Ok(found) => proof = Some(found).filter(|_| rule.now),
+                Err(nearest) => mark.closest = nearest.map(Closest::Filed),
+            }
+        }
+        if let Some(proof) = proof {
+            mark.verdict = Verdict::Done;
+            mark.proofs = vec![proof];
+        }
+        if mark.verdict == Verdict::Done {
+            mark.closest = None;
+        }
     }
 
     /// Why the check is not the student's fault: damage in this run or, where others' events matter, at any time; a session that failed.

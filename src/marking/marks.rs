@@ -6,9 +6,10 @@ use crate::{
     evidence::{Conn, Ending, MessageId, Seq, Timestamp},
     lab::{
         Exercise, ExerciseId, FaultId, GroupName, Login, Protocol,
-        exercise::{Bound, Points, Terms, Touched},
+        exercise::{Bound, Filed, Points, Terms, Touched},
         witness::{Answer, Fate},
     },
+    mail::folder::FolderName,
 };
 
 /// What became of an exercise or of one of its checks.
@@ -130,8 +131,10 @@ pub enum Wanted {
     Retrieved(Touched),
     /// A message to delete.
     Deleted(Touched),
-    /// So many messages in this mailbox.
-    Mailbox(String, Bound),
+    /// So many messages in this folder, or just the folder.
+    Mailbox(Place, Option<Bound>),
+    /// A message in a folder, with flags and without.
+    Filed(Filed),
     /// A name to ask the server for.
     Query(WantedQuery),
     /// What is to become of a message for another server.
@@ -173,6 +176,8 @@ pub struct WantedTalk {
     pub during: bool,
     /// What the connection must be like.
     pub terms: Terms,
+    /// Whether the steps must come without waiting for replies.
+    pub pipelined: bool,
 }
 
 /// A step as a check wants it.
@@ -201,6 +206,15 @@ pub struct Proof {
     pub shows: Shown,
 }
 
+/// A folder of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The mailbox.
+    pub mailbox: String,
+    /// The folder.
+    pub folder: FolderName,
+}
+
 /// What a proof shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shown {
@@ -208,12 +222,14 @@ pub enum Shown {
     Conversation(Vec<Arc<str>>),
     /// A message that the student delivered, and the mailboxes it went to.
     Message(MessageId, Vec<Login>),
-    /// A message that the student retrieved from this mailbox.
-    Retrieved(MessageId, Login),
-    /// A message that the student deleted from this mailbox.
-    Deleted(MessageId, Login),
-    /// A mailbox with so many messages.
-    Mailbox(String, u64),
+    /// A message that the student retrieved from this folder.
+    Retrieved(MessageId, Place),
+    /// A message that the student deleted from this folder.
+    Deleted(MessageId, Place),
+    /// A folder with so many messages.
+    Mailbox(Place, u64),
+    /// A message that the student brought into this folder, or there to these flags, with blanks between.
+    Filed(MessageId, Place, String),
     /// A name that the student asked for, the record type, and the answer.
     Query(String, String, String),
     /// What became of a message that the student handed in for another server.
@@ -242,8 +258,10 @@ pub enum Closest {
     Message(MessageAttempt),
     /// A message that was retrieved or deleted.
     Touched(TouchedAttempt),
-    /// How many messages the mailbox holds.
-    Mailbox(String, u64),
+    /// How many messages the folder holds; none: there is no such folder.
+    Mailbox(Option<u64>),
+    /// A message that lies where it should not, or otherwise than it should.
+    Filed(FiledAttempt),
     /// A query.
     Query(QueryAttempt),
     /// A message for another server.
@@ -325,6 +343,8 @@ pub enum Instead {
     Forbidden,
     /// All steps came, but the connection was secured or logged in otherwise than wanted.
     Terms,
+    /// A command that came only after the reply to the one before it, where both had to come at once.
+    Waited,
 }
 
 /// A message that does not meet all conditions.
@@ -389,10 +409,36 @@ pub struct TouchedAttempt {
     pub at: Timestamp,
     /// The message.
     pub message: MessageId,
-    /// The mailbox.
-    pub mailbox: Login,
+    /// Where it was.
+    pub place: Place,
     /// Why it is not the one.
     pub miss: Miss,
+}
+
+/// Where a message lies that is nearly as wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FiledAttempt {
+    /// The message.
+    pub message: MessageId,
+    /// Where it is.
+    pub place: Place,
+    /// Its flags there, with blanks between.
+    pub flags: String,
+    /// Why that does not count.
+    pub miss: FiledMiss,
+}
+
+/// Why a message in a folder does not count; what is nearer to counting comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FiledMiss {
+    /// Another mail was wanted, or one that the student delivered.
+    Message,
+    /// It is in another folder.
+    Folder,
+    /// It has other flags.
+    Flags,
+    /// It was not the student who brought it there or to these flags.
+    Others,
 }
 
 /// Why a message that was retrieved or deleted does not count; what is nearer to counting comes later.
@@ -402,6 +448,8 @@ pub enum Miss {
     Protocol,
     /// It was in another mailbox.
     Mailbox,
+    /// It was in another folder.
+    Folder,
     /// Another mail was wanted, or one that the student delivered.
     Message,
     /// Only its beginning was sent (POP3 TOP).

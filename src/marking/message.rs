@@ -238,6 +238,7 @@ fn attempted(
         | Wanted::Retrieved(_)
         | Wanted::Deleted(_)
         | Wanted::Mailbox(..)
+        | Wanted::Filed(_)
         | Wanted::Query(_)
         | Wanted::Carried(_) => None,
     };

@@ -4,8 +4,9 @@
 //!  Event ─▶ connections (whose is it?) ─▶ class (which checks wait for it?) ─┬─ conversation   steps over one connection
 //!              │ labctl's own, unknown: nobody's                             ├─ message        what was delivered
 //!              ▼                                                             ├─ touched        what was retrieved, deleted
-//!            witness: mailboxes, injected mail, resets, damage ─────────────▶├─ mailbox        what the group holds
-//!                     queries by who asked, mail by who handed it in ───────▶└─ asked, carried names, mail for other servers
+//!            witness: folders, injected mail, resets, damage ───────────────▶├─ filed          what was put into folders, and flagged
+//!                     queries by who asked, mail by who handed it in ───────▶├─ asked, carried names, mail for other servers
+//!                                                                            └─ mailbox        what the group holds
 //!                                                              marks() ◀─ judge ◀─ progress per student and check
 //! ```
 //! What counts:
@@ -22,6 +23,8 @@ mod connections;
 mod content;
 mod conversation;
 mod delivery;
+mod filed;
+mod folders;
 pub(crate) mod glob;
 mod judge;
 mod mailbox;
@@ -36,6 +39,7 @@ mod touched;
 pub mod words;
 
 pub use connections::MAX_UNKNOWN;
+pub use folders::MAX_FOLLOWED;
 pub use marks::{CheckMark, Contradiction, Mark, StudentMarks, Verdict};
 
 use std::sync::Arc;

@@ -78,7 +78,7 @@ impl Progress {
             Closest::Message(attempt) => attempt.conn == conn,
             Closest::Touched(attempt) => attempt.conn == conn,
             Closest::Carried(attempt) => attempt.conn == conn,
-            Closest::Mailbox(..) | Closest::Query(_) => false,
+            Closest::Mailbox(_) | Closest::Filed(_) | Closest::Query(_) => false,
         };
         self.closest.take_if(|closest| of_it(closest));
     }
@@ -95,9 +95,7 @@ impl Progress {
         match fit {
             Fit::Yes => {}
             Fit::Argument => self.instead(here, reached, Instead::Argument, said.verb, said.argument()),
-            Fit::Reply => {
-                self.instead(here, reached, Instead::Reply, said.verb, said.reply.lines().next().unwrap_or(""));
-            }
+            Fit::Reply => self.instead(here, reached, Instead::Reply, said.verb, said.status()),
         }
     }
 
@@ -109,6 +107,11 @@ impl Progress {
     /// A connection had shown all steps but was not what it had to be.
     pub fn unfit(&mut self, here: &Here, reached: usize) {
         self.instead(here, reached, Instead::Terms, "", "");
+    }
+
+    /// A connection that had shown `reached` steps, which were to be pipelined, waited for the reply before it went on.
+    pub fn waited(&mut self, here: &Here, reached: usize, verb: &str) {
+        self.instead(here, reached, Instead::Waited, verb, "");
     }
 
     fn instead(&mut self, here: &Here, reached: usize, instead: Instead, verb: &str, said: &str) {

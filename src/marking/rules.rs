@@ -5,14 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     asked, carried,
     conversation::Talk,
-    mailbox::{self, Mailboxes},
-    marks::{Condition, Wanted, WantedCarried, WantedQuery, WantedStep, WantedTalk},
+    filed,
+    folders::Cabinets,
+    mailbox,
+    marks::{Condition, Place, Wanted, WantedCarried, WantedQuery, WantedStep, WantedTalk},
     message,
     touched::{self, Touch},
 };
 use crate::lab::{
     Check, Exercise, Lab, Protocol,
-    exercise::{Conversation, MessageCheck, Pattern, ReplyPattern, Touched, Which},
+    exercise::{Conversation, Filed, MessageCheck, Pattern, ReplyPattern, Touched, Which},
     template::{Person, Piece, pieces},
 };
 
@@ -33,6 +35,8 @@ pub struct Rules {
     pub touched: Vec<touched::Rule>,
     /// The mailbox checks.
     pub mailboxes: Vec<mailbox::Rule>,
+    /// The filed checks.
+    pub filed: Vec<filed::Rule>,
     /// The query checks.
     pub asked: Vec<asked::Rule>,
     /// The checks of what became of messages for other servers.
@@ -50,8 +54,6 @@ pub struct Compiled {
     wanted: Box<[Arc<Wanted>]>,
     /// How many proofs it takes.
     pub times: u32,
-    /// For a mailbox check that speaks of the end of the record, its place among the mailbox checks.
-    pub now: Option<usize>,
     /// Whether it rests on what others did to the group's record: injected mail, mailboxes.
     pub shared: bool,
     /// The check that must have held before, by its place among all.
@@ -67,8 +69,8 @@ impl Compiled {
 
 impl Rules {
     /// Compiles the lab's checks for these people, and the mailboxes they speak of.
-    pub fn new(lab: &Lab, exercises: Vec<Arc<Exercise>>, people: &[Person<'_>]) -> (Self, Mailboxes) {
-        let mut mailboxes = Mailboxes::default();
+    pub fn new(lab: &Lab, exercises: Vec<Arc<Exercise>>, people: &[Person<'_>]) -> (Self, Cabinets) {
+        let mut cabinets = Cabinets::default();
         let mut rules = Self {
             exercises,
             first_check: Vec::new(),
@@ -77,6 +79,7 @@ impl Rules {
             messages: Vec::new(),
             touched: Vec::new(),
             mailboxes: Vec::new(),
+            filed: Vec::new(),
             asked: Vec::new(),
             carried: Vec::new(),
             injects: !lab.mails.is_empty(),
@@ -86,16 +89,16 @@ impl Rules {
             rules.first_check.push(rules.checks.len());
             for (number, check) in exercise.checks.iter().enumerate() {
                 let after = exercise.then.contains(&number).then(|| rules.checks.len().checked_sub(1)).flatten();
-                rules.add(check, after, people, &mut mailboxes);
+                rules.add(check, after, people, &mut cabinets);
             }
         }
         rules.talks.values_mut().for_each(Talk::index);
-        (rules, mailboxes)
+        (rules, cabinets)
     }
 
-    fn add(&mut self, check: &Check, after: Option<usize>, people: &[Person<'_>], mailboxes: &mut Mailboxes) {
+    fn add(&mut self, check: &Check, after: Option<usize>, people: &[Person<'_>], cabinets: &mut Cabinets) {
         let place = self.checks.len();
-        let mut compiled = Compiled { wanted: wanted(check, people), times: 1, now: None, shared: false, after };
+        let mut compiled = Compiled { wanted: wanted(check, people), times: 1, shared: false, after };
         match check {
             Check::Conversation(written) => {
                 compiled.times = written.times.max(1);
@@ -116,8 +119,12 @@ impl Rules {
             Check::Mailbox(written) => {
                 let rule = self.mailboxes.len();
                 compiled.shared = true;
-                compiled.now = written.now.then_some(rule);
-                self.mailboxes.push(mailboxes.rule(place, rule, written, people));
+                self.mailboxes.push(mailbox::Rule::new(place, rule, written, people, cabinets));
+            }
+            Check::Filed(written) => {
+                compiled.shared = true;
+                self.asks_own |= written.what == Which::Own;
+                self.filed.push(filed::Rule::new(place, written, people, cabinets));
             }
             Check::Query(written) => {
                 compiled.times = written.times.max(1);
@@ -135,7 +142,7 @@ impl Rules {
 fn wanted(check: &Check, people: &[Person<'_>]) -> Box<[Arc<Wanted>]> {
     let differs = match check {
         Check::Conversation(written) => written.steps.iter().any(|step| step.text.contains('{')),
-        Check::Message(_) | Check::Mailbox(_) | Check::Query(_) | Check::Carried(_) => true,
+        Check::Message(_) | Check::Mailbox(_) | Check::Filed(_) | Check::Query(_) | Check::Carried(_) => true,
         Check::Retrieved(written) | Check::Deleted(written) => written.mailbox.is_some(),
     };
     let needed = if differs { people } else { &people[..people.len().min(1)] };
@@ -150,11 +157,16 @@ fn wanted_of(check: &Check, person: &Person<'_>) -> Wanted {
             fault: written.fault.clone(),
             during: written.during,
             terms: written.terms.clone(),
+            pipelined: written.pipelined,
         }),
         Check::Message(written) => Wanted::Message(conditions(written, person), written.one_connection),
         Check::Retrieved(written) => Wanted::Retrieved(touched(written, person)),
         Check::Deleted(written) => Wanted::Deleted(touched(written, person)),
-        Check::Mailbox(written) => Wanted::Mailbox(person.fill(&written.mailbox), written.count),
+        Check::Mailbox(written) => {
+            let place = Place { mailbox: person.fill(&written.mailbox), folder: written.folder.clone() };
+            Wanted::Mailbox(place, written.count)
+        }
+        Check::Filed(written) => Wanted::Filed(Filed { mailbox: person.fill(&written.mailbox), ..written.clone() }),
         Check::Query(written) => Wanted::Query(WantedQuery {
             name: written.name.as_ref().map(|name| shown(&name.0, person)),
             records: written.records.clone(),

@@ -1,7 +1,7 @@
 //! One command and its reply as steps look at them. What several checks ask is worked out once per command.
 
 use super::glob::{Filled, Glob, Path, fold, path_in};
-use crate::lab::{exercise::ReplyPattern, template::Person};
+use crate::lab::{Protocol, exercise::ReplyPattern, template::Person};
 
 /// Whether a command fits a step whose verb it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub struct Said<'a> {
     pub line: &'a str,
     /// The reply as far as the event keeps it.
     pub reply: &'a str,
+    protocol: Protocol,
     domain: &'a str,
     scratch: &'a mut Scratch,
     ready: bool,
@@ -32,31 +33,56 @@ pub struct Said<'a> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     argument: Vec<u8>,
+    /// Of IMAP the same without quotes: `SELECT "INBOX"` is `SELECT INBOX` (RFC 9051 4.3).
+    unquoted: Vec<u8>,
     path: Path,
     has_path: bool,
     text: Vec<u8>,
 }
 
 impl<'a> Said<'a> {
-    /// A command of somebody in the group with this domain.
-    pub fn new(verb: &'a str, line: &'a str, reply: &'a str, domain: &'a str, scratch: &'a mut Scratch) -> Self {
-        Self { verb, line, reply, domain, scratch, ready: false }
+    /// What somebody in the group with this domain said in this protocol: the verb, the line, the reply.
+    pub fn new(
+        protocol: Protocol,
+        (verb, line, reply): (&'a str, &'a str, &'a str),
+        domain: &'a str,
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        Self { verb, line, reply, protocol, domain, scratch, ready: false }
     }
 
-    /// What follows the verb, blanks as they came.
+    /// What follows the verb, blanks as they came. IMAP has a tag before the verb, and perhaps UID (RFC 9051 2.2.1).
     pub fn argument(&self) -> &'a str {
-        let line = self.line.trim_ascii_start();
-        line.split_once(|letter: char| letter.is_ascii_whitespace()).map_or("", |(_, rest)| rest.trim_ascii())
+        let before = match self.protocol {
+            Protocol::Imap => 1 + self.verb.split(' ').count(),
+            Protocol::Smtp | Protocol::Pop3 | Protocol::Dns => 1,
+        };
+        let mut rest = self.line.trim_ascii_start();
+        for _ in 0..before {
+            let after = rest.split_once(|letter: char| letter.is_ascii_whitespace());
+            rest = after.map_or("", |(_, after)| after.trim_ascii_start());
+        }
+        rest.trim_ascii_end()
+    }
+
+    /// The line of the reply that says how it went: the first, but in IMAP, whose tagged line comes last, that without its tag.
+    pub fn status(&self) -> &'a str {
+        match self.protocol {
+            Protocol::Imap => tagged(self.reply),
+            Protocol::Smtp | Protocol::Pop3 | Protocol::Dns => self.reply.lines().next().unwrap_or(""),
+        }
     }
 
     /// Whether the pattern matches what follows the verb (runs of blanks count as one) or, for MAIL and RCPT, the path in it:
-    /// `RCPT user2` is `RCPT TO:<user2@its.own.domain>` and nobody else.
+    /// `RCPT user2` is `RCPT TO:<user2@its.own.domain>` and nobody else. In IMAP quotes may be left out.
     pub fn has_argument(&mut self, pattern: &Glob) -> bool {
         if !self.ready {
             self.work_out();
         }
         let scratch = &*self.scratch;
-        pattern.matches_folded(&scratch.argument) || (scratch.has_path && scratch.path.matches(pattern))
+        pattern.matches_folded(&scratch.argument)
+            || (scratch.has_path && scratch.path.matches(pattern))
+            || (self.protocol == Protocol::Imap && pattern.matches_folded(&scratch.unquoted))
     }
 
     fn work_out(&mut self) {
@@ -69,6 +95,10 @@ impl<'a> Said<'a> {
             }
             fold(word, &mut scratch.argument);
         }
+        if self.protocol == Protocol::Imap {
+            scratch.unquoted.clear();
+            scratch.unquoted.extend(scratch.argument.iter().filter(|octet| **octet != b'"'));
+        }
         let path = matches!(self.verb, "MAIL" | "RCPT").then(|| path_in(argument)).flatten();
         scratch.has_path = path.is_some();
         if let Some(path) = path {
@@ -79,18 +109,27 @@ impl<'a> Said<'a> {
 
     /// Whether the reply has one of the codes and, in one of its lines, the text.
     pub fn has_reply(&mut self, wanted: &Reply, student: usize) -> bool {
-        if !wanted.codes.iter().any(|code| code.starts(self.reply.as_bytes())) {
+        let status = match self.protocol {
+            Protocol::Imap => tagged(self.reply),
+            Protocol::Smtp | Protocol::Pop3 | Protocol::Dns => self.reply,
+        };
+        if !wanted.codes.iter().any(|code| code.starts(status.as_bytes())) {
             return false;
         }
         let Some(pattern) = &wanted.text else {
             return true;
         };
-        let text = &mut self.scratch.text;
-        self.reply.split_terminator('\n').any(|line| {
+        let (protocol, text) = (self.protocol, &mut self.scratch.text);
+        let mut has = |line: &str| {
             text.clear();
-            fold(after_code(line).trim_ascii(), text);
+            fold(after_code(protocol, line).trim_ascii(), text);
             pattern.of(student).matches_folded(text)
-        })
+        };
+        if self.protocol == Protocol::Imap {
+            let untagged = self.reply.split_terminator('\n').filter_map(|line| line.strip_prefix("* "));
+            return has(status) || untagged.into_iter().any(&mut has);
+        }
+        self.reply.split_terminator('\n').any(has)
     }
 }
 
@@ -112,11 +151,13 @@ enum Code {
 impl Reply {
     /// Compiles a pattern for these people.
     pub fn new(pattern: &ReplyPattern, people: &[Person<'_>]) -> Self {
-        let code = |code: &String| match code.as_bytes() {
-            b"+OK" => Code::Word(b"+OK"),
-            b"-ERR" => Code::Word(b"-ERR"),
-            [a, b, c] => Code::Digits([*a, *b, *c]),
-            _ => Code::Any,
+        let code = |code: &String| {
+            let word = ReplyPattern::WORDS.into_iter().find(|word| word == code);
+            match (word, code.as_bytes()) {
+                (Some(word), _) => Code::Word(word.as_bytes()),
+                (None, [a, b, c]) => Code::Digits([*a, *b, *c]),
+                (None, _) => Code::Any,
+            }
         };
         let text = pattern.text.as_ref().map(|text| Filled::new(text, people));
         Self { codes: pattern.codes.iter().map(code).collect(), text }
@@ -138,9 +179,20 @@ impl Code {
     }
 }
 
+/// The last line of IMAP's reply without its tag, or from the `+` on where it asks the client to go on (RFC 9051 7).
+fn tagged(reply: &str) -> &str {
+    let line = reply.lines().next_back().unwrap_or("");
+    if line.starts_with('+') { line } else { line.split_once(' ').map_or("", |(_, status)| status) }
+}
+
 /// A reply line without its code.
-fn after_code(line: &str) -> &str {
-    if let Some(rest) = line.strip_prefix("+OK").or_else(|| line.strip_prefix("-ERR")) {
+fn after_code(protocol: Protocol, line: &str) -> &str {
+    let word = |word: &str| {
+        let rest = line.strip_prefix(word)?;
+        (rest.is_empty() || rest.starts_with(|letter: char| letter.is_ascii_whitespace())).then_some(rest)
+    };
+    let words = if protocol == Protocol::Imap { &ReplyPattern::WORDS[2..] } else { &ReplyPattern::WORDS[..2] };
+    if let Some(rest) = words.iter().find_map(|own| word(own)) {
         return rest;
     }
     match line.as_bytes() {
@@ -155,11 +207,44 @@ mod tests {
 
     fn replied(pattern: &str, reply: &str) -> bool {
         let wanted = Reply::new(&pattern.parse().unwrap(), &[]);
-        Said::new("EHLO", "EHLO me", reply, "x", &mut Scratch::default()).has_reply(&wanted, 0)
+        Said::new(Protocol::Smtp, ("EHLO", "EHLO me", reply), "x", &mut Scratch::default()).has_reply(&wanted, 0)
+    }
+
+    fn imap<T>(verb: &str, line: &str, reply: &str, judge: impl Fn(&mut Said<'_>) -> T) -> T {
+        judge(&mut Said::new(Protocol::Imap, (verb, line, reply), "x", &mut Scratch::default()))
     }
 
     fn argued(pattern: &str, verb: &str, line: &str) -> bool {
-        Said::new(verb, line, "", "lib.simulacion", &mut Scratch::default()).has_argument(&Glob::new(pattern))
+        let said = (verb, line, "");
+        Said::new(Protocol::Smtp, said, "lib.simulacion", &mut Scratch::default()).has_argument(&Glob::new(pattern))
+    }
+
+    #[test]
+    fn an_argument_of_imap_stands_behind_tag_and_verb() {
+        let argued =
+            |pattern: &str, verb: &str, line: &str| imap(verb, line, "", |said| said.has_argument(&Glob::new(pattern)));
+        assert!(argued("ana *", "LOGIN", "a1 login  ana ***") && argued("ana *", "LOGIN", "a LOGIN \"ana\" ***"));
+        assert!(argued("1 body*", "UID FETCH", "a uid  fetch 1 BODY[]") && argued("", "LOGOUT", "a logout"));
+        assert!(!argued("fetch 1*", "UID FETCH", "a UID FETCH 1 FLAGS") && !argued("ana", "LOGIN", "ana LOGIN"));
+        assert!(argued("\"\" \"*\"", "LIST", "a LIST \"\" \"*\"") && argued("*", "<response>", ""));
+    }
+
+    #[test]
+    fn of_an_imap_reply_the_tagged_line_counts() {
+        let replied = |pattern: &str, reply: &str| {
+            let wanted = Reply::new(&pattern.parse().unwrap(), &[]);
+            imap("SELECT", "a SELECT INBOX", reply, |said| said.has_reply(&wanted, 0))
+        };
+        assert!(
+            replied("OK", "a OK done\r\n") && replied("OK", "* NO odd\r\na OK\r\n") && replied("BAD", "* BAD x\r\n")
+        );
+        assert!(!replied("OK", "* OK hm\r\na NO x\r\n") && !replied("NO", "a NOT x\r\n") && !replied("OK", ""));
+        assert!(replied("+", "+ go\r\n") && replied("+", "+\r\n") && !replied("OK", "+ OK\r\n") && replied("*", ""));
+        assert!(replied("OK *read-only*", "* 3 EXISTS\r\na OK [READ-ONLY] open\r\n"));
+        assert!(
+            replied("OK 3 exists", "* 3 EXISTS\r\na OK x\r\n") && !replied("OK 3 exists", "* 13 EXISTS\r\na OK x\r\n")
+        );
+        assert_eq!(imap("NOOP", "a NOOP", "* 1 EXISTS\r\na OK x\r\n", |said| said.status().to_owned()), "OK x");
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! Retrieved and deleted checks: what the student took out of mailboxes. Only whole messages count as retrieved.
 
 use super::{
-    marks::{Closest, Miss, Proof, Shown, TouchedAttempt},
+    marks::{Closest, Miss, Place, Proof, Shown, TouchedAttempt},
     progress::{Here, Progress},
 };
 use crate::{
-    evidence::{Injected, MessageId},
-    lab::{
-        Login, Protocol,
-        exercise::{Touched, Which},
-    },
+    evidence::MessageId,
+    lab::{Login, Protocol, exercise::Touched},
+    mail::folder::FolderName,
 };
 
 /// A retrieved or deleted check.
@@ -43,48 +41,43 @@ pub struct Touching<'a> {
     pub message: MessageId,
     /// The mailbox it was in.
     pub mailbox: &'a Login,
-    /// Over which protocol, as far as the record tells.
-    pub via: Option<Protocol>,
+    /// The folder of it.
+    pub folder: &'a FolderName,
     /// Whether only its beginning was sent.
     pub top: bool,
-    /// Whether this student delivered it.
-    pub own: bool,
-    /// The injected mail that it is, if its copy is this student's or the group's.
-    pub injected: Option<&'a Injected>,
 }
 
 impl Rule {
-    /// Takes a message that the student touched.
-    pub fn take(&self, here: &Here, touching: &Touching<'_>, own: &mut Progress) {
+    /// Takes a message that the student touched over this protocol, as far as the record tells; `the_one` says whether it is
+    /// the message that the check wants.
+    pub fn take(&self, here: &Here, via: Option<Protocol>, touching: &Touching<'_>, the_one: bool, own: &mut Progress) {
         if touching.touch != self.touch {
             return;
         }
-        let (message, mailbox) = (touching.message, touching.mailbox.clone());
-        let Some(miss) = self.misses(here.student, touching) else {
+        let message = touching.message;
+        let place = Place { mailbox: touching.mailbox.to_string(), folder: touching.folder.clone() };
+        let Some(miss) = self.misses(here.student, via, touching, the_one) else {
             let shows = match self.touch {
-                Touch::Retrieved => Shown::Retrieved(message, mailbox),
-                Touch::Deleted => Shown::Deleted(message, mailbox),
+                Touch::Retrieved => Shown::Retrieved(message, place),
+                Touch::Deleted => Shown::Deleted(message, place),
             };
             own.proven(Proof { events: vec![here.seq], conn: here.conn, at: here.time, shows }, 1);
             return;
         };
         if !matches!(own.closest.as_deref(), Some(Closest::Touched(best)) if best.miss > miss) {
-            let attempt = TouchedAttempt { seq: here.seq, conn: here.conn, at: here.time, message, mailbox, miss };
+            let attempt = TouchedAttempt { seq: here.seq, conn: here.conn, at: here.time, message, place, miss };
             own.closest = Some(Box::new(Closest::Touched(attempt)));
         }
     }
 
-    fn misses(&self, student: usize, touching: &Touching<'_>) -> Option<Miss> {
+    fn misses(&self, student: usize, via: Option<Protocol>, touching: &Touching<'_>, the_one: bool) -> Option<Miss> {
         let wanted = &self.wanted;
-        let the_one = match &wanted.what {
-            Which::Any => true,
-            Which::Own => touching.own,
-            Which::Injected(mail) => touching.injected.is_some_and(|injected| injected.mail == *mail),
-        };
-        if wanted.via.is_some() && wanted.via != touching.via {
+        if wanted.via.is_some() && wanted.via != via {
             Some(Miss::Protocol)
         } else if self.mailbox.as_ref().is_some_and(|mailbox| mailbox[student] != touching.mailbox.as_str()) {
             Some(Miss::Mailbox)
+        } else if wanted.folder.as_ref().is_some_and(|folder| folder != touching.folder) {
+            Some(Miss::Folder)
         } else if !the_one {
             Some(Miss::Message)
         } else {

@@ -1,20 +1,22 @@
 //! Marks in words, English and Spanish: every phrase that explains a verdict is here or, where a lab's notation is put into words,
-//! in `phrases`; those of queries and of mail for other servers are in `witnessed`. What students sent is quoted with its control characters made visible.
+//! in `phrases`; folders and flags, and queries and mail for other servers, have files of their own. What students sent is quoted with
+//! its control characters made visible.
 
+mod folders;
 mod witnessed;
 
 use super::{
     marks::{
-        Attempt, Cause, CheckMark, Closest, Condition, Contradiction, Failing, Instead, Mark, MessageAttempt, Miss,
-        Proof, Shown, TouchedAttempt, Verdict, Wanted, WantedStep, WantedTalk,
+        Attempt, Cause, CheckMark, Closest, Condition, Contradiction, Failing, Instead, Mark, MessageAttempt, Proof,
+        Shown, Verdict, Wanted, WantedStep, WantedTalk,
     },
     phrases,
 };
 use crate::{
     evidence::{Ending, Timestamp},
     lab::{
-        FaultId,
-        exercise::{Terms, TlsMode, Touched, Which},
+        FaultId, Protocol,
+        exercise::{Terms, TlsMode},
     },
     trace::visible,
 };
@@ -126,7 +128,6 @@ impl Words {
     }
 
     fn proof(self, proof: &Proof) -> String {
-        let es = self.lang == Lang::Spanish;
         match &proof.shows {
             Shown::Conversation(verbs) => {
                 let verbs: Vec<&str> = verbs.iter().map(|verb| self.verb(verb)).collect();
@@ -137,12 +138,18 @@ impl Words {
                 let joined = self.lang.pick(" in ", " en ").to_owned() + &names.join(", ");
                 format!("{} {}{}", self.message(), id.0, if names.is_empty() { "" } else { &joined })
             }
-            Shown::Retrieved(id, mailbox) if es => format!("mensaje {} leído de `{mailbox}`", id.0),
-            Shown::Retrieved(id, mailbox) => format!("message {} retrieved from `{mailbox}`", id.0),
-            Shown::Deleted(id, mailbox) if es => format!("mensaje {} borrado de `{mailbox}`", id.0),
-            Shown::Deleted(id, mailbox) => format!("message {} deleted from `{mailbox}`", id.0),
-            Shown::Mailbox(name, count) if es => format!("mensajes en `{name}`: {count}"),
-            Shown::Mailbox(name, count) => format!("messages in `{name}`: {count}"),
+            Shown::Retrieved(id, place) => {
+                let done = self.lang.pick("retrieved from", "leído de");
+                format!("{} {} {done} {}", self.message(), id.0, self.place(place))
+            }
+            Shown::Deleted(id, place) => {
+                let done = self.lang.pick("deleted from", "borrado de");
+                format!("{} {} {done} {}", self.message(), id.0, self.place(place))
+            }
+            Shown::Mailbox(place, count) => {
+                format!("{} {}: {count}", self.lang.pick("messages in", "mensajes en"), self.place(place))
+            }
+            Shown::Filed(id, place, flags) => self.filed_proof(id.0, place, flags),
             Shown::Query(name, record, answer) => self.asked(name, record, answer),
             Shown::Carried(id, carriage) => self.carriage(*id, carriage),
         }
@@ -158,20 +165,11 @@ impl Words {
                 format!("{}{all}", self.lang.pick("wanted: a message you send", "falta: un mensaje que envíes"))
             }
             Wanted::Retrieved(touched) => {
-                format!("{} {}", self.lang.pick("wanted: retrieve (RETR)", "falta: leer (RETR)"), self.touched(touched))
+                format!("{} {}", self.to_retrieve(touched.via), self.touched(touched))
             }
-            Wanted::Deleted(touched) => format!(
-                "{} {}",
-                self.lang.pick("wanted: delete (DELE and QUIT)", "falta: borrar (DELE y QUIT)"),
-                self.touched(touched)
-            ),
-            Wanted::Mailbox(name, count) => {
-                let (one, count) = (count.value == 1, phrases::bound(*count, false, self.lang));
-                match self.lang {
-                    Lang::English => format!("wanted: {count} message{} in `{name}`", if one { "" } else { "s" }),
-                    Lang::Spanish => format!("falta: {count} mensaje{} en `{name}`", if one { "" } else { "s" }),
-                }
-            }
+            Wanted::Deleted(touched) => format!("{} {}", self.to_delete(touched.via), self.touched(touched)),
+            Wanted::Mailbox(place, count) => self.mailbox(place, *count),
+            Wanted::Filed(filed) => self.filed(filed),
             Wanted::Query(wanted) => self.wanted_query(wanted),
             Wanted::Carried(wanted) => self.wanted_carried(wanted),
         };
@@ -197,7 +195,9 @@ impl Words {
             };
             format!(", {when} `{fault}`")
         });
-        let after = after.unwrap_or_default() + &self.terms(&talk.terms);
+        let at_once = self.lang.pick(", without waiting for replies", ", sin esperar las respuestas");
+        let at_once = if talk.pipelined { at_once } else { "" };
+        let after = after.unwrap_or_default() + &self.terms(&talk.terms) + at_once;
         match self.lang {
             Lang::English => format!("wanted{after}: one {name} connection with {steps}"),
             Lang::Spanish => format!("falta{after}: una conexión {name} con {steps}"),
@@ -276,18 +276,6 @@ impl Words {
         self.lang.pick(english, spanish).to_owned()
     }
 
-    fn touched(self, touched: &Touched) -> String {
-        let what = match &touched.what {
-            Which::Any => self.lang.pick("a message", "un mensaje").to_owned(),
-            Which::Own => self.lang.pick("a message that you sent", "un mensaje enviado por ti").to_owned(),
-            Which::Injected(mail) => format!("{} `{mail}`", self.lang.pick("your mail", "tu correo")),
-        };
-        let from = touched.mailbox.as_ref().map(|mailbox| format!("{} `{mailbox}`", self.lang.pick("from", "de")));
-        let over =
-            touched.via.map(|via| format!("{} {}", self.lang.pick("over", "por"), via.as_str().to_ascii_uppercase()));
-        [Some(what), from, over].into_iter().flatten().collect::<Vec<_>>().join(" ")
-    }
-
     /// Why a check is unclear.
     pub fn cause(self, cause: &Cause) -> String {
         let es = self.lang == Lang::Spanish;
@@ -326,8 +314,12 @@ impl Words {
             Closest::Touched(attempt) => self.touched_attempt(attempt),
             Closest::Query(attempt) => self.query_attempt(attempt),
             Closest::Carried(attempt) => self.carried_attempt(attempt),
-            Closest::Mailbox(_, count) => {
+            Closest::Filed(attempt) => self.filed_attempt(attempt),
+            Closest::Mailbox(Some(count)) => {
                 return format!("{} {count}", self.lang.pick("it holds", "ahora hay"));
+            }
+            Closest::Mailbox(None) => {
+                return self.lang.pick("there is no such folder", "no hay tal carpeta").to_owned();
             }
         };
         format!("{} {text}", self.lang.pick("closest:", "lo más cerca:"))
@@ -341,7 +333,8 @@ impl Words {
         let last =
             last.map(|last| format!(" {} {}", self.lang.pick("got as far as", "llegó hasta"), self.quoted(&last.text)));
         let then = self.then(attempt, steps.get(attempt.reached).copied());
-        format!("{began}{}{then}{}", last.unwrap_or_default(), attempt.ended.map_or("", |how| self.ending(how)))
+        let ended = attempt.ended.map(|how| self.ending(how, talk.protocol)).unwrap_or_default();
+        format!("{began}{}{then}{ended}", last.unwrap_or_default())
     }
 
     /// What came in place of the next step, or what comes next.
@@ -351,6 +344,12 @@ impl Words {
             (Some(Instead::Terms), _, Lang::English) => "; but it was secured or logged in otherwise".to_owned(),
             (Some(Instead::Terms), _, Lang::Spanish) => {
                 "; pero estaba protegida o identificada de otra forma".to_owned()
+            }
+            (Some(Instead::Waited), _, Lang::English) => {
+                format!("; then `{verb}` came only after the reply: send them all at once")
+            }
+            (Some(Instead::Waited), _, Lang::Spanish) => {
+                format!("; entonces `{verb}` no llegó hasta después de la respuesta: envíalas todas juntas")
             }
             (Some(Instead::Forbidden), _, Lang::English) => format!("; then `{verb}` came, which must not come there"),
             (Some(Instead::Forbidden), _, Lang::Spanish) => format!("; entonces llegó `{verb}`, que ahí no debe"),
@@ -385,17 +384,18 @@ impl Words {
         phrases::quoted(pattern, self.lang)
     }
 
-    fn ending(self, how: Ending) -> &'static str {
+    fn ending(self, how: Ending, protocol: Protocol) -> String {
+        let verb = if protocol == Protocol::Imap { "LOGOUT" } else { "QUIT" };
         let (english, spanish) = match how {
-            Ending::Quit => (" (it ended with QUIT)", " (terminó con QUIT)"),
-            Ending::Dropped => (" (it was cut without QUIT)", " (se cortó sin QUIT)"),
+            Ending::Quit => return format!(" ({} {verb})", self.lang.pick("it ended with", "terminó con")),
+            Ending::Dropped => return format!(" ({} {verb})", self.lang.pick("it was cut without", "se cortó sin")),
             Ending::Idle => (" (it was idle too long)", " (estuvo inactiva demasiado tiempo)"),
             Ending::Refused => (" (the server ended it)", " (la cerró el servidor)"),
             Ending::Shutdown => (" (the server was shutting down)", " (el servidor se apagaba)"),
             Ending::Fault => (" (the server cut it on purpose)", " (el servidor la cortó a propósito)"),
             Ending::Failed => (" (the server failed)", " (falló el servidor)"),
         };
-        self.lang.pick(english, spanish)
+        self.lang.pick(english, spanish).to_owned()
     }
 
     fn message_attempt(self, attempt: &MessageAttempt) -> String {
@@ -443,18 +443,6 @@ impl Words {
                 format!("{what} `{found}`, {} {}", self.lang.pick("wanted", "se esperaba"), self.quoted(wanted))
             }
         }
-    }
-
-    fn touched_attempt(self, attempt: &TouchedAttempt) -> String {
-        let (english, spanish) = match attempt.miss {
-            Miss::Protocol => ("over another protocol", "por otro protocolo"),
-            Miss::Mailbox => ("is in another mailbox", "está en otro buzón"),
-            Miss::Message => ("is another one", "es otro"),
-            Miss::Top => ("was not read whole: TOP is not RETR", "no se leyó entero: TOP no es RETR"),
-        };
-        let (id, mailbox) = (attempt.message.0, &attempt.mailbox);
-        let (of, why) = (self.lang.pick("of", "de"), self.lang.pick(english, spanish));
-        format!("{} {id} {of} `{mailbox}` ({}) {why}", self.message(), self.time(attempt.at))
     }
 
     fn verb(self, verb: &str) -> &str {

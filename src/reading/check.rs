@@ -3,19 +3,20 @@
 use super::{
     diagnostic::{Code, Findings, Span},
     fields::{Field, Fields, listed},
-    keys,
+    folders, keys,
     mail::{mailbox, named_headers},
     placeholders::{Known, Scope},
     steps, witness,
 };
-use crate::lab::{
-    Check, Protocol,
-    exercise::{
-        Bound, Comparison, Conversation, MAX_STEPS, MailboxCheck, MessageCheck, Pattern, Terms, TlsMode, Touched, Which,
+use crate::{
+    evidence::TlsVersion,
+    lab::{
+        Check, Protocol,
+        exercise::{Bound, Comparison, Conversation, MAX_STEPS, MessageCheck, Pattern, Terms, TlsMode, Touched, Which},
+        witness::Fate,
     },
-    witness::Fate,
+    protocol::sasl::Mechanism,
 };
-use crate::{evidence::TlsVersion, protocol::sasl::Mechanism};
 
 /// The most times that something may have to be shown.
 pub const MAX_TIMES: u64 = 1_000;
@@ -24,11 +25,12 @@ pub const MAX_TIMES: u64 = 1_000;
 pub const MAX_PARTS: usize = 20;
 
 /// The kinds of checks by the key that makes them.
-const KINDS: [&str; 9] =
-    ["steps", "message", "retrieved", "deleted", "mailbox", "query", "relayed", "deferred", "bounced"];
+const KINDS: [&str; 10] =
+    ["steps", "message", "retrieved", "deleted", "mailbox", "filed", "query", "relayed", "deferred", "bounced"];
 
 /// The keys that make a check a conversation.
-const CONVERSATION: [&str; 8] = ["protocol", "steps", "times", "fault", "during", "tls", "tls_version", "auth"];
+const CONVERSATION: [&str; 9] =
+    ["protocol", "steps", "times", "fault", "during", "tls", "tls_version", "auth", "pipelined"];
 
 /// Reads a check.
 pub fn check(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Check> {
@@ -60,7 +62,8 @@ pub fn check(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>
         "relayed" => witness::carried(Fate::Relayed, &fields.get("relayed")?, known, findings).map(Check::Carried),
         "deferred" => witness::carried(Fate::Deferred, &fields.get("deferred")?, known, findings).map(Check::Carried),
         "bounced" => witness::carried(Fate::Bounced, &fields.get("bounced")?, known, findings).map(Check::Carried),
-        _ => state(&table(&keys::MAILBOX, findings)?, known, findings).map(Check::Mailbox),
+        "mailbox" => folders::state(&table(&keys::MAILBOX, findings)?, known, findings).map(Check::Mailbox),
+        _ => Some(Check::Filed(folders::filed(&table(&keys::FILED, findings)?, known, findings))),
     }
 }
 
@@ -78,6 +81,7 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
     let terms = terms(fields, findings);
     let spans = ["tls", "tls_version", "auth"].map(|key| fields.get(key).map(|field| field.span));
     known.offered.expect_terms(&terms, spans, findings);
+    let pipelined = fields.boolean("pipelined", false, findings);
     let protocol = fields.required("protocol", "protocol = \"smtp\"", findings);
     let steps = fields.required("steps", "steps = [\"HELO -> 250\", \"QUIT -> 221\"]", findings);
     let protocol = protocol.and_then(|field| field.choice(&protocols(), findings));
@@ -93,7 +97,12 @@ fn conversation(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<
             findings.lab(Code::BadCheck, &field.span, "no step that must come, so that any connection would do");
         problem.help("begin for example with `<connect>`");
     }
-    Some(Conversation { protocol: protocol?, steps: parsed, times, fault, during, terms })
+    let wanted = parsed.iter().filter(|step| !step.forbidden).count();
+    if let Some(field) = fields.get("pipelined").filter(|_| pipelined && wanted == 1 && parsed.len() == entries.len()) {
+        let problem = findings.lab(Code::BadCheck, &field.key_span, "one step comes before no other's reply");
+        problem.help("name the commands that are to come at once: `steps = [\"MAIL\", \"RCPT\", \"DATA\"]`");
+    }
+    Some(Conversation { protocol: protocol?, steps: parsed, times, fault, during, terms, pipelined })
 }
 
 fn terms(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Terms {
@@ -113,7 +122,7 @@ fn terms(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Terms {
     }
 }
 
-fn protocols() -> [(&'static str, Protocol); 2] {
+fn protocols() -> [(&'static str, Protocol); 3] {
     Protocol::CHECKED.map(|protocol| (protocol.as_str(), protocol))
 }
 
@@ -204,6 +213,20 @@ fn mail_of(
 }
 
 fn touched(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Touched {
+    let via = [Protocol::Pop3, Protocol::Imap].map(|protocol| (protocol.as_str(), protocol));
+    let via = fields.get("via").and_then(|field| field.choice(&via, findings));
+    let folder = folders::folder(fields, findings);
+    if let Some(field) = fields.get("folder").filter(|_| via == Some(Protocol::Pop3))
+        && folder.as_ref().is_some_and(|folder| !folder.is_inbox())
+    {
+        let problem = findings.lab(Code::BadCheck, &field.span, "POP3 knows the folder INBOX only");
+        problem.help("write `via = \"imap\"`, or leave the folder out");
+    }
+    Touched { what: which(fields, known, findings), mailbox: mailbox(fields, "in", known, findings), folder, via }
+}
+
+/// Which message a check speaks of.
+pub fn which(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Which {
     let own = fields.boolean("own", false, findings);
     let mail = mail_of(fields, "mail", known, findings);
     if let Some(field) = fields.get("own").filter(|_| own && fields.get("mail").is_some()) {
@@ -211,28 +234,15 @@ fn touched(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) 
             findings.lab(Code::BadCheck, &field.key_span, "no message is both the student's own and an injected one");
         problem.help("keep `mail` or `own`");
     }
-    Touched {
-        what: match mail {
-            Some(mail) => Which::Injected(mail),
-            None if own => Which::Own,
-            None => Which::Any,
-        },
-        mailbox: mailbox(fields, "in", known, findings),
-        via: fields.get("via").and_then(|field| field.choice(&[("pop3", Protocol::Pop3)], findings)),
+    match mail {
+        Some(mail) => Which::Injected(mail),
+        None if own => Which::Own,
+        None => Which::Any,
     }
 }
 
-fn state(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<MailboxCheck> {
-    fields.required("of", "of = \"{login}\"", findings);
-    let count = fields.required("count", "count = \"= 0\"", findings);
-    let now = fields.boolean("now", false, findings);
-    let mailbox = mailbox(fields, "of", known, findings);
-    let count = count.and_then(|field| bound(&field, findings));
-    Some(MailboxCheck { mailbox: mailbox?, count: count?, now })
-}
-
 /// A bound: a number, or a comparison with one.
-fn bound(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Bound> {
+pub fn bound(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Bound> {
     let parsed = if field.is_text() {
         field.text(findings)?.parse::<Bound>()
     } else {

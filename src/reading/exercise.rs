@@ -183,8 +183,16 @@ fn circles(order: &Order, findings: &mut Findings<'_>) {
 }
 
 /// The services that a solution connects to.
-const PLAYED: [Service; 6] =
-    [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s, Service::Domain];
+const PLAYED: [Service; 8] = [
+    Service::Smtp,
+    Service::Submission,
+    Service::Submissions,
+    Service::Pop3,
+    Service::Pop3s,
+    Service::Imap,
+    Service::Imaps,
+    Service::Domain,
+];
 
 fn solution(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Script> {
     let Some(field) = fields.get("solution") else {
@@ -221,7 +229,10 @@ fn script(service: Service, field: &Field<'_>, known: &Known<'_>, findings: &mut
     };
     for line in &script.lines {
         match line {
-            ScriptLine::Client(text) | ScriptLine::Base64(text) | ScriptLine::Server(text) => {
+            ScriptLine::Client(text)
+            | ScriptLine::Ahead(text)
+            | ScriptLine::Base64(text)
+            | ScriptLine::Server(text) => {
                 let span = findings.find(&field.span, text).unwrap_or_else(|| field.span.clone());
                 known.template(text, &span, Scope::Check, findings);
                 if let (Service::Domain, ScriptLine::Client(question)) = (service, line) {
@@ -237,6 +248,6 @@ fn script(service: Service, field: &Field<'_>, known: &Known<'_>, findings: &mut
 /// The first line that cannot stand in a script.
 fn wrong_line(service: Service, text: &str) -> Option<&str> {
     let right = if service == Service::Domain { "C: A ." } else { "C: " };
-    let wrong = |line: &&str| Script::parse(service, &format!("{right}\n{line}")).is_err();
+    let wrong = |line: &&str| Script::parse(service, &format!("{line}\n{right}")).is_err();
     text.lines().map(str::trim).find(wrong)
 }

@@ -134,10 +134,12 @@ pub const CHECK: Section = Section {
         "tls",
         "tls_version",
         "auth",
+        "pipelined",
         "message",
         "retrieved",
         "deleted",
         "mailbox",
+        "filed",
         "query",
         "relayed",
         "deferred",
@@ -167,10 +169,14 @@ pub const MESSAGE: Section = Section {
 
 /// A check of a retrieved or deleted message.
 pub const TOUCHED: Section =
-    Section { name: "`retrieved = { … }` or `deleted = { … }`", keys: &["mail", "own", "in", "via"] };
+    Section { name: "`retrieved = { … }` or `deleted = { … }`", keys: &["mail", "own", "in", "folder", "via"] };
 
 /// A check of a mailbox.
-pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of", "count", "now"] };
+pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of", "folder", "count", "now"] };
+
+/// A check of a message in a folder.
+pub const FILED: Section =
+    Section { name: "`filed = { … }`", keys: &["mail", "own", "in", "folder", "has", "lacks", "now"] };
 
 /// A check of a query.
 pub const QUERY: Section = Section { name: "`query = { … }`", keys: &["name", "record", "answer", "times"] };
@@ -184,11 +190,11 @@ pub const CARRIED: Section = Section {
 /// One or more connections of a reference solution.
 pub const SOLUTION: Section = Section {
     name: "`[[exercise.solution]]`",
-    keys: &["smtp", "submission", "submissions", "pop3", "pop3s", "domain"],
+    keys: &["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps", "domain"],
 };
 
 /// Every table.
-pub const SECTIONS: [&Section; 20] = [
+pub const SECTIONS: [&Section; 21] = [
     &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &QUEUE, &ROUTE, &DOCKER, &ALLOWANCE, &MAIL, &FAULT, &EXERCISE,
-    &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &QUERY, &CARRIED, &SOLUTION,
+    &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &FILED, &QUERY, &CARRIED, &SOLUTION,
 ];

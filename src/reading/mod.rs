@@ -20,6 +20,7 @@ mod domain;
 mod exercise;
 mod fault;
 mod fields;
+mod folders;
 mod groups;
 pub mod keys;
 mod mail;

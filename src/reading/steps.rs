@@ -7,7 +7,7 @@ use super::{
 };
 use crate::lab::{
     Protocol,
-    exercise::{Pattern, Step},
+    exercise::{Pattern, ReplyPattern, Step},
 };
 
 /// Verbs of SMTP: RFC 5321, those of its extensions, and those that older servers list.
@@ -66,6 +66,49 @@ const POP3: &[&str] = &[
     "LANG",
 ];
 
+/// Verbs of IMAP: RFC 9051 and RFC 3501, and those of the extensions that the server knows.
+const IMAP: &[&str] = &[
+    "<CONNECT>",
+    "<RESPONSE>",
+    "*",
+    "CAPABILITY",
+    "NOOP",
+    "LOGOUT",
+    "ID",
+    "STARTTLS",
+    "AUTHENTICATE",
+    "LOGIN",
+    "ENABLE",
+    "SELECT",
+    "EXAMINE",
+    "CREATE",
+    "DELETE",
+    "RENAME",
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+    "LIST",
+    "LSUB",
+    "NAMESPACE",
+    "STATUS",
+    "APPEND",
+    "IDLE",
+    "CHECK",
+    "CLOSE",
+    "UNSELECT",
+    "EXPUNGE",
+    "UID EXPUNGE",
+    "SEARCH",
+    "UID SEARCH",
+    "FETCH",
+    "UID FETCH",
+    "STORE",
+    "UID STORE",
+    "COPY",
+    "UID COPY",
+    "MOVE",
+    "UID MOVE",
+];
+
 /// Reads a step. A verb that no server knows is worth a warning only: nonsense may be sent on purpose.
 pub fn step(
     entry: &Field<'_>,
@@ -100,20 +143,26 @@ pub fn step(
 fn expect(step: &Step, protocol: Protocol, entry: &Field<'_>, findings: &mut Findings<'_>) {
     for verb in step.verbs.iter().filter(|verb| !verbs(protocol).contains(&verb.as_str())) {
         let message = format!("`{}` is no verb of `{protocol}`", shown(verb));
-        findings.within(Code::UnknownVerb, &entry.span, message).help(way_out(verb, protocol));
+        findings
+            .within(Code::UnknownVerb, &entry.span, message)
+            .help(tag(step, protocol).unwrap_or_else(|| way_out(verb, protocol)));
     }
     let codes = step.reply.iter().flat_map(|reply| &reply.codes);
     let foreign = |code: &&String| match protocol {
-        Protocol::Smtp => code.starts_with(['+', '-']),
+        Protocol::Smtp => ReplyPattern::WORDS.contains(&code.as_str()),
         Protocol::Pop3 => !code.starts_with(['+', '-', '*']),
-        Protocol::Imap | Protocol::Dns => false,
+        Protocol::Imap => code.as_str() != "*" && !ReplyPattern::WORDS[2..].contains(&code.as_str()),
+        Protocol::Dns => false,
     };
     for code in codes.filter(foreign) {
         let problem = findings.within(Code::ForeignReply, &entry.span, format!("`{code}` is no reply of `{protocol}`"));
         problem.help(match protocol {
             Protocol::Smtp => "replies of SMTP are three digits: `250`, `5xx`",
             Protocol::Pop3 => "replies of POP3 are `+OK` and `-ERR`",
-            Protocol::Imap | Protocol::Dns => "it has replies of its own",
+            Protocol::Imap => {
+                "replies of IMAP are `OK`, `NO` and `BAD`, to the greeting also `BYE`, and `+` where it goes on"
+            }
+            Protocol::Dns => "it has replies of its own",
         });
     }
 }
@@ -122,8 +171,17 @@ fn verbs(protocol: Protocol) -> &'static [&'static str] {
     match protocol {
         Protocol::Smtp => SMTP,
         Protocol::Pop3 => POP3,
-        Protocol::Imap | Protocol::Dns => &[],
+        Protocol::Imap => IMAP,
+        Protocol::Dns => &[],
     }
+}
+
+/// What to do about a tag of IMAP, which stands where the verb should.
+fn tag(step: &Step, protocol: Protocol) -> Option<String> {
+    let Pattern(argument) = step.argument.as_ref().filter(|_| protocol == Protocol::Imap && step.verbs.len() == 1)?;
+    let word = argument.split_ascii_whitespace().next()?.to_ascii_uppercase();
+    let verb = verbs(protocol).contains(&word.as_str()) || word == "UID";
+    verb.then(|| format!("a step of IMAP has no tag: begin with `{word}`"))
 }
 
 /// A verb as it is written in a lab.
@@ -144,5 +202,20 @@ fn way_out(verb: &str, protocol: Protocol) -> String {
     match meant.or_else(|| known.iter().copied().find(|known| verb.starts_with(known))) {
         Some(meant) => format!("did you mean `{}`?", shown(meant)),
         None => "leave it where students are to send it on purpose".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_that_the_imap_server_knows_may_stand_in_a_step() {
+        let known = crate::protocol::imap::verbs();
+        let mut listed: Vec<String> = IMAP.iter().skip(3).map(|verb| (*verb).to_owned()).collect();
+        let mut known: Vec<String> = known.collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
     }
 }

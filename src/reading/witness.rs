@@ -11,7 +11,7 @@ use super::{
 };
 use crate::lab::{
     Check, Service,
-    exercise::MailboxCheck,
+    exercise::{Filed, MailboxCheck},
     witness::{Answer, CarriedCheck, Fate, QueryCheck, RECORDS},
 };
 
@@ -84,7 +84,8 @@ pub fn then(tables: &[Fields<'_>], checks: &[Check], findings: &mut Findings<'_>
         let wrong = match (place.checked_sub(1).map(|before| &checks[before]), check) {
             (None, _) => Some("there is no check before it"),
             (Some(_), Check::Mailbox(_)) => Some("a mailbox is the group's, whoever filled it when"),
-            (Some(Check::Mailbox(MailboxCheck { now: true, .. })), _) => {
+            (Some(_), Check::Filed(Filed { now: true, .. })) => Some("it speaks of the end of the record itself"),
+            (Some(Check::Mailbox(MailboxCheck { now: true, .. }) | Check::Filed(Filed { now: true, .. })), _) => {
                 Some("the check before it speaks of the end of the record")
             }
             (Some(_), _) => None,

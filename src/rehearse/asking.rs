@@ -39,7 +39,14 @@ pub async fn play(
                 return Err(PlayError::Reply { command, reply, wanted: wanted.clone() });
             }
             // Reading lets nothing else into a script of DNS.
-            Step::Expect(_) | Step::Message(_) | Step::Close | Step::Hold | Step::Cut | Step::Silence | Step::Tls => {}
+            Step::Expect(_)
+            | Step::Ahead(_)
+            | Step::Message(_)
+            | Step::Close
+            | Step::Hold
+            | Step::Cut
+            | Step::Silence
+            | Step::Tls => {}
         }
     }
     Ok(())

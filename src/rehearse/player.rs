@@ -1,14 +1,18 @@
 //! Plays one reference solution as a student's program would: over a real connection, command by command, reading each reply.
+//! How a reply of each protocol ends is in `reply`.
+
+mod reply;
 
 use std::{pin::Pin, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, empty},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, BufReader, empty},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
+use self::reply::{Ends, announced, tag};
 use crate::lab::{Protocol, Script, Service, exercise::ScriptLine};
 
 /// How long a reply may take before the player gives up on its connection: far longer than a busy machine needs.
@@ -25,7 +29,9 @@ const REPLY_LIMIT: u64 = 64 << 20;
 pub enum Step {
     /// A command line.
     Command(String),
-    /// The lines of a message, from the first to the single dot.
+    /// A command line that is sent together with the next one.
+    Ahead(String),
+    /// The lines of a message, from the first to the single dot; of IMAP those of a literal, with the rest of its command.
     Message(Vec<String>),
     /// What the last reply must start with.
     Expect(String),
@@ -45,7 +51,7 @@ impl Step {
     /// Whether a rehearsal can leave it out.
     pub const fn can_be_left_out(&self) -> bool {
         match self {
-            Self::Command(_) | Self::Message(_) => true,
+            Self::Command(_) | Self::Ahead(_) | Self::Message(_) => true,
             Self::Expect(_) | Self::Close | Self::Hold | Self::Cut | Self::Silence | Self::Tls => false,
         }
     }
@@ -53,7 +59,7 @@ impl Step {
     /// The step in a few words, for the matrix.
     pub fn label(&self) -> String {
         match self {
-            Self::Command(line) => line.clone(),
+            Self::Command(line) | Self::Ahead(line) => line.clone(),
             Self::Message(_) => "<message>".into(),
             Self::Expect(reply) => format!("S: {reply}"),
             Self::Close => "close".into(),
@@ -107,6 +113,9 @@ pub enum PlayError {
 
 /// The steps of a script, its placeholders filled in by `fill`.
 pub fn steps(script: &Script, fill: &dyn Fn(&str) -> String) -> Vec<Step> {
+    if script.service.protocol() == Protocol::Imap {
+        return steps_of_imap(script, fill);
+    }
     let mut steps = Vec::new();
     let mut message: Option<Vec<String>> = None;
     for line in &script.lines {
@@ -133,18 +142,62 @@ pub fn steps(script: &Script, fill: &dyn Fn(&str) -> String) -> Vec<Step> {
                     message = Some(Vec::new());
                 }
             }
+            (ScriptLine::Ahead(template), Some(lines)) => lines.push(fill(template)),
+            (ScriptLine::Ahead(template), None) => steps.push(Step::Ahead(fill(template))),
             (ScriptLine::Base64(template), Some(lines)) => lines.push(STANDARD.encode(fill(template))),
             (ScriptLine::Base64(template), None) => steps.push(Step::Command(STANDARD.encode(fill(template)))),
             // An expectation between DATA and its message is about DATA's own reply.
-            (ScriptLine::Server(template), _) => steps.push(Step::Expect(fill(template))),
-            (ScriptLine::Close, _) => steps.push(Step::Close),
-            (ScriptLine::Hold, _) => steps.push(Step::Hold),
-            (ScriptLine::Cut, _) => steps.push(Step::Cut),
-            (ScriptLine::Silence, _) => steps.push(Step::Silence),
-            (ScriptLine::Tls, _) => steps.push(Step::Tls),
+            (other, _) => steps.extend(besides(other, fill)),
         }
     }
     steps.extend(message.map(Step::Message));
+    steps
+}
+
+/// The step of a line that sends nothing.
+fn besides(line: &ScriptLine, fill: &dyn Fn(&str) -> String) -> Option<Step> {
+    match line {
+        ScriptLine::Client(_) | ScriptLine::Ahead(_) | ScriptLine::Base64(_) => None,
+        ScriptLine::Server(template) => Some(Step::Expect(fill(template))),
+        ScriptLine::Close => Some(Step::Close),
+        ScriptLine::Hold => Some(Step::Hold),
+        ScriptLine::Cut => Some(Step::Cut),
+        ScriptLine::Silence => Some(Step::Silence),
+        ScriptLine::Tls => Some(Step::Tls),
+    }
+}
+
+/// The same for IMAP: what a line announces as a literal (RFC 9051 4.3) comes on the lines after it, and the rest of the command
+/// behind that.
+fn steps_of_imap(script: &Script, fill: &dyn Fn(&str) -> String) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut literal: Option<(usize, Vec<String>)> = None;
+    for line in &script.lines {
+        let said = match line {
+            ScriptLine::Client(template) | ScriptLine::Ahead(template) => fill(template),
+            ScriptLine::Base64(template) => STANDARD.encode(fill(template)),
+            other => {
+                steps.extend(besides(other, fill));
+                continue;
+            }
+        };
+        let mut ends = said.clone();
+        if let Some((left, mut lines)) = literal.take() {
+            lines.push(said.clone());
+            if said.len() + 2 <= left {
+                literal = Some((left - said.len() - 2, lines));
+                continue;
+            }
+            said.get(left..).unwrap_or_default().clone_into(&mut ends);
+            steps.push(Step::Message(lines));
+        } else if matches!(line, ScriptLine::Ahead(_)) {
+            steps.push(Step::Ahead(said));
+        } else {
+            steps.push(Step::Command(said));
+        }
+        literal = announced(ends.as_bytes()).map(|found| (found.octets, Vec::new()));
+    }
+    steps.extend(literal.filter(|(_, lines)| !lines.is_empty()).map(|(_, lines)| Step::Message(lines)));
     steps
 }
 
@@ -180,7 +233,15 @@ pub async fn play(
     let broken =
         |problem: std::io::Error| PlayError::Connection { address: address.to_owned(), why: problem.to_string() };
     let protocol = service.protocol();
-    let mut line = Line { protocol, stream: BufReader::new(wire), in_data: false, ended: false, patience: REPLY_SECS };
+    let mut line = Line {
+        protocol,
+        stream: BufReader::new(wire),
+        in_data: false,
+        ahead: Vec::new(),
+        pending: None,
+        ended: false,
+        patience: REPLY_SECS,
+    };
     if service.implicit_tls() {
         line.secure(trust).await.map_err(broken)?;
     }
@@ -205,23 +266,24 @@ pub async fn play(
             }
             _ if silent => break,
             Step::Tls => match last.1.as_deref().unwrap_or_default() {
-                reply if invites(&last.0, reply) => line.secure(trust).await.map_err(broken)?,
+                reply if reply::invites(protocol, &last.0, reply) => line.secure(trust).await.map_err(broken)?,
                 reply if judged => {
                     let (command, reply) = (last.0.clone(), reply.to_owned());
                     return Err(PlayError::Reply {
                         command,
                         reply,
-                        wanted: "220` or `+OK` to `STARTTLS` or `STLS".into(),
+                        wanted: "220`, `+OK` or `OK` to `STARTTLS` or `STLS".into(),
                     });
                 }
                 // Where STARTTLS was left out, the script goes on in the clear, and that must cost the exercise.
                 _ => {}
             },
+            Step::Ahead(command) => line.ahead.push(command.clone()),
             Step::Command(command) => last = (command.clone(), line.command(command).await.map_err(broken)?),
             Step::Message(lines) => last = ("<message>".into(), line.message(lines).await.map_err(broken)?),
             Step::Expect(wanted) if judged => {
                 let reply = last.1.clone().ok_or_else(|| PlayError::Silence { command: last.0.clone() })?;
-                if !reply.starts_with(wanted.as_str()) {
+                if !reply::begins(protocol, &reply, wanted) {
                     return Err(PlayError::Reply { command: last.0, reply, wanted: wanted.clone() });
                 }
             }
@@ -237,7 +299,12 @@ pub async fn play(
 struct Line {
     protocol: Protocol,
     stream: BufReader<Wire>,
+    /// Whether the server waits for a message, or for a literal.
     in_data: bool,
+    /// Commands that are sent together with the next one.
+    ahead: Vec<String>,
+    /// The tag of a command of IMAP that the server wants more of.
+    pending: Option<String>,
     /// Whether the server has ended the connection.
     ended: bool,
     /// How long a reply may take, in seconds.
@@ -277,9 +344,19 @@ impl Line {
     /// Sends a command; its reply's first line, or none where no reply came. Where the message was left out the server takes
     /// it for a line of that message, and no reply will come: the first line is empty then.
     async fn command(&mut self, command: &str) -> std::io::Result<Option<String>> {
-        self.send(&format!("{command}\r\n")).await?;
+        let before = std::mem::take(&mut self.ahead);
+        let all: Vec<&str> = before.iter().map(String::as_str).chain([command, ""]).collect();
+        self.send(&all.join("\r\n")).await?;
         if self.in_data {
             return Ok(Some(String::new()));
+        }
+        for ahead in before {
+            if self.reply(&ahead).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        if self.protocol == Protocol::Imap {
+            return self.command_of_imap(command).await;
         }
         let reply = self.reply(command).await?;
         self.in_data =
@@ -287,8 +364,33 @@ impl Line {
         Ok(reply)
     }
 
+    /// Reads what comes for a line of IMAP that was sent, unless more of the command follows in any case.
+    async fn command_of_imap(&mut self, line: &str) -> std::io::Result<Option<String>> {
+        let literal = announced(line.as_bytes());
+        self.pending.get_or_insert_with(|| tag(line).to_owned());
+        if literal.as_ref().is_some_and(|literal| !literal.waits) {
+            self.in_data = true;
+            return Ok(Some(String::new()));
+        }
+        let reply = self.reply(line).await?;
+        let goes_on = reply.as_deref().is_some_and(|reply| reply.starts_with('+'));
+        self.in_data = goes_on && literal.is_some();
+        if !goes_on {
+            self.pending = None;
+        }
+        Ok(reply)
+    }
+
     /// Sends a message; where the server does not wait for one, each of its lines is a command of its own.
     async fn message(&mut self, lines: &[String]) -> std::io::Result<Option<String>> {
+        if self.protocol == Protocol::Imap {
+            // Where the command was left out, its literal is nothing.
+            if !std::mem::take(&mut self.in_data) {
+                return Ok(Some(String::new()));
+            }
+            self.send(&(lines.join("\r\n") + "\r\n")).await?;
+            return self.command_of_imap(lines.last().map_or("", String::as_str)).await;
+        }
         if !self.in_data {
             let mut reply = Some(String::new());
             for line in lines {
@@ -318,7 +420,8 @@ impl Line {
     }
 
     async fn read(&mut self, command: &str) -> std::io::Result<Option<String>> {
-        let mut first: Option<String> = None;
+        let tag = self.pending.as_deref().unwrap_or_else(|| tag(command)).to_owned();
+        let mut ends = Ends::new(self.protocol, command, &tag);
         let mut octets = 0_u64;
         let mut line = Vec::new();
         loop {
@@ -330,36 +433,19 @@ impl Line {
                 return Ok(None);
             }
             let text = String::from_utf8_lossy(&line);
-            let text = text.trim_end_matches(['\r', '\n']);
-            let first = first.get_or_insert_with(|| text.to_owned());
-            let over = match self.protocol {
-                // RFC 5321 4.2.1: a hyphen after the code says that more lines follow.
-                Protocol::Smtp => text.as_bytes().get(3) != Some(&b'-'),
-                // Solutions speak neither (`Protocol::CHECKED`).
-                Protocol::Imap | Protocol::Dns => true,
-                Protocol::Pop3 => !(first.starts_with("+OK") && is_multi_line(command)) || text == ".",
-            };
-            if over {
-                return Ok(Some(first.clone()));
+            if let Some(reply) = ends.line(text.trim_end_matches(['\r', '\n'])) {
+                return Ok(Some(reply));
             }
+            octets += self.skip(ends.literal()).await?;
         }
     }
-}
 
-/// Whether a handshake follows this command and its reply (RFC 3207 4, RFC 2595 4).
-fn invites(command: &str, reply: &str) -> bool {
-    let is = |verb: &str| command.trim().eq_ignore_ascii_case(verb);
-    is("STARTTLS") && reply.starts_with("220") || is("STLS") && reply.starts_with("+OK")
-}
-
-/// Whether RFC 1939 answers this command with several lines when it succeeds.
-fn is_multi_line(command: &str) -> bool {
-    let mut words = command.split_ascii_whitespace();
-    let verb = words.next().unwrap_or_default().to_ascii_uppercase();
-    match verb.as_str() {
-        "RETR" | "TOP" | "CAPA" => true,
-        "LIST" | "UIDL" => words.next().is_none(),
-        _ => false,
+    /// Reads the content of a literal; how many octets were there.
+    async fn skip(&mut self, octets: u64) -> std::io::Result<u64> {
+        if octets == 0 || octets > REPLY_LIMIT {
+            return Ok(octets);
+        }
+        tokio::io::copy(&mut (&mut self.stream).take(octets), &mut tokio::io::sink()).await
     }
 }
 
@@ -384,8 +470,6 @@ mod tests {
 
     #[test]
     fn a_handshake_stands_behind_a_command_that_asks_for_it() {
-        assert!(invites("starttls", "220 go") && invites("STLS", "+OK"));
-        assert!(!invites("STARTTLS", "454 no") && !invites("EHLO me", "220 go") && !invites("STLS", "-ERR"));
         let script = Script::parse(Service::Smtp, "C: STARTTLS\nX: tls\nB: {login}").unwrap();
         let wanted = [Step::Command("STARTTLS".into()), Step::Tls, Step::Command("YW5h".into())];
         assert_eq!(steps(&script, &|template| template.replace("{login}", "ana")), wanted);
@@ -395,8 +479,21 @@ mod tests {
     }
 
     #[test]
-    fn only_listings_without_a_number_are_multi_line() {
-        assert!(is_multi_line("list") && is_multi_line("RETR 1") && is_multi_line("TOP 1 0"));
-        assert!(!is_multi_line("LIST 1") && !is_multi_line("STAT"));
+    fn a_literal_and_the_rest_of_its_command_are_one_step() {
+        let steps = |text: &str| steps(&Script::parse(Service::Imap, text).unwrap(), &str::to_owned);
+        let command = |line: &str| Step::Command(line.into());
+        let message = |lines: &[&str]| Step::Message(lines.iter().map(|line| (*line).to_owned()).collect());
+        let append = steps("C: a APPEND x {11}\nS: +\nC: A: b\nC:\nC: c\nC:\nS: OK\nC: b LOGOUT");
+        let wanted = [
+            command("a APPEND x {11}"),
+            Step::Expect("+".into()),
+            message(&["A: b", "", "c", ""]),
+            Step::Expect("OK".into()),
+            command("b LOGOUT"),
+        ];
+        assert_eq!(append, wanted);
+        let login = steps("C: a LOGIN {3}\nC: ana {6+}\nC: secret\nC: b NOOP");
+        assert_eq!(login, [command("a LOGIN {3}"), message(&["ana {6+}"]), message(&["secret"]), command("b NOOP")]);
+        assert_eq!(steps("P: a NOOP\nC: b NOOP"), [Step::Ahead("a NOOP".into()), command("b NOOP")]);
     }
 }

@@ -70,6 +70,10 @@ pub(super) struct Drive<M, W> {
     watched: Option<watch::Receiver<u64>>,
     /// Whether the last command was QUIT or LOGOUT.
     quit: bool,
+    /// Whether what came last was there before the command before it was answered; none once its event is written.
+    pipelined: Option<bool>,
+    /// Whether the client was waited for since the last input.
+    heard: bool,
     /// The fault that strikes what came last.
     struck: Option<Box<Struck>>,
 }
@@ -116,6 +120,8 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             since: Timestamp::default(),
             watched: None,
             quit: false,
+            pipelined: None,
+            heard: true,
             struck: None,
         }
     }
@@ -164,6 +170,10 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             }
             let now = self.server.clock.now();
             if let Some(input) = self.framer.next(self.next) {
+                // Nothing was waited for since the last input, so this one was there before that was answered. A command of
+                // several inputs (literals, chunks) is as pipelined as its first.
+                self.pipelined.get_or_insert(!self.heard);
+                self.heard = false;
                 self.struck = self.server.faults.strike::<M>((&self.who, self.conn), &input, now, &mut self.events);
                 faults::hand(&mut self.session, self.struck.as_deref_mut(), input, now, &mut self.out);
                 self.settle(now).await?;
@@ -172,9 +182,16 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 }
                 continue;
             }
+            let early = self.overtaken().await;
             self.send().await?;
+            if early {
+                continue;
+            }
             let (last, how) = match self.listen().await {
-                Heard::Octets => continue,
+                Heard::Octets => {
+                    self.heard = true;
+                    continue;
+                }
                 Heard::Changed => {
                     // Changes come in bursts: a few are told together.
                     sleep_until(Instant::now() + CALM).await;
@@ -228,9 +245,10 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
     /// Empties the output for the session's next turn; what is left to do is its action.
     fn take_in(&mut self, now: Now) -> Option<Action> {
         self.mark(now);
-        for event in &self.out.events {
-            if let EventKind::Command { verb, .. } = event {
+        for event in &mut self.out.events {
+            if let EventKind::Command { verb, pipelined, .. } = event {
                 self.quit = matches!(verb.as_ref(), "QUIT" | "LOGOUT");
+                *pipelined = self.pipelined.take().unwrap_or(false);
             }
         }
         if self.events.is_empty() {
@@ -265,6 +283,21 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         let (origin, events) = self.taken();
         // A store that takes no events has failed or is closed: the next delivery tells the client.
         let _ = self.server.store.record(origin, events).await;
+    }
+
+    /// Whether more has come, and is read, before what was answered is sent: whoever sends several commands in several pieces
+    /// has them answered one by one, and still did not wait.
+    async fn overtaken(&mut self) -> bool {
+        self.record().await;
+        if self.reply.is_empty() || self.next == Next::Close {
+            return false;
+        }
+        // An end or an error is met again by whoever listens next.
+        tokio::select! {
+            biased;
+            read = self.wire.read(&mut self.framer) => matches!(read, Ok(1..)),
+            () = std::future::ready(()) => false,
+        }
     }
 
     /// Records what was seen and sends what was answered.

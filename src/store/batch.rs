@@ -13,7 +13,7 @@ use super::{
     state::{Holdings, State},
 };
 use crate::{
-    evidence::{Conn, Delivered, EventKind, MessageId, Seq, Timestamp, Uid, Who},
+    evidence::{Conn, Delivered, EventKind, MessageId, Removed, Seq, Timestamp, Uid, Who},
     lab::Login,
     mail::{
         Entry,
@@ -218,8 +218,8 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Takes out the entries that a query finds; those of INBOXes are told.
-    fn clear(&mut self, sql: &str, student: Option<&Login>) -> rusqlite::Result<Vec<Delivered>> {
+    /// Takes out the entries that a query finds; what they were.
+    fn clear(&mut self, sql: &str, student: Option<&Login>) -> rusqlite::Result<Vec<Removed>> {
         let mut statement = self.connection.prepare(sql)?;
         let read = |row: &rusqlite::Row<'_>| Ok((FolderId(row.get(0)?), Uid(row.get(1)?), row.get::<_, u64>(2)?));
         let rows = match student {
@@ -228,16 +228,14 @@ impl<'a> Batch<'a> {
         };
         let found: Vec<(FolderId, Uid, u64)> = rows.collect::<rusqlite::Result<_>>()?;
         drop(statement);
-        let mut delivered = Vec::new();
+        let mut removed = Vec::new();
         for (folder, uid, octets) in found {
             self.remove(folder, uid, octets)?;
-            if let Some(Folder { mailbox, name, .. }) = self.state.folders.of(folder)
-                && name.is_inbox()
-            {
-                delivered.push(Delivered { mailbox: mailbox.clone(), uid });
+            if let Some(Folder { mailbox, name, .. }) = self.state.folders.of(folder) {
+                removed.push(Removed { mailbox: mailbox.clone(), folder: name.clone(), uid });
             }
         }
-        Ok(delivered)
+        Ok(removed)
     }
 
     /// Takes a student's own folders away; those that every mailbox has stay.

@@ -34,8 +34,11 @@ pub(super) struct Columns<'a> {
     pub(super) reply_octets: Option<u64>,
     pub(super) line: Option<Cow<'a, str>>,
     pub(super) reply: Option<&'a str>,
-    pub(super) detail: Option<String>,
+    pub(super) detail: Option<Cow<'static, str>>,
 }
+
+/// What stands in the details of a command that was pipelined: a word, where rarer kinds have JSON.
+const PIPELINED: &str = "pipelined";
 
 /// An event taken apart: its share of the shape, and its columns.
 #[derive(Debug)]
@@ -49,11 +52,12 @@ pub(super) struct Parts<'a> {
 pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
     let mut columns = Columns::default();
     let (word, states): (Arc<str>, _) = match kind {
-        EventKind::Command { verb, line, octets, reply, reply_octets, before, after } => {
+        EventKind::Command { verb, line, octets, reply, reply_octets, before, after, pipelined } => {
             columns.octets = Some(*octets);
             columns.reply_octets = Some(*reply_octets);
             columns.line = Some(line.into());
             columns.reply = Some(reply);
+            columns.detail = pipelined.then_some(PIPELINED.into());
             (verb.clone(), Some((*before, *after)))
         }
         EventKind::Connected { protocol: _, service, peer, local, reply } => {
@@ -99,13 +103,16 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
 /// The columns of an event that is JSON.
 pub(super) fn as_json(kind: &EventKind) -> Columns<'static> {
     let detail = serde_json::to_string(kind).expect("an event is plain data with text keys");
-    Columns { detail: Some(detail), ..Columns::default() }
+    Columns { detail: Some(detail.into()), ..Columns::default() }
 }
 
 /// The event of a row, in the order of [`Columns`]; an error says what is wrong with it, as a fragment.
 pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventKind, String> {
     let [octets, reply_octets, line, reply, detail] = columns;
-    if let ValueRef::Text(json) = detail {
+    let pipelined = detail == ValueRef::Text(PIPELINED.as_bytes());
+    if let ValueRef::Text(json) = detail
+        && !pipelined
+    {
         return serde_json::from_slice(json).map_err(|problem| format!("details that do not read: {problem}"));
     }
     Ok(match (shape.kind, shape.states) {
@@ -117,6 +124,7 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
             reply_octets: count(reply_octets)?,
             before,
             after,
+            pipelined,
         },
         ("connected", None) => {
             let (peer, local) = text(line)?.split_once(' ').ok_or("a connection without addresses")?;
@@ -279,6 +287,7 @@ mod tests {
             reply_octets: 0,
             before: State::Ready,
             after: State::Ready,
+            pipelined: false,
         };
         assert!(encode(&command(WORD_KEPT)).is_some() && encode(&command(WORD_KEPT + 1)).is_none());
     }

@@ -31,7 +31,7 @@ CREATE TABLE event (
     reply_octets INTEGER,                                -- command: octets of the reply
     line         TEXT,                                   -- command: the line as it came, passwords masked
     reply        TEXT,                                   -- command, connected: the reply's text
-    detail       TEXT                                    -- all of an event of a rarer kind, as JSON
+    detail       TEXT                                    -- all of an event of a rarer kind, as JSON; command: pipelined
 ) STRICT;
 
 -- Every message ever accepted. Rows stay when a mailbox lets go of them: they are evidence.

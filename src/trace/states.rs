@@ -33,7 +33,7 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
             }
             line(&sent(reply, reply.len() as u64));
         }
-        EventKind::Command { verb, line: said, octets, reply, reply_octets, before, after } => {
+        EventKind::Command { verb, line: said, octets, reply, reply_octets, before, after, pipelined: _ } => {
             let (before, after) = (named(*before), named(*after));
             if &**verb == "<message>" {
                 line(&format!("Received {octets} bytes of message data"));

@@ -108,13 +108,13 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
             }
             out.server(reply, reply.len() as u64);
         }
-        EventKind::Command { verb, line, octets, reply, reply_octets, .. } => {
+        EventKind::Command { verb, line, octets, reply, reply_octets, pipelined, .. } => {
             match &**verb {
                 "<message>" => out.note(&format!("message data, {octets} octets")),
-                "<response>" => out.client("***"),
+                "<response>" => out.client("***", *pipelined),
                 // The session keeps the beginning of a line over the limit.
-                _ if line.ends_with('…') => out.client(&format!("{line} ({octets} octets)")),
-                _ => out.client(line),
+                _ if line.ends_with('…') => out.client(&format!("{line} ({octets} octets)"), *pipelined),
+                _ => out.client(line, *pipelined),
             }
             out.server(reply, *reply_octets);
         }
@@ -258,8 +258,9 @@ impl Out {
         Self { text: String::new(), time: time_of_day(event.time, look.utc_offset_secs), colour: look.colour }
     }
 
-    fn client(&mut self, line: &str) {
-        self.line("C:", &visible(line), AnsiColor::Cyan);
+    /// A command; `P:` stands before one that came before the one before it was answered, as in a solution.
+    fn client(&mut self, line: &str, pipelined: bool) {
+        self.line(if pipelined { "P:" } else { "C:" }, &visible(line), AnsiColor::Cyan);
     }
 
     fn server(&mut self, reply: &str, octets: u64) {

@@ -161,5 +161,6 @@ fn command(verb: &str, line: &str, reply: &str, before: State, after: State) -> 
         reply_octets: reply.len() as u64,
         before,
         after,
+        pipelined: false,
     }
 }

@@ -99,6 +99,10 @@ tables! {
     a_fault_is_met_before_it_is_survived
     a_connection_is_secured_and_logged_in_as_wanted
     parts_are_seen_through_mime
+    imap_is_judged_by_its_tagged_line
+    pipelined_is_before_the_reply
+    folders_are_followed
+    filed_is_by_the_students_doing
     a_name_is_asked_for
     mail_goes_on_to_another_server
     one_thing_comes_after_another

@@ -346,7 +346,12 @@ fn the_class_template_reads_into_its_values() {
     let kinds = lab.exercises.iter().flat_map(|exercise| &exercise.checks).map(|check| match check {
         Check::Conversation(found) => found.steps.len(),
         Check::Message(found) => usize::try_from(found.times).unwrap(),
-        Check::Retrieved(_) | Check::Deleted(_) | Check::Mailbox(_) | Check::Query(_) | Check::Carried(_) => 0,
+        Check::Retrieved(_)
+        | Check::Deleted(_)
+        | Check::Mailbox(_)
+        | Check::Filed(_)
+        | Check::Query(_)
+        | Check::Carried(_) => 0,
     });
     assert_eq!(kinds.collect::<Vec<_>>(), [6, 1, 4, 0, 1]);
     assert_eq!(lab.exercises.iter().map(|exercise| exercise.points.to_string()).collect::<Vec<_>>(), ["2", "1", "1.5"]);

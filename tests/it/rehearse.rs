@@ -138,3 +138,77 @@ fn a_rehearsal_that_is_stopped_leaves_nothing_behind_that_others_could_read() {
     assert_eq!(child.wait().expect("it ends").code(), Some(1));
     assert!(!folder.exists());
 }
+
+#[test]
+fn a_solution_by_imap_waits_for_tags_literals_and_leave_to_go_on() {
+    let check = r#"
+        { protocol = "imap", auth = "PLAIN", steps = ["AUTHENTICATE PLAIN -> +", "<response> -> OK", "APPEND Drafts * -> OK",
+          "SELECT Drafts -> OK *READ-WRITE*", "FETCH 1 BODY[] -> OK", "IDLE -> OK", "LOGOUT -> OK"] },
+        { filed = { own = true, folder = "Drafts", has = ['\Draft'], lacks = ['\Flagged'], now = true } },
+        { retrieved = { own = true, in = "{login}", folder = "Drafts", via = "imap" } },
+    "#;
+    // What is fetched holds a line that looks like the end of the reply.
+    let solution = r"
+        S: * OK
+        C: a AUTHENTICATE PLAIN
+        S: +
+        B: \u0000{login}\u0000{password}
+        S: a OK
+        C: b APPEND Drafts (\\Draft) {{25}}
+        S: + send
+        C: Subject: x
+        C:
+        C: d NO trap
+        C:
+        S: OK
+        C: c SELECT Drafts
+        C: d FETCH 1 BODY[]
+        S: d OK
+        C: e IDLE
+        S: +
+        C: DONE
+        S: e OK
+        C: f LOGOUT
+        S: OK
+    ";
+    let settings = "auth_before_tls = true\n";
+    let (passed, said) = over(settings, "imap", check, solution);
+    assert!(passed, "{said}");
+    let (passed, said) = over(settings, "imap", check, &solution.replace("S: e OK", "S: e NO"));
+    assert!(!passed && said.contains("`DONE` was answered `e OK IDLE completed`"), "{said}");
+    let (passed, said) = over(settings, "imap", &check.replace(r#""IDLE -> OK", "#, ""), solution);
+    assert!(!passed && said.contains("without the step `e IDLE`"), "{said}");
+}
+
+#[test]
+fn a_solution_sends_at_once_what_must_not_wait() {
+    let check = r#"{ protocol = "smtp", pipelined = true, steps = ["NOOP -> 250", "NOOP -> 250", "VRFY -> 252"] }"#;
+    let (passed, said) = with_exercise(check, "P: NOOP\nP: NOOP\nC: VRFY ana\nS: 252\n");
+    assert!(passed, "{said}");
+    let (passed, said) = with_exercise(check, "P: NOOP\nC: NOOP\nC: VRFY ana\nS: 252\n");
+    assert!(!passed && said.contains("`VRFY` came only after the reply"), "{said}");
+}
+
+#[test]
+fn a_solution_by_imap_goes_over_to_tls() {
+    let check = r#"{ protocol = "imap", tls = "starttls", auth = "LOGIN", steps = ["STARTTLS -> OK", "LOGIN {login} * -> OK"] }"#;
+    let solution = "C: a STARTTLS\nS: a OK\nX: tls\nC: b LOGIN {login} {password}\nS: OK\n";
+    let (passed, said) = over("", "imap", check, solution);
+    assert!(passed, "{said}");
+    let (passed, said) = over("", "imap", &check.replace("starttls", "implicit"), solution);
+    assert!(!passed && said.contains("secured or logged in otherwise"), "{said}");
+}
+
+#[test]
+fn a_fault_of_imap_is_met_and_survived() {
+    let fault =
+        "[[fault]]\nid = \"busy\"\nprotocol = \"imap\"\nat = \"UID FETCH\"\ndo = \"answer NO [UNAVAILABLE] busy\"\n";
+    let check = r#"{ protocol = "imap", fault = "busy", during = true, steps = ["UID FETCH 1:* FLAGS -> OK", "LOGOUT -> OK"] }"#;
+    let solution = "C: a LOGIN {login} {password}\nC: b SELECT INBOX\nC: c UID FETCH 1:* FLAGS\nS: c NO [UNAVAILABLE]\n\
+                    C: d UID FETCH 1:* FLAGS\nS: OK\nC: e LOGOUT\n";
+    let (passed, said) = over(fault, "imap", check, solution);
+    assert!(passed, "{said}");
+    let (passed, said) =
+        over(&fault.replace("UID FETCH", "FETCH"), "imap", check, &solution.replace("S: c NO [UNAVAILABLE]\n", ""));
+    assert!(!passed && said.contains("you have not met the fault `busy` yet"), "{said}");
+}

@@ -3,9 +3,12 @@
 use std::{ops::ControlFlow, path::Path};
 
 use labctl::{
-    evidence::{By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Seq, State, Timestamp, Uid, Who},
+    evidence::{
+        By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Removed, Seq, State, Timestamp, Uid, Who,
+    },
     lab::{Login, Protocol, Service},
     mail::{Entry, Envelope, folder::FolderName, sha256},
+    protocol::folders::{Ask, Told},
     store::{Mailbox, Origin, Reader, Store, StoreError, VERSION},
 };
 use rusqlite::Connection;
@@ -33,7 +36,16 @@ fn command(verb: &str) -> EventKind {
         reply_octets: 8,
         before: State::Ready,
         after: State::Mail,
+        pipelined: false,
     }
+}
+
+fn pipelined(verb: &str) -> EventKind {
+    let mut command = command(verb);
+    if let EventKind::Command { pipelined, .. } = &mut command {
+        *pipelined = true;
+    }
+    command
 }
 
 fn envelope(mailboxes: &[&str], content: &str) -> Envelope {
@@ -68,13 +80,15 @@ fn every_kind() -> Vec<EventKind> {
         },
         command("MAIL"),
         command(&"X".repeat(1_000)),
+        pipelined("RCPT"),
+        pipelined(&"X".repeat(1_000)),
         EventKind::LoggedIn { mailbox: login("ana"), mechanism: "PASS".into() },
         EventKind::LoginFailed { mailbox: "no such\u{fffd}".into(), mechanism: "APOP".into() },
         EventKind::Accepted {
             message: MessageId(1),
             from: String::new(),
             recipients: vec!["a b".into()],
-            delivered: delivered.clone(),
+            delivered,
             octets: 3,
             sha256: sha256(b"abc"),
             injected: Some(Injected { mail: "welcome".parse().unwrap(), student: Some(login("ana")) }),
@@ -92,7 +106,10 @@ fn every_kind() -> Vec<EventKind> {
             uid: Uid(7),
             folder: "Sent/lab".parse().unwrap(),
         },
-        EventKind::Reset { student: login("ana"), removed: delivered },
+        EventKind::Reset {
+            student: login("ana"),
+            removed: vec![Removed { mailbox: login("ben"), folder: "Sent/lab".parse().unwrap(), uid: Uid(7) }],
+        },
         EventKind::Damaged { why: "a test".into() },
         EventKind::Disconnected { how: Ending::Quit },
         EventKind::Disconnected { how: Ending::Failed },
@@ -246,6 +263,7 @@ async fn a_reset_takes_away_what_belongs_to_the_student_and_starts_a_run() {
     let reset = events(&path, 6).remove(0);
     let EventKind::Reset { student: whose, removed } = &reset.kind else { panic!("{reset:?}") };
     assert_eq!((whose, removed.len(), reset.run), (&login("ana"), 3, 2));
+    assert!(removed.iter().all(|entry| entry.folder == FolderName::inbox()));
 
     store.record(origin(2, student("ana")), vec![command("NOOP")]).await.unwrap();
     store.record(origin(3, student("ben")), vec![command("NOOP")]).await.unwrap();
@@ -256,6 +274,27 @@ async fn a_reset_takes_away_what_belongs_to_the_student_and_starts_a_run() {
     let runs: Vec<u32> = events(&path, 7).iter().map(|event| event.run).collect();
     assert_eq!(runs, [2, 1, 2, 3, 2]);
     assert_eq!((store.entries(&login("user2")).unwrap(), store.injected().unwrap()), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_reset_tells_what_it_takes_out_of_folders() {
+    let (_folder, path) = place();
+    let store = Store::open(&path).unwrap();
+    store.deliver(origin(1, student("ana")), vec![], envelope(&["user2"], "x\r\n"), None).await.unwrap();
+    let archive: FolderName = "Archive".parse().unwrap();
+    let ask = async |ask| store.folders(origin(2, student("ben")), &mut Vec::new(), ask).await.unwrap();
+    let mailbox = login("user2");
+    ask(Ask::Create { mailbox: mailbox.clone(), name: archive.clone() }).await;
+    let select = Ask::Select { mailbox: mailbox.clone(), name: FolderName::inbox(), claim: false };
+    let Told::Selected { snapshot: folder, .. } = ask(select).await else { panic!("no snapshot") };
+    ask(Ask::Copy { folder, uids: vec![1], to: archive.clone(), remove: true, limit: 1_000 }).await;
+
+    store.reset(origin(0, Who::Instructor), vec![login("ana")], false).await.unwrap();
+    store.close().await.unwrap();
+    let Some(EventKind::Reset { removed, .. }) = events(&path, 0).pop().map(|event| event.kind) else {
+        panic!("no reset")
+    };
+    assert_eq!(removed, [Removed { mailbox, folder: archive, uid: Uid(1) }]);
 }
 
 #[tokio::test]

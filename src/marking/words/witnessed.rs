@@ -95,7 +95,11 @@ impl Words {
             Wanted::Carried(_) => {
                 ("none of your messages is for another server", "ningún mensaje tuyo es para otro servidor")
             }
-            Wanted::Conversation(_) | Wanted::Retrieved(_) | Wanted::Deleted(_) | Wanted::Mailbox(..) => return None,
+            Wanted::Conversation(_)
+            | Wanted::Filed(_)
+            | Wanted::Retrieved(_)
+            | Wanted::Deleted(_)
+            | Wanted::Mailbox(..) => return None,
         };
         Some(self.lang.pick(english, spanish))
     }

@@ -56,9 +56,13 @@ impl<'a> Heard<'a> {
             Input::Connected => ("<connect>".into(), Cow::Borrowed("")),
             Input::Line { octets, .. } => {
                 let line = String::from_utf8_lossy(octets);
-                // IMAP's commands begin with a tag (RFC 9051 2.2.1).
-                let tags = usize::from(protocol == Protocol::Imap);
-                let verb = line.split_ascii_whitespace().nth(tags).unwrap_or_default().to_ascii_uppercase();
+                let mut words = line.split_ascii_whitespace();
+                // IMAP's commands begin with a tag, and UID makes another verb of the one after it (RFC 9051 2.2.1, 6.4.9).
+                let _tag = (protocol == Protocol::Imap).then(|| words.next());
+                let mut verb = words.next().unwrap_or_default().to_ascii_uppercase();
+                if protocol == Protocol::Imap && verb == "UID" {
+                    verb = format!("UID {}", words.next().unwrap_or_default().to_ascii_uppercase());
+                }
                 // A chunk follows BDAT whatever is answered (RFC 3030 2): a server that did not take it would take mail for commands.
                 if protocol == Protocol::Smtp && verb == "BDAT" {
                     return None;
@@ -377,7 +381,8 @@ fn fits(step: &Step, heard: &Heard<'_>, reply: Option<&str>, domain: &str) -> bo
         return false;
     }
     let mut scratch = Scratch::default();
-    let mut said = Said::new(&heard.verb, &heard.line, reply.unwrap_or_default(), domain, &mut scratch);
+    let words = (&*heard.verb, &*heard.line, reply.unwrap_or_default());
+    let mut said = Said::new(heard.protocol, words, domain, &mut scratch);
     step.argument.as_ref().is_none_or(|pattern| said.has_argument(&Glob::new(&pattern.0)))
         && step.reply.as_ref().is_none_or(|pattern| said.has_reply(&Reply::new(pattern, &[]), 0))
 }

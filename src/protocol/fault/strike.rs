@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Heard;
 use crate::{
-    evidence::{EventKind, FaultMoment, kept_reply},
+    evidence::{EventKind, FaultMoment, kept_reply, kept_tagged},
     lab::{
         Fault, FaultId, Protocol,
         fault::{Act, Refusal},
@@ -115,7 +115,8 @@ impl Strike {
                 let sent = self.bent(protocol, reply.as_bytes());
                 let all = (*reply_octets + sent.len() as u64).saturating_sub(reply.len() as u64);
                 *reply_octets = if let Act::CutAfter(octets) = self.act { all.min(octets.into()) } else { all };
-                *reply = kept_reply(&sent);
+                let tagged = protocol == Protocol::Imap;
+                *reply = if tagged { kept_tagged(&sent, sent.len() as u64) } else { kept_reply(&sent) };
                 true
             }
             EventKind::Connected { reply, .. } => {

@@ -86,6 +86,7 @@ impl Played {
                 reply_octets: 0,
                 before: crate::evidence::State::Ready,
                 after: crate::evidence::State::Ready,
+                pipelined: false,
             };
             let now = Timestamp(self.secs * 1_000_000);
             let armed = self.ledger.saw(&student, Conn(conn), Protocol::Smtp, (&command, now));

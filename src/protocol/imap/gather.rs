@@ -206,6 +206,7 @@ impl Heard {
             reply_octets: said.octets,
             before,
             after,
+            pipelined: false,
         }
     }
 }

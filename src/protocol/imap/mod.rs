@@ -63,6 +63,15 @@ pub use sequence::written;
 pub const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE UIDPLUS MOVE NAMESPACE CHILDREN LIST-EXTENDED \
                                 LIST-STATUS SPECIAL-USE ESEARCH SEARCHRES CONDSTORE UNSELECT BINARY STATUS=SIZE";
 
+/// Every verb as events spell it, those with `UID` before them as well.
+pub fn verbs() -> impl Iterator<Item = String> {
+    let forms = |verb: Verb| {
+        let rule = verb.rule();
+        [Some(rule.name.to_owned()), rule.uid.then(|| format!("UID {}", rule.name))]
+    };
+    Verb::ALL.into_iter().flat_map(forms).flatten()
+}
+
 /// How the octets of an IMAP connection are framed.
 pub fn framing(peer: &Peer) -> line::Limits {
     line::Limits::of(&peer.config, MAX_LINE)

@@ -233,7 +233,16 @@ impl Heard {
     pub fn answered(self, reply: &[u8], before: State, after: State) -> EventKind {
         let Self { verb, line, octets } = self;
         let reply_octets = reply.len() as u64;
-        EventKind::Command { verb, line, octets, reply: kept_reply(reply), reply_octets, before, after }
+        EventKind::Command {
+            verb,
+            line,
+            octets,
+            reply: kept_reply(reply),
+            reply_octets,
+            before,
+            after,
+            pipelined: false,
+        }
     }
 }
 

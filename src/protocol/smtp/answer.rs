@@ -62,6 +62,7 @@ impl Session {
             reply_octets: reply.len() as u64,
             before: seen.before,
             after: self.state(),
+            pipelined: false,
         }
     }
 }

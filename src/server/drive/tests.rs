@@ -1,14 +1,24 @@
-//! A session that fails ends alone.
+//! Sessions that are no protocol's: what the driver makes of a defect, and of what comes early.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    ops::ControlFlow,
+};
 
 use tokio::io::AsyncReadExt as _;
 
 use super::*;
 use crate::{
+    evidence::{Event, Seq, State},
     lab::{Leniency, Limits, LoneNewline, Protocol, Relaying, ServerConfig, Service, Tls},
     protocol::{dialect, line},
-    server::{Server, wire::Stream},
+    server::{
+        Server,
+        tls::Secured,
+        wire::{Stream, Wire},
+    },
+    store::Reader,
 };
 
 /// A session with a defect.
@@ -75,6 +85,95 @@ fn peer() -> Peer {
         who: Who::Unknown,
         seed: 1,
     }
+}
+
+/// A session that answers and never ends.
+struct Patient(Peer);
+
+impl Machine for Patient {
+    const PROTOCOL: Protocol = Protocol::Smtp;
+
+    fn new(peer: Peer) -> Self {
+        Self(peer)
+    }
+
+    fn peer(&self) -> &Peer {
+        &self.0
+    }
+
+    fn framing(peer: &Peer) -> line::Limits {
+        line::Limits::of(&peer.config, 512)
+    }
+
+    fn idle(_: &Limits) -> Duration {
+        Duration::from_mins(1)
+    }
+
+    fn handle(&mut self, input: Input<'_>, _: Now, out: &mut Output) {
+        out.reply.extend(b"x\r\n");
+        if let Input::Line { octets, .. } = input {
+            let line = String::from_utf8_lossy(octets).into_owned();
+            out.events.push(EventKind::Command {
+                verb: line.as_str().into(),
+                line,
+                octets: 0,
+                reply: String::new(),
+                reply_octets: 0,
+                before: State::Ready,
+                after: State::Ready,
+                pipelined: false,
+            });
+        }
+    }
+}
+
+/// A connection whose reads bring these octets, one piece each, the first of which must be waited for.
+struct Pieces(VecDeque<(bool, &'static [u8])>);
+
+impl Wire for Pieces {
+    async fn read(&mut self, framer: &mut Framer) -> io::Result<usize> {
+        if self.0.front_mut().is_some_and(|(late, _)| std::mem::take(late)) {
+            tokio::task::yield_now().await;
+        }
+        let Some((_, piece)) = self.0.pop_front() else { return Ok(0) };
+        framer.feed(piece);
+        Ok(piece.len())
+    }
+
+    async fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Accepted for Pieces {
+    async fn secure(&mut self, _: &Arc<rustls::ServerConfig>) -> io::Result<Secured> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    async fn finish(&mut self) {}
+}
+
+#[tokio::test]
+async fn what_comes_before_the_reply_is_sent_is_pipelined() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start((*peer().config).clone(), &folder.path().join("g1.db")).await.unwrap();
+    let seat = server.shared.registry.admit(&Who::Unknown, &Limits::default()).unwrap();
+    let pieces = [(true, b"a\r\n".as_slice()), (false, b"b\r\nc\r\nd".as_slice()), (true, b"\r\n".as_slice())];
+    let wire = Pieces(pieces.into_iter().collect());
+    let drive = Drive::<Patient, _>::new(Arc::clone(&server.shared), wire, peer(), Some(seat), None);
+    assert_eq!(drive.run(None).await, Ending::Dropped);
+    server.store().flush().await.unwrap();
+    let mut seen = Vec::new();
+    let mut note = |event: Event| {
+        if let EventKind::Command { verb, pipelined, .. } = event.kind {
+            seen.push((verb.to_string(), pipelined));
+        }
+        ControlFlow::Continue(())
+    };
+    let reader = Reader::open(&folder.path().join("g1.db")).unwrap();
+    reader.events(Seq(0), &mut note).unwrap();
+    let wanted = [("a", false), ("b", true), ("c", true), ("d", false)];
+    assert_eq!(seen, wanted.map(|(verb, pipelined)| (verb.to_owned(), pipelined)));
 }
 
 #[tokio::test]

@@ -6,8 +6,10 @@
 //!   smtp x2: HELO|EHLO -> 250; ! RSET; QUIT -> 221
 //!   smtp: after fault busy; HELO -> 250
 //!   message: in=user2, from=user1, header=Subject:*, size=>= 64 KiB, text=welcome, times=2, one-connection
-//!   retrieved: own, in=user2, via=pop3
-//!   mailbox: user2 >= 1, now
+//!   smtp: pipelined; MAIL -> 250; RCPT -> 250
+//!   retrieved: own, in=user2, folder=Archive, via=pop3
+//!   mailbox: user2/Archive >= 1, now
+//!   filed: mail=welcome, in={login}, folder=Archive, has=\Seen k, lacks=\Deleted, now
 //!   query: name=mail.*, record=A|AAAA, answer=NXDOMAIN
 //!   then relayed: to=*@g2.lab                (also deferred, bounced; `then`: after what the check before it wants)
 //! ana 1 + smtp 220 hello           a connection of ana's own endpoint; `ana?` known by sender, `ana!` by login, `?` unknown
@@ -15,6 +17,12 @@
 //! ana 1 accepted 5 user1 > user2: Subject: hi\r\n\r\n{secret:welcome}
 //! labctl 9 injected 6 welcome/ana > ana
 //! ana 1 logged_in user2
+//! ana 1 & NOOP -> 250 ok           a command that was pipelined
+//! ana 1 imap a UID FETCH 1 -> * 1 FETCH ()\r\na OK
+//! ana 1 copied 5 1>2 ana/INBOX > Archive        message 5; also `moved`
+//! ana 1 flagged ana/Archive 1:3,7 + \Seen       `+`, `-` or `=`
+//! ana 1 folder ana/Archive renamed Old          `created`, `removed`, `renamed`
+//! ana 1 appended 6 ana/Archive/3 \Draft         UID 3; so also `retrieved` and `deleted`
 //! ana 1 queued 5 ben@g2.lab,eva@g2.lab
 //! ana 0 relayed 5 ben@g2.lab: 250 ok
 //! ana 0 bounced 5 eva@g2.lab: 550 5.1.1 no such user
@@ -26,17 +34,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use labctl::{
     evidence::{
-        By, Conn, Delivered, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State, Timestamp,
-        TlsVersion, Uid, Who,
+        By, Conn, Copied, Delivered, Ending, Event, EventKind, FaultMoment, FlagChange, FolderChange, Injected,
+        MessageId, Removed, Seq, State, Timestamp, TlsVersion, Uid, Who,
     },
     lab::{
         Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Patience, Protocol, Service, Settings,
         Student, Text, Tls, User,
-        exercise::{Conversation, MailboxCheck, MessageCheck, Pattern, Points, Terms, TlsMode, Touched, Which},
+        exercise::{Conversation, Filed, MailboxCheck, MessageCheck, Pattern, Points, Terms, TlsMode, Touched, Which},
         template::Person,
         witness::{Answer, CarriedCheck, Fate, QueryCheck},
     },
-    mail::{folder::FolderName, sha256},
+    mail::{
+        folder::{Flags, FolderName, NamedFlags},
+        sha256,
+    },
     marking::Marker,
 };
 
@@ -143,20 +154,56 @@ impl Table {
             }
             "retrieved" | "deleted" => {
                 let (message, rest) = ids(after);
-                let (mailbox, top) = rest.split_once(' ').unwrap_or((&rest, ""));
-                let (mailbox, uid) = (mailbox.parse().unwrap(), Uid(message.0));
+                let (place, top) = rest.split_once(' ').unwrap_or((&rest, ""));
+                let Removed { mailbox, folder, uid } = place_of(place, message.0);
                 if word == "deleted" {
-                    EventKind::Deleted { message, mailbox, uid, folder: FolderName::inbox() }
+                    EventKind::Deleted { message, mailbox, uid, folder }
                 } else {
-                    EventKind::Retrieved {
-                        message,
-                        mailbox,
-                        uid,
-                        top: (top == "top").then_some(3),
-                        folder: FolderName::inbox(),
-                    }
+                    EventKind::Retrieved { message, mailbox, uid, top: (top == "top").then_some(3), folder }
                 }
             }
+            "copied" | "moved" => {
+                let (message, rest) = ids(after);
+                let words: Vec<&str> = rest.split(' ').collect();
+                let (uid, copy) = words[0].split_once('>').unwrap();
+                let number = |text: &str| Uid(text.parse().unwrap());
+                let copies = vec![Copied { message, uid: number(uid), copy: number(copy) }];
+                let Removed { mailbox, folder: from, .. } = place_of(words[1], 0);
+                EventKind::Copied { mailbox, from, to: words[3].parse().unwrap(), copies, moved: word == "moved" }
+            }
+            "flagged" => {
+                let words: Vec<&str> = after.splitn(4, ' ').collect();
+                let Removed { mailbox, folder, .. } = place_of(words[0], 0);
+                let change = match words[2] {
+                    "+" => FlagChange::Added,
+                    "-" => FlagChange::Removed,
+                    _ => FlagChange::Replaced,
+                };
+                EventKind::Flagged { mailbox, folder, uids: words[1].to_owned(), change, flags: words[3].to_owned() }
+            }
+            "folder" => {
+                let words: Vec<&str> = after.split(' ').collect();
+                let Removed { mailbox, folder, .. } = place_of(words[0], 0);
+                let change = match words[1] {
+                    "created" => FolderChange::Created,
+                    "removed" => FolderChange::Removed,
+                    _ => FolderChange::Renamed(words[2].parse().unwrap()),
+                };
+                EventKind::Folder { mailbox, folder, change }
+            }
+            "appended" => {
+                let (message, rest) = ids(after);
+                let (place, flags) = rest.split_once(' ').unwrap_or((&rest, ""));
+                let (Removed { mailbox, folder, uid }, flags) = (place_of(place, message.0), flags.to_owned());
+                EventKind::Appended { message, mailbox, folder, uid, flags, octets: 1, sha256: sha256(b"") }
+            }
+            "imap" => imap(after),
+            "&" => match command(after) {
+                EventKind::Command { verb, line, octets, reply, reply_octets, before, after, .. } => {
+                    EventKind::Command { verb, line, octets, reply, reply_octets, before, after, pipelined: true }
+                }
+                other => other,
+            },
             "logged_in" => {
                 let (mailbox, mechanism) = after.split_once(' ').unwrap_or((after, "PASS"));
                 EventKind::LoggedIn { mailbox: mailbox.parse().unwrap(), mechanism: mechanism.into() }
@@ -168,7 +215,7 @@ impl Table {
             "reset" => {
                 let (student, removed) = after.split_once(" removed ").unwrap_or((after, ""));
                 let removed = removed.split(',').filter(|name| !name.is_empty());
-                let removed = removed.map(|name| Delivered { mailbox: name.parse().unwrap(), uid: Uid(1) }).collect();
+                let removed = removed.map(|place| place_of(place, 1)).collect();
                 EventKind::Reset { student: student.parse().unwrap(), removed }
             }
             "query" => {
@@ -232,6 +279,34 @@ fn carried(word: &str, text: &str) -> EventKind {
     }
 }
 
+/// `user2`, `user2/Archive` or `user2/Archive/7`.
+fn place_of(text: &str, uid: u64) -> Removed {
+    let mut words = text.split('/');
+    let mailbox = words.next().unwrap().parse().unwrap();
+    let folder = words.next().map_or_else(FolderName::inbox, |name| name.replace('.', "/").parse().unwrap());
+    Removed { mailbox, folder, uid: Uid(words.next().map_or(uid, |uid| uid.parse().unwrap())) }
+}
+
+/// A command of IMAP with its tag.
+fn imap(text: &str) -> EventKind {
+    let (line, reply) = text.split_once(" -> ").unwrap();
+    let mut words = line.split(' ').skip(1).map(str::to_ascii_uppercase);
+    let mut verb = words.next().unwrap();
+    if verb == "UID" {
+        verb = format!("UID {}", words.next().unwrap());
+    }
+    EventKind::Command {
+        verb: verb.into(),
+        line: line.to_owned(),
+        octets: line.len() as u64 + 2,
+        reply: format!("{}\r\n", reply.replace("\\r\\n", "\r\n")),
+        reply_octets: reply.len() as u64 + 2,
+        before: State::Authenticated,
+        after: State::Selected,
+        pipelined: false,
+    }
+}
+
 fn command(text: &str) -> EventKind {
     let (line, reply) = text.split_once(" -> ").unwrap_or_else(|| panic!("`{text}` is no event"));
     let verb = line.split_whitespace().next().unwrap_or("");
@@ -253,6 +328,7 @@ fn command(text: &str) -> EventKind {
         reply: format!("{}\r\n", reply.replace("\\r\\n", "\r\n")),
         before: State::Ready,
         after,
+        pipelined: false,
     }
 }
 
@@ -374,6 +450,8 @@ fn parse_check(text: &str) -> Check {
         };
         let mut terms = Terms::default();
         let mut rest = rest;
+        let pipelined = rest.strip_prefix("pipelined; ");
+        rest = pipelined.unwrap_or(rest);
         while let Some((term, more)) = rest.split_once("; ") {
             match term.split_once(' ') {
                 Some(("tls", mode)) => {
@@ -390,7 +468,8 @@ fn parse_check(text: &str) -> Check {
             rest = more;
         }
         let steps = rest.split("; ").map(|step| step.parse().unwrap()).collect();
-        return Check::Conversation(Conversation { protocol, steps, times, fault, during, terms });
+        let pipelined = pipelined.is_some();
+        return Check::Conversation(Conversation { protocol, steps, times, fault, during, terms, pipelined });
     }
     let words = rest.split(", ").filter(|word| !word.is_empty());
     let words = words.map(|word| word.split_once('=').filter(|_| kind != "mailbox").unwrap_or((word, "")));
@@ -404,10 +483,16 @@ fn parse_check(text: &str) -> Check {
         "bounced" => Check::Carried(on_its_way(Fate::Bounced, times, words)),
         "mailbox" => {
             let words: Vec<&str> = words.map(|(word, _)| word).collect();
-            let (mailbox, count) = words[0].split_once(' ').unwrap();
-            let count = count.parse().unwrap();
-            Check::Mailbox(MailboxCheck { mailbox: mailbox.to_owned(), count, now: words.contains(&"now") })
+            let (place, count) = words[0].split_once(' ').unwrap_or((words[0], ""));
+            let (mailbox, folder) = place.split_once('/').unwrap_or((place, "INBOX"));
+            Check::Mailbox(MailboxCheck {
+                mailbox: mailbox.to_owned(),
+                folder: folder.parse().unwrap(),
+                count: (!count.is_empty()).then(|| count.parse().unwrap()),
+                now: words.contains(&"now"),
+            })
         }
+        "filed" => Check::Filed(filed(words)),
         other => panic!("`{other}` is no check"),
     }
 }
@@ -473,8 +558,44 @@ fn touched<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> Touched {
             "own" => check.what = Which::Own,
             "mail" => check.what = Which::Injected(value.parse().unwrap()),
             "in" => check.mailbox = Some(value.parse().unwrap()),
+            "folder" => check.folder = Some(value.parse().unwrap()),
             "via" => check.via = Some(value.parse().unwrap()),
             other => panic!("`{other}` is nothing of what is retrieved"),
+        }
+    }
+    check
+}
+
+fn filed<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> Filed {
+    let mut check = Filed {
+        what: Which::Any,
+        mailbox: "{login}".into(),
+        folder: None,
+        has: NamedFlags::default(),
+        lacks: NamedFlags::default(),
+        now: false,
+    };
+    let flags = |text: &str| {
+        let mut named = NamedFlags::default();
+        for word in text.split(' ') {
+            match Flags::SYSTEM.into_iter().find(|(name, _)| *name == word) {
+                Some((_, flag)) => named.system = named.system.with(flag),
+                None => named.add_keyword(word),
+            }
+        }
+        named
+    };
+    for (key, value) in words {
+        match key {
+            "any" => check.what = Which::Any,
+            "own" => check.what = Which::Own,
+            "mail" => check.what = Which::Injected(value.parse().unwrap()),
+            "in" => value.clone_into(&mut check.mailbox),
+            "folder" => check.folder = Some(value.parse().unwrap()),
+            "has" => check.has = flags(value),
+            "lacks" => check.lacks = flags(value),
+            "now" => check.now = true,
+            other => panic!("`{other}` is nothing of what is filed"),
         }
     }
     check

@@ -47,6 +47,46 @@ exercise 2.2
   mailbox: {login} = 0, now
 ";
 
+const FOLDERS_LAB: &str = "\
+lab users=user2 students=ana,ben
+exercise 3.1
+  filed: any, folder=Archive, has=\\Seen
+exercise 3.2
+  filed: own, lacks=\\Seen, now
+exercise 3.3
+  mailbox: {login}/Archive >= 1, now
+exercise 3.4
+  mailbox: {login}/Old
+exercise 3.5
+  imap: LOGIN {login} * -> OK; ! NOOP; UID FETCH -> OK
+exercise 3.6
+  imap: pipelined; NOOP -> OK; NOOP -> OK
+exercise 3.7
+  deleted: own, folder=Archive, via=imap
+";
+
+/// What can happen by IMAP in the student's own mailbox.
+const IMAP: &[&str] = &[
+    "+ imap * OK hello",
+    "imap a LOGIN ME *** -> a OK in",
+    "imap a NOOP -> a OK",
+    "imap a UID FETCH 1 FLAGS -> a OK",
+    "accepted 1 a > ME: x",
+    "appended 2 ME/Archive/2 \\Seen",
+    "appended 3 ME/INBOX/3",
+    "copied 3 3>3 ME/INBOX > Archive",
+    "moved 1 1>4 ME/INBOX > Archive",
+    "flagged ME/Archive 1:4 + \\Seen",
+    "flagged ME/INBOX 1,3 - \\Seen",
+    "deleted 3 ME/Archive/3",
+    "folder ME/Archive created",
+    "folder ME/Archive renamed Old",
+    "folder ME/Old renamed Archive",
+    "folder ME/Old removed",
+    "- quit",
+    "- failed",
+];
+
 /// What can happen, by whom, on a connection of that student's own.
 const ROWS: &[&str] = &[
     "+ smtp 220 hello",
@@ -81,12 +121,20 @@ const ROWS: &[&str] = &[
 ];
 
 fn rows(students: &'static [(&'static str, u64)]) -> impl Strategy<Value = Vec<String>> {
-    let row = (prop::sample::select(students), 0..3_u64, prop::sample::select(ROWS));
+    rows_of(students, ROWS)
+}
+
+fn rows_of(
+    students: &'static [(&'static str, u64)],
+    all: &'static [&'static str],
+) -> impl Strategy<Value = Vec<String>> {
+    let row = (prop::sample::select(students), 0..3_u64, prop::sample::select(all));
     let line = row.prop_map(|((who, base), conn, what)| {
+        let what = what.replace("ME", who.trim_end_matches(['?', '!']));
         // Each student's messages have numbers of their own.
         let numbered = ["accepted ", "retrieved ", "queued ", "relayed ", "bounced "];
         let own = |what: String, word: &str| what.replace(word, &format!("{word}10"));
-        let what = if base > 10 { numbered.into_iter().fold(what.to_owned(), own) } else { what.to_owned() };
+        let what = if base > 10 { numbered.into_iter().fold(what, own) } else { what };
         // Nobody is connected to the server that tells what became of mail, and a question is no connection.
         let nobodys = ["relayed ", "bounced ", "query "].iter().any(|word| what.starts_with(word));
         format!("{who} {} {what}", if nobodys { 0 } else { base + conn })
@@ -132,6 +180,29 @@ proptest! {
         let mine: Vec<String> = lines.iter().filter(|line| line.starts_with("ana")).cloned().collect();
         let lab = format!("{LAB}{ORDERED}");
         prop_assert_eq!(verdicts(&marked(&lab, &lines), "ana"), verdicts(&marked(&lab, &mine), "ana"));
+    }
+
+    #[test]
+    fn another_students_mailbox_never_changes_my_marks(lines in rows_of(&BOTH[..2], IMAP)) {
+        let mine: Vec<String> = lines.iter().filter(|line| line.starts_with("ana")).cloned().collect();
+        prop_assert_eq!(verdicts(&marked(FOLDERS_LAB, &lines), "ana"), verdicts(&marked(FOLDERS_LAB, &mine), "ana"));
+    }
+
+    #[test]
+    fn live_marks_of_folders_are_the_marks_of_a_replay(lines in rows_of(&[("ana", 1), ("ben", 11), ("ana!", 21)], IMAP)) {
+        let mut table = Table::read(FOLDERS_LAB);
+        let mut live = table.marker();
+        for (count, line) in lines.iter().enumerate() {
+            let reset = (count % 17 == 16).then(|| "labctl 0 reset ana removed ana/Archive/3,ana/INBOX/3".to_owned());
+            for line in [Some(line.clone()), reset].into_iter().flatten() {
+                let event = table.event(&line).expect("an event");
+                live.take(&event, &mut |id| table.content(id));
+            }
+            if count % 7 == 0 {
+                prop_assert_eq!(said(&live), table.replay());
+            }
+        }
+        prop_assert_eq!(said(&live), table.replay());
     }
 
     #[test]

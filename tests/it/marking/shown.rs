@@ -140,6 +140,30 @@ fn a_report_is_csv_json_and_words() {
     golden("shown/words_es.out", |_| report.students.iter().map(|own| words(own, spanish, true) + "\n").collect());
 }
 
+#[test]
+fn folders_and_flags_are_put_into_words_of_both_languages() {
+    let mut table = Table::read(
+        "lab users=user2 students=ana mails=welcome>{login}\n\
+         exercise 1.1\n  filed: mail=welcome, folder=Archive, has=\\Seen k, lacks=\\Deleted\n\
+         exercise 1.2\n  filed: own, lacks=\\Seen, now\n  filed: mail=welcome, has=\\Seen, now\n\
+         exercise 1.3\n  mailbox: {login}/Archive\n  mailbox: {login}/Archive >= 2, now\n  mailbox: {login}/Old\n\
+         exercise 1.4\n  retrieved: mail=welcome, folder=Archive, via=imap\n  deleted: any, in=ana, via=imap\n\
+         exercise 1.5\n  imap: pipelined; LOGIN -> OK; NOOP -> OK\n",
+    );
+    let mut marker = table.marker();
+    let rows = "labctl 1 injected 1 welcome/ana > ana\nana 2 + imap * OK hello\nana 2 imap a LOGIN ana *** -> a OK in\n\
+                ana 2 imap b NOOP -> b OK\nana 2 folder ana/Archive created\nana 2 retrieved 1 ana\n\
+                ana 2 flagged ana/INBOX 1 + \\Seen\nana 2 copied 1 1>1 ana/INBOX > Archive\nana 2 - quit";
+    for line in rows.lines() {
+        marker.take(&table.event(line).unwrap(), &mut |_| None);
+    }
+    let marks = marker.marks().remove(0);
+    golden("shown/folders.out", |_| {
+        let all = [Lang::English, Lang::Spanish].map(|lang| words(&marks, Words { lang, utc_offset_secs: 0 }, false));
+        all.join("\n")
+    });
+}
+
 fn traced(format: Format, student: Option<&str>) -> String {
     let (table, _, events) = played();
     let filter = Filter { group: None, student: student.map(|login| login.parse().unwrap()) };

@@ -347,3 +347,44 @@ fn injected_mail_is_the_instructors() {
     });
     assert_eq!(accepted, Some(injected));
 }
+
+/// The commands of the record, and whether each was there before the one before it was answered.
+fn pipelined(events: &[Event]) -> Vec<(String, bool)> {
+    let of = |event: &Event| match &event.kind {
+        EventKind::Command { verb, pipelined, .. } => Some((verb.to_string(), *pipelined)),
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
+}
+
+#[test]
+fn the_record_says_which_commands_did_not_wait_for_the_reply() {
+    let running = Running::new(config());
+    let mut smtp = running.smtp();
+    assert!(smtp.say("EHLO me").starts_with("250"));
+    smtp.send("MAIL FROM:<ana@g1.lab>\r\nRCPT TO:<ben@g1.lab>\r\nDATA\r\n");
+    assert!(
+        [smtp.reply(), smtp.reply(), smtp.reply()].iter().zip(["250", "250", "354"]).all(|(r, c)| r.starts_with(c))
+    );
+    smtp.send("Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n");
+    assert!(smtp.reply().starts_with("250") && smtp.reply().starts_with("221"));
+    running.all_gone();
+    let wanted =
+        [("EHLO", false), ("MAIL", false), ("RCPT", true), ("DATA", true), ("<message>", false), ("QUIT", true)];
+    assert_eq!(pipelined(&running.stopped()), wanted.map(|(verb, pipelined)| (verb.to_owned(), pipelined)));
+}
+
+#[test]
+fn a_command_of_several_pieces_is_as_pipelined_as_its_first() {
+    let mut config = config();
+    config.endpoints.push(endpoint(Service::Imap, None));
+    let running = Running::new(config);
+    let mut imap = Client::new(running.address(Service::Imap));
+    imap.send("a LOGIN {3+}\r\nben {3+}\r\nBen\r\nb IDLE\r\n");
+    assert!(imap.line().starts_with("a OK") && imap.line().starts_with('+'));
+    imap.send("DONE\r\nc LOGOUT\r\n");
+    assert!(imap.line().starts_with("b OK") && imap.line().starts_with("* BYE") && imap.line().starts_with("c OK"));
+    running.all_gone();
+    let wanted = [("LOGIN", false), ("IDLE", true), ("LOGOUT", true)];
+    assert_eq!(pipelined(&running.stopped()), wanted.map(|(verb, pipelined)| (verb.to_owned(), pipelined)));
+}
