@@ -222,6 +222,9 @@ pub struct ServerConfig {
     pub faults: Vec<Fault>,
     /// Addresses of students' own machines (docker: the client container's fixed address), for identity.
     pub clients: BTreeMap<std::net::IpAddr, Login>,
+    /// The address at which nobody else is served (docker: its own in the group's network).
+    #[serde(default)]
+    pub clients_only: Option<std::net::IpAddr>,
     /// Where mail for other domains goes.
     #[serde(default)]
     pub relaying: Relaying,

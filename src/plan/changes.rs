@@ -29,6 +29,7 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
         endpoints,
         faults,
         clients,
+        clients_only,
         relaying,
     } = old;
     let mut changes = Vec::new();
@@ -63,7 +64,7 @@ pub fn between(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     if *faults != new.faults {
         changes.push("faults change".into());
     }
-    if *clients != new.clients {
+    if *clients != new.clients || *clients_only != new.clients_only {
         changes.push("addresses of clients change".into());
     }
     ways(relaying, &new.relaying, &mut changes);

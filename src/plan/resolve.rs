@@ -70,6 +70,7 @@ fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: 
         endpoints: endpoints(lab, group, addressing, numbers),
         faults: lab.faults.clone(),
         clients: BTreeMap::new(),
+        clients_only: None,
         relaying: Relaying::default(),
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn peer(dialect: &str) -> Peer {
         endpoints: Vec::new(),
         faults: Vec::new(),
         clients: BTreeMap::new(),
+        clients_only: None,
         relaying: Relaying::default(),
     };
     let dialect = dialect::named(dialect).unwrap();

@@ -127,6 +127,9 @@ fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, strea
     let _ = stream.set_nodelay(true);
     let local = if address.ip().is_unspecified() { stream.local_addr().unwrap_or(address) } else { address };
     let settings = server.settings();
+    if !registry::is_served(&settings.config, local.ip(), remote.ip()) {
+        return;
+    }
     let who = registry::at_the_door(&settings.config, remote.ip(), endpoint.student.as_ref());
     let seat = server.registry.admit(&who, &settings.config.limits);
     if endpoint.service.protocol() == Protocol::Dns {

@@ -102,6 +102,9 @@ fn receive(
         Err(_) => return None,
     };
     let config = Arc::clone(&server.settings().config);
+    if !registry::is_served(&config, address.ip(), remote.ip()) {
+        return Some((Who::Unknown, server.clock.now(), None));
+    }
     let who = registry::at_the_door(&config, remote.ip(), endpoint.student.as_ref());
     let now = server.clock.now();
     let answer = dns::answer(&Zone::new(&config, here(address.ip(), remote.ip())), &query[..length], false);

@@ -100,6 +100,11 @@ pub(super) fn at_the_door(config: &ServerConfig, from: IpAddr, endpoint: Option<
     client.or_else(server).or_else(|| endpoint.map(|login| student(login, By::Endpoint))).unwrap_or_default()
 }
 
+/// Whether somebody is served at an address of the server's at all.
+pub(super) fn is_served(config: &ServerConfig, at: IpAddr, from: IpAddr) -> bool {
+    config.clients_only != Some(at.to_canonical()) || config.clients.contains_key(&from.to_canonical())
+}
+
 /// Who a session is after it has learnt something: an address is stronger than a login, a login than a sender.
 pub(super) fn learnt(known: &Who, now: Who) -> Who {
     match (known, &now) {
@@ -134,6 +139,18 @@ mod tests {
         drop(first);
         assert_eq!(registry.connected().0, 2);
         assert!(registry.admit(&ana, &limits()).is_ok());
+    }
+
+    #[test]
+    fn where_only_clients_are_served_nobody_else_is() {
+        let [at, elsewhere, ana, stranger] = [2, 3, 4, 5].map(|last| IpAddr::from([10, 77, 0, last]));
+        let open = (*crate::protocol::fixture::peer("labctl").config).clone();
+        assert!(is_served(&open, at, stranger));
+        let clients = [(ana, "ana".parse().unwrap())].into();
+        let closed = ServerConfig { clients, clients_only: Some(at), ..open };
+        assert!(is_served(&closed, at, ana) && is_served(&closed, elsewhere, stranger));
+        assert!(is_served(&closed, at, "::ffff:10.77.0.4".parse().unwrap()), "a mapped address is the same");
+        assert!(!is_served(&closed, at, stranger));
     }
 
     #[test]

@@ -109,6 +109,8 @@ fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig 
         config.endpoints.extend(layout.ports.iter().map(endpoint));
     }
     config.clients = layout.clients.iter().map(|(login, address)| (IpAddr::V4(*address), login.clone())).collect();
+    // An Engine keeps networks apart, but one that lets members out has gaps while other networks come and go.
+    config.clients_only = Some(IpAddr::V4(layout.server));
     config
 }
 

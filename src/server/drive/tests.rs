@@ -71,6 +71,7 @@ fn peer() -> Peer {
         endpoints: Vec::new(),
         faults: Vec::new(),
         clients: BTreeMap::new(),
+        clients_only: None,
         relaying: Relaying::default(),
     };
     let dialect = dialect::named("labctl").unwrap();

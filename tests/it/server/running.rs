@@ -54,6 +54,7 @@ pub fn config() -> ServerConfig {
         faults: Vec::new(),
         endpoints: vec![endpoint(Service::Smtp, None), endpoint(Service::Pop3, None)],
         clients: BTreeMap::new(),
+        clients_only: None,
         relaying: Relaying::default(),
     }
 }

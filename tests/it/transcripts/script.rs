@@ -189,6 +189,7 @@ impl Default for Settings {
                 endpoints: Vec::new(),
                 faults: Vec::new(),
                 clients: BTreeMap::new(),
+                clients_only: None,
                 relaying: Relaying::default(),
             },
             service: None,
