@@ -4,8 +4,11 @@ use std::{
     fmt::Write as _,
     fs,
     io::Write as _,
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -156,4 +159,65 @@ fn a_base_that_is_nowhere_is_named_with_the_reason() {
         )
     );
     assert!(said.contains("hint: name a Debian image that is there"), "{said}");
+}
+
+/// A registry on loopback, gone with the test.
+struct Registry {
+    process: Child,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Registry {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.expect("a free port");
+        let config = folder.path().join("config.yml");
+        let storage = folder.path().join("data");
+        let text = format!(
+            "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: \"{address}\" }}\n",
+            storage.display()
+        );
+        fs::write(&config, text).expect("a file");
+        let mut serve = Command::new("docker-registry");
+        serve.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = serve.spawn().expect("docker-registry is installed: tests/install.sh");
+        let registry = Self { process, address, _folder: folder };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(address).is_err() {
+            assert!(Instant::now() < deadline, "the registry does not answer");
+            thread::sleep(Duration::from_millis(20));
+        }
+        registry
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_base_is_pulled_once_where_a_registry_answers() {
+    if !answers() {
+        return;
+    }
+    let registry = Registry::start();
+    let base = format!("{}/labctl-test-pulled:{}", registry.address, std::process::id());
+    import_base(&base, "pulled");
+    docker(&["push", &base]);
+    docker(&["rmi", &base]);
+    let mut made = Images(vec![base.clone()]);
+    let (code, said) = labctl(&["images", "build", "--base", &base]);
+    assert!(code == Some(0) && said.contains(&format!("pulling image `{base}`")), "{said}");
+    let image = said.rsplit_once(" and `").and_then(|(_, rest)| rest.split_once('`')).expect("it is named").0;
+    made.0.insert(0, image.to_owned());
+    assert_eq!(docker(&["run", "--rm", "--network", "none", image, "cat", "/etc/content"]), ["pulled"]);
+    let (code, said) = labctl(&["images", "build", "--base", &base]);
+    assert!(code == Some(0) && !said.contains("pulling") && !said.contains("building"), "{said}");
+    let (code, said) = labctl(&["images", "build", "--base", &format!("{}/none:1", registry.address)]);
+    assert!(code == Some(1) && said.contains("it cannot be pulled: manifest for"), "{said}");
 }

@@ -123,7 +123,10 @@ impl Docker {
     /// The archive of a file or folder, in a file without a name, and whether it is a folder.
     async fn archive(&self, id: &str, from: &HomePath, whose: &str) -> Result<(File, bool), DockerError> {
         let mode = self.look(id, from, whose).await?;
-        let absent = || DockerError::Copying { whose: whose.to_owned(), source: io::ErrorKind::NotFound.into() };
+        let absent = || DockerError::Copying {
+            whose: whose.to_owned(),
+            source: io::Error::new(io::ErrorKind::NotFound, "it was not found"),
+        };
         let mode = mode.ok_or_else(absent)?;
         let options = DownloadFromContainerOptions { path: from.absolute() };
         let mut chunks = std::pin::pin!(self.api.download_from_container(id, Some(options)));
