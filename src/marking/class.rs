@@ -456,16 +456,16 @@ impl Student {
         for (progress, check) in self.progress.iter_mut().zip(&rules.checks) {
             progress.disown(conn, check.times as usize);
         }
+        // A mailbox is the group's, whoever filled it; but somebody else's arrival was none of this student's.
+        if self.arrived.is_some_and(|(_, first, _)| first == conn) {
+            self.arrived = None;
+            rules.mailboxes.iter().for_each(|rule| self.progress[rule.check] = Progress::default());
+        }
         // In their order, so that what comes after something that comes after this goes as well.
         for (check, compiled) in rules.checks.iter().enumerate() {
             if compiled.after.is_some_and(|before| !self.progress[before].held) {
                 self.progress[check] = Progress::default();
             }
-        }
-        // A mailbox is the group's, whoever filled it; but somebody else's arrival was none of this student's.
-        if self.arrived.is_some_and(|(_, first, _)| first == conn) {
-            self.arrived = None;
-            rules.mailboxes.iter().for_each(|rule| self.progress[rule.check] = Progress::default());
         }
         self.met.retain(|_, by| *by != conn);
         self.look_open(rules);

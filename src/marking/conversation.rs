@@ -318,7 +318,7 @@ impl Talk {
             track.unfit.push(interest.rule);
             own.unfit(here, rule.steps.len());
         } else if whole && rule.proves_at_once() {
-            self.prove(interest.rule, track, here, None, own, open);
+            self.prove(interest.rule, track, here, None, progress, open);
         } else if reached != 0 {
             own.advanced(here, 63 - reached.leading_zeros() as usize);
         } else if alive >> top & 1 == 0 && !near {
@@ -335,7 +335,7 @@ impl Talk {
         for place in fit {
             let rule = &self.rules[place];
             if rule.proves_at_once() {
-                self.prove(place, track, here, Some(here.seq), &mut progress[rule.check], open);
+                self.prove(place, track, here, Some(here.seq), progress, open);
             }
         }
     }
@@ -349,7 +349,7 @@ impl Talk {
                 continue;
             }
             if states >> rule.steps.len() & 1 == 1 && !track.unfit.contains(&place) {
-                self.prove(place, track, here, Some(here.seq), own, open);
+                self.prove(place, track, here, Some(here.seq), progress, open);
                 continue;
             }
             if how == Ending::Failed {
@@ -365,11 +365,16 @@ impl Talk {
         track: &mut Track,
         here: &Here,
         end: Option<Seq>,
-        own: &mut Progress,
+        progress: &mut [Progress],
         open: &mut [u64],
     ) {
         let rule = &self.rules[place];
         track.states[place] = 0;
+        // What it comes after may have been taken back since the connection began.
+        if !rule.may_begin(track.first, progress) {
+            return;
+        }
+        let own = &mut progress[rule.check];
         if own.held {
             return;
         }

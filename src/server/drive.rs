@@ -174,7 +174,8 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 // several inputs (literals, chunks) is as pipelined as its first.
                 self.pipelined.get_or_insert(!self.heard);
                 self.heard = false;
-                self.struck = self.server.faults.strike::<M>((&self.who, self.conn), &input, now, &mut self.events);
+                self.struck =
+                    self.server.faults.strike((&self.who, self.conn), &self.session, &input, now, &mut self.events);
                 faults::hand(&mut self.session, self.struck.as_deref_mut(), input, now, &mut self.out);
                 self.settle(now).await?;
                 if let Some(ending) = self.suffer().await {
@@ -193,6 +194,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                     continue;
                 }
                 Heard::Changed => {
+                    self.heard = true;
                     // Changes come in bursts: a few are told together.
                     sleep_until(Instant::now() + CALM).await;
                     self.say(Input::Changed).await?;
@@ -218,7 +220,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
     /// Gives the session an input that did not come from the client.
     async fn say(&mut self, input: Input<'_>) -> Result<(), Ending> {
         let now = self.server.clock.now();
-        self.struck = self.server.faults.strike::<M>((&self.who, self.conn), &input, now, &mut self.events);
+        self.struck = self.server.faults.strike((&self.who, self.conn), &self.session, &input, now, &mut self.events);
         faults::hand(&mut self.session, self.struck.as_deref_mut(), input, now, &mut self.out);
         self.settle(now).await
     }

@@ -52,11 +52,12 @@ impl Desk {
     pub(super) fn strike<M: Machine>(
         &self,
         (who, conn): (&Who, Conn),
+        session: &M,
         input: &Input<'_>,
         now: Now,
         events: &mut Vec<EventKind>,
     ) -> Option<Box<Struck>> {
-        if self.is_empty() {
+        if self.is_empty() || !session.begins() {
             return None;
         }
         let (student, heard) = (who.student()?, Heard::of(M::PROTOCOL, input)?);

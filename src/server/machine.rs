@@ -20,6 +20,11 @@ pub(super) trait Machine: Send {
     fn framing(peer: &Peer) -> line::Limits;
     /// How long it may be idle.
     fn idle(limits: &Limits) -> Duration;
+    /// Whether what comes next begins a command. What only goes on with one has no verb and no tag of its own, and may be a
+    /// password.
+    fn begins(&self) -> bool {
+        true
+    }
     /// Takes an input and appends what follows to `out`.
     fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output);
 }
@@ -89,6 +94,10 @@ impl Machine for imap::Session {
 
     fn idle(limits: &Limits) -> Duration {
         Duration::from_secs(limits.imap_idle_secs)
+    }
+
+    fn begins(&self) -> bool {
+        self.begins()
     }
 
     fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {

@@ -79,21 +79,29 @@ pub(super) async fn udp(server: Arc<Shared>, endpoint: Endpoint, address: Socket
             tokio::time::sleep(PAUSE).await;
             continue;
         }
-        while let Some((who, now, seen)) = receive(&server, &endpoint, address, &socket) {
-            if let Some(seen) = seen {
+        while let Some(received) = receive(&server, &endpoint, address, &socket) {
+            let Some(Received { who, now, remote, answer }) = received else { continue };
+            // First, so that what a client does with the answer comes after the question.
+            if let Some(seen) = answer.seen {
                 record(&server, who, now, seen).await;
             }
+            // An answer that does not fit into the system's buffer now is lost, as any may be: whoever asked asks again.
+            let _ = socket.try_send_to(&answer.octets, remote);
         }
     }
 }
 
-/// Takes one query and answers it; none where no more has come. The buffer lives only here: an endpoint that waits holds none.
-fn receive(
-    server: &Shared,
-    endpoint: &Endpoint,
-    address: SocketAddr,
-    socket: &UdpSocket,
-) -> Option<(Who, Now, Option<EventKind>)> {
+/// A query that is to be answered.
+struct Received {
+    who: Who,
+    now: Now,
+    remote: SocketAddr,
+    answer: dns::Answer,
+}
+
+/// Takes one query; none where no more has come, and nothing where it gets no answer. The buffer lives only here: an endpoint
+/// that waits holds none.
+fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &UdpSocket) -> Option<Option<Received>> {
     let mut query = [0; QUERY];
     let (length, remote) = match socket.try_recv_from(&mut query) {
         Ok(received) => received,
@@ -103,15 +111,12 @@ fn receive(
     };
     let config = Arc::clone(&server.settings().config);
     if !registry::is_served(&config, address.ip(), remote.ip()) {
-        return Some((Who::Unknown, server.clock.now(), None));
+        return Some(None);
     }
     let who = registry::at_the_door(&config, remote.ip(), endpoint.student.as_ref());
     let now = server.clock.now();
     let answer = dns::answer(&Zone::new(&config, here(address.ip(), remote.ip())), &query[..length], false);
-    let Some(answer) = answer else { return Some((who, now, None)) };
-    // An answer that does not fit into the system's buffer now is lost, as any may be: whoever asked asks again.
-    let _ = socket.try_send_to(&answer.octets, remote);
-    Some((who, now, answer.seen))
+    Some(answer.map(|answer| Received { who, now, remote, answer }))
 }
 
 /// Answers the queries of one connection, one after the other. Its seat is given back when it returns.

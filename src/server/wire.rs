@@ -7,6 +7,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
+    task::coop::consume_budget,
     time::timeout,
 };
 use tokio_rustls::TlsStream;
@@ -81,6 +82,8 @@ impl Wire for Connection {
                     // What came was no data. A client that wants to negotiate anew waits for a no (RFC 5246 7.2.2), which otherwise
                     // would go with the next reply.
                     stream.flush().await?;
+                    // A task that has had its turn sees nothing either, whatever there is: it gives way, then looks again.
+                    consume_budget().await;
                     stream.get_ref().0.readable().await?;
                 }
             }

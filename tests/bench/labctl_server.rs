@@ -161,7 +161,7 @@ impl Labctl {
 
     fn labctl(&self, verb: &str) -> Fallible<Output> {
         let mut command = Command::new(PROGRAM);
-        command.arg(verb).env("XDG_STATE_HOME", &self.state).env("LANG", "C");
+        command.arg(verb).env("XDG_STATE_HOME", &self.state).env("LANG", "C").env_remove("LABCTL_STATE_DIR");
         match verb {
             "up" => command.arg(&self.lab).args(["--engine", "embedded"]),
             "down" => command.arg("bench"),

@@ -27,6 +27,11 @@ impl Session {
         out.events.push(gathered.heard(self.suspicion()).answered(&said, state, state));
     }
 
+    /// Whether what comes next begins a command, or is the greeting; not the rest of one, a response of AUTHENTICATE or DONE.
+    pub fn begins(&self) -> bool {
+        matches!(self.stage, Stage::Fresh | Stage::Ready) && self.gathered.is_empty()
+    }
+
     pub(super) fn greet(&mut self, reply: Reply, out: &mut Output) {
         let capabilities = self.capabilities();
         reply.write(&self.peer, "*", &[("capabilities", &capabilities)], &mut out.reply);

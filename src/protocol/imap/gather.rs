@@ -44,6 +44,11 @@ pub struct Announced {
 }
 
 impl Gathered {
+    /// Whether nothing of a command has come yet.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Takes a line, and says whether a literal follows.
     pub fn line(&mut self, octets: &[u8], crlf: bool) -> Option<Announced> {
         self.count += octets.len() as u64 + if crlf { 2 } else { 1 };

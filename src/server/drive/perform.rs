@@ -32,10 +32,19 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         }
     }
 
-    async fn deliver(&mut self, envelope: Envelope) -> Outcome {
+    async fn deliver(&mut self, mut envelope: Envelope) -> Outcome {
+        // A notice of success may be lost (RFC 3461 5.2.3), so that nobody fills a mailbox or the queue with them.
+        envelope.confirmation.take_if(|told| !self.has_room(&told.envelope));
         let (origin, events) = self.taken();
         let stored = self.server.store.deliver(origin, events, envelope, self.injected.clone()).await;
         stored.map_or(Outcome::Failed, |()| Outcome::Stored)
+    }
+
+    fn has_room(&self, envelope: &Envelope) -> bool {
+        let octets = (envelope.trace.len() + envelope.content.len()) as u64;
+        let held = |mailbox| self.server.store.room(mailbox, octets, self.mailbox_limit);
+        let queued = || self.server.relay.room(envelope.outgoing.len(), self.queue_limit);
+        envelope.mailboxes.iter().all(held) && (envelope.outgoing.is_empty() || queued())
     }
 
     /// From here on the client is the server. What it said too early is its greeting, as like as not.

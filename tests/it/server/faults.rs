@@ -257,3 +257,25 @@ fn pop3_meets_faults_too_and_no_password_is_kept() {
     });
     assert_eq!(lines.collect::<Vec<_>>(), ["PASS ***", "PASS ***"]);
 }
+
+#[test]
+fn a_fault_strikes_a_command_of_imap_and_never_the_rest_of_one() {
+    let mut answer = fault("answer NO later", "*");
+    (answer.protocol, answer.count) = (labctl::lab::Protocol::Imap, Count::Times(2));
+    let mut config = config();
+    config.faults = vec![answer];
+    config.auth_before_tls = true;
+    config.endpoints = vec![endpoint(Service::Imap, Some("ana"))];
+    let running = Running::new(config);
+    let (mut client, greeting) = Client::greeted(running.address(Service::Imap));
+    assert_eq!(greeting.trim_end(), "NO later", "what a lab says instead of a greeting is said as it is");
+    // The first line is spared, because a literal follows it; what comes behind that is a password and no command.
+    client.send(b"a LOGIN {3+}\r\nana Ana\r\n");
+    assert_eq!(client.line().split(' ').take(2).collect::<Vec<_>>(), ["a", "OK"]);
+    client.send(b"b NOOP\r\n");
+    assert_eq!(client.line().trim_end(), "b NO later");
+    client.send(b"c LOGOUT\r\n");
+    running.all_gone();
+    let said = format!("{:?}", running.stopped());
+    assert!(said.contains("LOGIN") && !said.contains("Ana"), "{said}");
+}

@@ -354,6 +354,44 @@ fn tls_may_be_required_or_off() {
 }
 
 #[test]
+fn mail_that_comes_faster_than_it_is_read_holds_nobody_up() {
+    let secure = Secure::new();
+    let stream = secure.clear(Service::Submissions);
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let mut client = secure.secured(stream);
+    assert!(line(&mut client).starts_with("220"));
+    client.get_mut().conn.set_buffer_limit(None);
+    let mut say = |text: &[u8], last: &str| {
+        // All of it is encrypted before any of it is sent: the server is never the one who waits.
+        let StreamOwned { conn, sock } = client.get_mut();
+        conn.writer().write_all(text).unwrap();
+        let mut records = Vec::new();
+        while conn.wants_write() {
+            conn.write_tls(&mut records).unwrap();
+        }
+        sock.write_all(&records).unwrap();
+        loop {
+            let said = line(&mut client);
+            if said.starts_with(last) {
+                return;
+            }
+            assert!(said.starts_with(&last.replace(' ', "-")), "{said}");
+        }
+    };
+    say(b"EHLO me\r\n", "250 ");
+    say(b"AUTH PLAIN AGFuYQBBbmE=\r\n", "235 ");
+    for text in ["MAIL FROM:<ana@g1.lab>\r\n", "RCPT TO:<ben@g1.lab>\r\n"] {
+        say(text.as_bytes(), "250 ");
+    }
+    say(b"DATA\r\n", "354 ");
+    // Below the limit of a message, and far beyond what a task may read before it must give way to others.
+    let mut mail = b"Subject: large\r\n\r\n".to_vec();
+    mail.extend([b'x'; 998].iter().chain(b"\r\n").copied().cycle().take(9 * 1_000_000));
+    mail.extend(b".\r\n");
+    say(&mail, "250 ");
+}
+
+#[test]
 fn curl_sends_and_reads_over_tls() {
     let secure = Secure::new();
     let curl = |words: &[&str], input: &str| {
