@@ -80,7 +80,8 @@ pub(super) async fn udp(server: Arc<Shared>, endpoint: Endpoint, address: Socket
             continue;
         }
         while let Some(received) = receive(&server, &endpoint, address, &socket) {
-            let Some(Received { who, now, remote, answer }) = received else { continue };
+            let Received { who, now, remote, answer } = received;
+            let Some(answer) = answer else { continue };
             // First, so that what a client does with the answer comes after the question.
             if let Some(seen) = answer.seen {
                 record(&server, who, now, seen).await;
@@ -91,17 +92,18 @@ pub(super) async fn udp(server: Arc<Shared>, endpoint: Endpoint, address: Socket
     }
 }
 
-/// A query that is to be answered.
+/// A query.
 struct Received {
     who: Who,
     now: Now,
     remote: SocketAddr,
-    answer: dns::Answer,
+    /// None where it gets none.
+    answer: Option<dns::Answer>,
 }
 
-/// Takes one query; none where no more has come, and nothing where it gets no answer. The buffer lives only here: an endpoint
+/// Takes one query; none where no more has come. The buffer lives only here: an endpoint
 /// that waits holds none.
-fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &UdpSocket) -> Option<Option<Received>> {
+fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &UdpSocket) -> Option<Received> {
     let mut query = [0; QUERY];
     let (length, remote) = match socket.try_recv_from(&mut query) {
         Ok(received) => received,
@@ -111,12 +113,12 @@ fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &U
     };
     let config = Arc::clone(&server.settings().config);
     if !registry::is_served(&config, address.ip(), remote.ip()) {
-        return Some(None);
+        return Some(Received { who: Who::Unknown, now: server.clock.now(), remote, answer: None });
     }
     let who = registry::at_the_door(&config, remote.ip(), endpoint.student.as_ref());
     let now = server.clock.now();
     let answer = dns::answer(&Zone::new(&config, here(address.ip(), remote.ip())), &query[..length], false);
-    Some(answer.map(|answer| Received { who, now, remote, answer }))
+    Some(Received { who, now, remote, answer })
 }
 
 /// Answers the queries of one connection, one after the other. Its seat is given back when it returns.
