@@ -77,18 +77,17 @@ impl Courier {
 
     async fn run(&mut self) {
         let config = Arc::clone(&self.config);
+        // A server of this lab, or whoever was given a certificate by its authority, can show that it is the one.
+        let authority = config.identity.as_ref().map(|own| own.authority.as_str());
         let refusal = match zone::way(&config, &self.domain) {
             Way::Neighbour(neighbour) => {
-                let name = neighbour.host.clone();
-                // Who is asked to be a server of this lab can show that it is.
-                let authority = config.identity.as_ref().map(|own| own.authority.as_str());
-                return self.visit(name, &[neighbour.smtp], config.relaying.from, authority).await;
+                return self.visit(neighbour.host.clone(), &[neighbour.smtp], config.relaying.from, authority).await;
             }
             Way::Route(route) => match self.look_up(&route.host, route.port).await {
                 Ok(addresses) if addresses.iter().any(|address| zone::is_own(&config, *address)) => {
                     circle(&self.domain)
                 }
-                Ok(addresses) => return self.visit(route.host.clone(), &addresses, None, None).await,
+                Ok(addresses) => return self.visit(route.host.clone(), &addresses, None, authority).await,
                 Err(why) => return self.all(&Tried::default(), &Verdict::Later(why)).await,
             },
             Way::OnDemand => {

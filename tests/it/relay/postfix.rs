@@ -8,7 +8,12 @@ use std::{
     process::Command,
 };
 
-use labctl::{evidence::EventKind, server::Server};
+use labctl::{
+    engine::Authority,
+    evidence::EventKind,
+    lab::{ServerConfig, Service, server::Endpoint},
+    server::Server,
+};
 
 use super::two::{Two, config, free, route, wait};
 use crate::server::client::Client;
@@ -78,17 +83,28 @@ fn postfix_and_we_deliver_to_each_other() {
     let (meet, mut own) = (free(), config(1, &["ana"]));
     let way = format!("transport_maps=inline:{{g1.lab=smtp:[{}]:{}}}", meet.ip(), meet.port());
     let (place, certificate) = (folder.path().join("postfix"), folder.path().join("postfix.pem"));
-    let pem = certificate.to_str().unwrap();
-    let words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=mail.postfix.test", "-days", "2"];
-    run("openssl", &[&words[..], &["-keyout", pem, "-out", pem]].concat());
-    let tls = ["smtpd_tls_security_level=may", "smtpd_tls_received_header=yes"].map(str::to_owned);
-    let chain = format!("smtpd_tls_chain_files={pem}");
-    let postfix = Postfix::start(&place, &[&tls[..], &[way, chain]].concat());
-    own.endpoints.push(labctl::lab::server::Endpoint {
-        service: labctl::lab::Service::Smtp,
-        address: meet,
-        student: None,
-    });
+    let endpoint = |address| Endpoint { service: Service::Smtp, address, student: None };
+    own.endpoints.push(endpoint(meet));
+    // Both have a certificate of the lab's authority, and Postfix delivers to nobody whose name it cannot verify.
+    let mut authority = Authority::passing(&own.lab).unwrap();
+    own.identity = authority.identify(&own, None).unwrap();
+    let theirs = ServerConfig {
+        group: "postfix".parse().unwrap(),
+        domain: "postfix.test".parse().unwrap(),
+        host: "mail.postfix.test".to_owned(),
+        endpoints: vec![endpoint(([127, 0, 0, 1], 25).into())],
+        ..own.clone()
+    };
+    let theirs = authority.identify(&theirs, None).unwrap().unwrap();
+    let trusted = folder.path().join("ca.pem");
+    fs::write(&certificate, theirs.key + &theirs.certificate).unwrap();
+    fs::write(&trusted, authority.certificate()).unwrap();
+    let tls = ["smtpd_tls_security_level=may", "smtpd_tls_received_header=yes", "smtp_tls_security_level=verify"];
+    let files = [("smtpd_tls_chain_files", &certificate), ("smtp_tls_CAfile", &trusted)];
+    let files = files.map(|(setting, file)| format!("{setting}={}", file.display()));
+    let matched = format!("smtp_tls_verify_cert_match={}", own.host);
+    let settings = [&tls.map(str::to_owned)[..], &files, &[way, matched]].concat();
+    let postfix = Postfix::start(&place, &settings);
     own.relaying.routes = vec![route("postfix.test", postfix.address)];
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let path = folder.path().join("g1.db");
@@ -104,7 +120,7 @@ fn postfix_and_we_deliver_to_each_other() {
         EventKind::Relayed { tls, .. } => tls,
         _ => None,
     });
-    assert_eq!(relayed.as_deref(), Some("TLSv1.3 unverified"));
+    assert_eq!(relayed.as_deref(), Some("TLSv1.3 verified"));
     let notice = two.arrived(1, "ana", 1).remove(0);
     for line in ["Final-Recipient: rfc822; stranger@postfix.test", "Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1"]
     {
@@ -121,6 +137,7 @@ fn postfix_and_we_deliver_to_each_other() {
     ]);
     let found = two.arrived(1, "ana", 2).remove(1);
     assert!(found.contains("Subject: from postfix\r\n") && found.contains("mail.postfix.test"), "{found}");
+    assert!(found.contains("by mail.g1.lab with ESMTPS id "), "{found}");
     let notice = wait("Postfix's notice", || {
         postfix.mailbox().into_iter().find(|text| text.contains("Undelivered Mail Returned to Sender"))
     });
