@@ -21,6 +21,9 @@ use crate::server::client::Client;
 /// What writes Postfix's configuration for the benchmark serves here too.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/peers.sh");
 
+/// Ports that Postfix is started on until one is free.
+const TRIES: usize = 5;
+
 /// Postfix, started in a folder of its own as the server of `postfix.test`, with the mailbox `user2`.
 struct Postfix {
     folder: PathBuf,
@@ -42,15 +45,23 @@ impl Postfix {
             fs::create_dir_all(path).unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        // The script knows the port only.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut postfix = Self { folder: folder.to_owned(), address, master: None };
-        run(SCRIPT, &["postfix", folder.to_str().unwrap(), &postfix.address.port().to_string()]);
-        let etc = postfix.etc();
-        let mut words = vec!["-c", &etc, "-e", "mydestination=postfix.test", "myhostname=mail.postfix.test"];
-        words.extend(settings.iter().map(String::as_str));
-        run("/usr/sbin/postconf", &words);
-        run("/usr/sbin/postfix", &["-c", &etc, "start"]);
+        let mut postfix = Self { folder: folder.to_owned(), address: free(), master: None };
+        let mut tries = 1..=TRIES;
+        loop {
+            // The script knows the port only.
+            postfix.address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            run(SCRIPT, &["postfix", folder.to_str().unwrap(), &postfix.address.port().to_string()]);
+            let etc = postfix.etc();
+            let mut words = vec!["-c", &etc, "-e", "mydestination=postfix.test", "myhostname=mail.postfix.test"];
+            words.extend(settings.iter().map(String::as_str));
+            run("/usr/sbin/postconf", &words);
+            let output = Command::new("/usr/sbin/postfix").args(["-c", &etc, "start"]).output().expect("Postfix");
+            if output.status.success() {
+                break;
+            }
+            // Between our look and its start another test's connection may have got the port.
+            assert!(tries.next().is_some(), "Postfix does not start: {output:?}");
+        }
         let pid = folder.join("queue/pid/master.pid");
         postfix.master = Some(wait("Postfix's pid", || fs::read_to_string(&pid).ok()).trim().to_owned());
         wait("Postfix", || std::net::TcpStream::connect(postfix.address).ok());
