@@ -101,8 +101,7 @@ struct Received {
     answer: Option<dns::Answer>,
 }
 
-/// Takes one query; none where no more has come. The buffer lives only here: an endpoint
-/// that waits holds none.
+/// Takes one query; none where no more has come. The buffer lives only here: an endpoint that waits holds none.
 fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &UdpSocket) -> Option<Received> {
     let mut query = [0; QUERY];
     let (length, remote) = match socket.try_recv_from(&mut query) {
