@@ -4,6 +4,7 @@ pub mod containers;
 pub mod exercise;
 pub mod fault;
 pub mod names;
+pub mod order;
 pub mod personal;
 pub mod relaying;
 pub mod server;

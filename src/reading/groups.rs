@@ -8,7 +8,7 @@ use super::{
     people::Seat,
     slug::slug,
 };
-use crate::lab::{GroupName, MAX_GROUP, MAX_GROUPS, Student};
+use crate::lab::{GroupName, MAX_GROUP, MAX_GROUPS, Student, order::natural};
 
 /// The one group of a lab that names none.
 pub const ONLY_GROUP: &str = "class";
@@ -71,7 +71,7 @@ impl Class {
         }
         let students = |seats: Vec<Seat>| {
             let mut students: Vec<Student> = seats.into_iter().map(|seat| seat.student).collect();
-            students.sort_by(|a, b| a.login.cmp(&b.login));
+            students.sort_by(|a, b| natural(a.login.as_str(), b.login.as_str()));
             students
         };
         self.rooms.into_iter().map(|(name, seats)| (name, students(seats))).collect()

@@ -11,7 +11,7 @@ pub use student::words;
 pub use table::{TableOptions, table};
 
 use crate::{
-    lab::{Lab, LabName, Text},
+    lab::{Lab, LabName, Text, order::natural},
     marking::{Mark, StudentMarks, Verdict},
 };
 
@@ -29,7 +29,7 @@ pub struct Report {
 impl Report {
     /// The marks of all groups of a lab, in any order.
     pub fn new(lab: &Lab, mut students: Vec<StudentMarks>) -> Self {
-        students.sort_by(|a, b| (&a.group, &a.login).cmp(&(&b.group, &b.login)));
+        students.sort_by(|a, b| a.group.cmp(&b.group).then_with(|| natural(a.login.as_str(), b.login.as_str())));
         Self { lab: lab.name.clone(), title: lab.title.clone(), students }
     }
 
