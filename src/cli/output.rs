@@ -1,6 +1,7 @@
 //! The only place that prints: data to standard output, the rest to standard error. Colour, boxes and progress bars are for
 //! terminals; into a pipe or a file go plain lines.
 
+pub mod given;
 pub mod growing;
 pub mod stages;
 
@@ -18,9 +19,12 @@ use serde::Serialize;
 
 use super::{
     args::{Color, Global, Language},
-    error::Error,
+    error::{Error, shell_word},
 };
-use crate::marking::words::{Lang, Words};
+use crate::{
+    lab::Lab,
+    marking::words::{Lang, Words},
+};
 
 /// A progress bar shows after this: what takes less is over before it can be read.
 const BLINK: Duration = Duration::from_millis(300);
@@ -33,6 +37,8 @@ const BOLD: Style = Style::new().bold();
 /// Where the program prints, and in which language.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
+    /// What the command line says.
+    asked: Option<Language>,
     language: Language,
 }
 
@@ -45,12 +51,12 @@ impl Output {
             Color::Never => anstream::ColorChoice::Never,
         };
         choice.write_global();
-        Self { language: global.lang.unwrap_or_else(language_of_environment) }
+        Self { asked: global.lang, language: global.lang.unwrap_or_else(language_of_environment) }
     }
 
     /// Before the command line is understood.
     pub fn plain() -> Self {
-        Self { language: language_of_environment() }
+        Self { asked: None, language: language_of_environment() }
     }
 
     /// How marks are put into words.
@@ -60,6 +66,13 @@ impl Output {
             Language::En => Lang::English,
         };
         Words { lang, utc_offset_secs: Zoned::now().offset().seconds() }
+    }
+
+    /// The same for what students are given: in their lab's language, unless the command line names another.
+    pub fn words_for(self, lab: &Lab) -> Words {
+        let words = self.words();
+        let lang = lab.language().filter(|_| self.asked.is_none()).map(Lang::from_code);
+        Words { lang: lang.unwrap_or(words.lang), ..words }
     }
 
     /// How many characters fit on a line of the terminal that data goes to.
@@ -102,17 +115,17 @@ impl Output {
 
     /// Says what is going on.
     pub fn note(self, text: impl Display) {
-        say(&format!("{text}\n"));
+        say(&format!("{}\n", given::completed(&text.to_string())));
     }
 
     /// Warns.
     pub fn warn(self, text: impl Display) {
-        say(&format!("{YELLOW}warning:{YELLOW:#} {text}\n"));
+        say(&format!("{YELLOW}warning:{YELLOW:#} {}\n", given::completed(&text.to_string())));
     }
 
     /// Says the way out.
     pub fn hint(self, text: impl Display) {
-        say(&format!("{CYAN}hint:{CYAN:#} {text}\n"));
+        say(&format!("{CYAN}hint:{CYAN:#} {}\n", given::completed(&text.to_string())));
     }
 
     /// Says what went wrong, and the way out where there is one.

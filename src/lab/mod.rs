@@ -11,6 +11,7 @@ pub mod server;
 pub mod service;
 pub mod subnet;
 pub mod template;
+pub mod used;
 pub mod witness;
 
 use std::{
@@ -73,6 +74,8 @@ pub struct Lab {
     pub name: LabName,
     /// What people call it.
     pub title: Text,
+    /// The code of the language that students are given things in; none: by its texts.
+    pub language: Option<String>,
     /// The file it was read from, absolute.
     pub source: PathBuf,
     /// The engine that the lab asks for; none: what the command line says or what answers.

@@ -170,6 +170,7 @@ impl Names {
         if renamed {
             let problem = findings.add(Code::Renamed, place.clone(), format!("group `{written}` is called `{name}`"));
             problem.help("a group's name becomes part of its mail domain");
+            problem.alike("groups renamed", format!("`{written}` to `{name}`"));
         }
         if let Some((other, first)) = self.taken.get(&name) {
             let message = format!("groups `{other}` and `{written}` would both be called `{name}`");

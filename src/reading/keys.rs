@@ -20,6 +20,7 @@ pub const LAB: Section = Section {
         "vrfy",
         "name",
         "title",
+        "language",
         "engine",
         "host",
         "dialect",

@@ -354,6 +354,7 @@ fn empty() -> Lab {
     Lab {
         name: "table".parse().unwrap(),
         title: Text::plain("Table"),
+        language: None,
         source: "/table".into(),
         engine: None,
         groups: vec![group],
