@@ -8,7 +8,10 @@ use super::{
     people::Seat,
     slug::slug,
 };
-use crate::lab::{GroupName, MAX_GROUP, MAX_GROUPS, Student, order::natural};
+use crate::{
+    lab::{GroupName, MAX_GROUP, MAX_GROUPS, Student},
+    names::order::natural,
+};
 
 /// The one group of a lab that names none.
 pub const ONLY_GROUP: &str = "class";

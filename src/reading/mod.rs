@@ -58,7 +58,8 @@ const SMALLEST: &str =
     "write the smallest lab:\n  domain = \"lib.simulacion\"\n  users  = [\"user1\", \"user2\"]\n  relay  = false";
 
 /// The way out for who writes IMAP's flags.
-const BACKSLASH: &str = "between `'` a backslash stands for itself: write `'\\Seen'` and `\'\'\'` for `\"\"\"`; or double it, `\\\\Seen`";
+const BACKSLASH: &str =
+    "between `'` a backslash stands for itself: write `'\\Seen'` and `\'\'\'` for `\"\"\"`; or double it, `\\\\Seen`";
 
 /// What came of reading a lab.
 #[derive(Debug)]

@@ -11,8 +11,9 @@ pub use student::words;
 pub use table::{TableOptions, table};
 
 use crate::{
-    lab::{Lab, LabName, Text, order::natural},
+    lab::{Lab, LabName, Text},
     marking::{Mark, StudentMarks, Verdict},
+    names::order::natural,
 };
 
 /// The marks of a whole lab.

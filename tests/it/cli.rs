@@ -4,6 +4,7 @@
 mod engine;
 mod faults;
 mod life;
+mod naming;
 mod tending;
 mod trouble;
 mod words;

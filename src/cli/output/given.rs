@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 const LAB_BEHIND: [&str; 8] = ["up", "down", "check", "inject", "archive", "report", "status", "credentials"];
 
 /// Verbs that know their lab by `--lab`.
-const LAB_BY_OPTION: [&str; 14] =
-    ["trace", "logs", "reset", "restart", "start", "freeze", "thaw", "shell", "exec", "cp", "queue", "fault", "set", "list"];
+const LAB_BY_OPTION: [&str; 14] = [
+    "trace", "logs", "reset", "restart", "start", "freeze", "thaw", "shell", "exec", "cp", "queue", "fault", "set",
+    "list",
+];
 
 static STATE_DIR: OnceLock<String> = OnceLock::new();
 
@@ -97,7 +99,9 @@ mod tests {
                 let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
                 let code = code.map(|line| line.trim_end_matches('\\')).collect::<Vec<_>>().join("\n");
                 let code = code.split("#[cfg(test)]").next().unwrap_or_default().replace("{}", "{x}");
-                for command in code.split('`').skip(1).filter(|part| part.starts_with("labctl ") && !part.contains('\n')) {
+                for command in
+                    code.split('`').skip(1).filter(|part| part.starts_with("labctl ") && !part.contains('\n'))
+                {
                     found.push((entry.display().to_string(), filled(command)));
                 }
             }
@@ -119,7 +123,9 @@ mod tests {
         commands(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
         assert!(found.len() > 30, "{found:?}");
         for (file, command) in &found {
-            for command in [command.clone(), complete(&format!("`{command}`"), Some("/tmp/s"), Some("p2")).replace('`', "")] {
+            for command in
+                [command.clone(), complete(&format!("`{command}`"), Some("/tmp/s"), Some("p2")).replace('`', "")]
+            {
                 let parsed = Args::try_parse_from(command.split_whitespace());
                 assert!(parsed.is_ok(), "{file}: `{command}`: {}", parsed.unwrap_err());
             }

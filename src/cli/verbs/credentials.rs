@@ -23,9 +23,9 @@ use crate::{
     engine::docker::DockerError,
     lab::{
         EngineKind, ServerConfig, Service,
-        order::natural,
         server::{Account, Endpoint},
     },
+    names::order::natural,
     plan::{
         self,
         docker::{self, Images},

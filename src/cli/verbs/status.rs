@@ -20,7 +20,8 @@ use crate::{
     },
     control::{ServerStatus, Status},
     engine::{Engine, LabDir, Record, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, Login, Service, containers::Start, order::natural, server::Endpoint},
+    lab::{EngineKind, Login, Service, containers::Start, server::Endpoint},
+    names::order::natural,
 };
 
 /// Groups without a server that are named; of more, that there are.

@@ -96,8 +96,7 @@ fn a_student_who_comes_later_moves_nobody() {
         up.err
     );
     assert_eq!(
-        up.out,
-        "GROUP\tDOMAIN\tSTUDENT\tSMTP\tPOP3\nclass\tlib.lab\tabel\t127.77.1.3:$SMTP\t127.77.1.3:$POP3\n",
+        up.out, "GROUP\tDOMAIN\tSTUDENT\tSMTP\tPOP3\nclass\tlib.lab\tabel\t127.77.1.3:$SMTP\t127.77.1.3:$POP3\n",
         "what changed, and not the whole table"
     );
     assert!(test.done(&["credentials"]).contains("\tuser1\tuser1pass\t127.77.1.1:$SMTP"));

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Group, Student};
 use crate::{
-    lab::order::natural,
+    names::order::natural,
     plan::docker::{Found, Object, Observed, Role, State},
 };
 

@@ -94,7 +94,10 @@ pub(super) fn explain<Failed: Display>(
 /// What an instructor types next.
 pub(super) fn as_instructor(program: &str, lab: &str) -> [(String, String); 3] {
     [
-        (format!("{program} credentials {lab}"), "everybody's addresses and passwords; `--cards` to give away".to_owned()),
+        (
+            format!("{program} credentials {lab}"),
+            "everybody's addresses and passwords; `--cards` to give away".to_owned(),
+        ),
         (format!("{program} trace --lab {lab} -f"), "what goes over the wire".to_owned()),
         (format!("{program} report {lab}"), "marks".to_owned()),
     ]
@@ -104,7 +107,10 @@ pub(super) fn as_instructor(program: &str, lab: &str) -> [(String, String); 3] {
 pub(super) fn again(args: &Up) -> String {
     let mut words = vec![program(), "up".to_owned()];
     let options = [
-        ("--engine", args.engine.and_then(|engine| engine.to_possible_value()).map(|value| value.get_name().to_owned())),
+        (
+            "--engine",
+            args.engine.and_then(|engine| engine.to_possible_value()).map(|value| value.get_name().to_owned()),
+        ),
         ("--pool", args.pool.map(|pool| pool.to_string())),
         ("--base", args.base.clone()),
         ("--client-image", args.client_image.clone()),
