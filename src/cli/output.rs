@@ -118,6 +118,14 @@ impl Output {
         say(&format!("{}\n", given::completed(&text.to_string())));
     }
 
+    /// Says it in lines that fit the terminal.
+    pub fn sentence(self, text: &str) {
+        match Table::new().width().filter(|_| self.is_terminal()) {
+            Some(width) => self.note(textwrap::fill(text, usize::from(width))),
+            None => self.note(text),
+        }
+    }
+
     /// Warns.
     pub fn warn(self, text: impl Display) {
         say(&format!("{YELLOW}warning:{YELLOW:#} {}\n", given::completed(&text.to_string())));

@@ -8,7 +8,7 @@ use std::{
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::diagnostic::{Diagnostic, File, Place, Severity, Span};
+use super::diagnostic::{Code, Diagnostic, File, Place, Severity, Span};
 
 /// The text of a file as it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,7 +73,9 @@ pub fn render(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) -> St
 
 /// Each warning, or one for all of its kind where there are more than [`MAX_SINGLE`].
 fn folded(warnings: &[&Diagnostic]) -> Vec<Diagnostic> {
-    let kind = |problem: &Diagnostic| (problem.code, problem.alike.as_ref().map(|(kind, _)| *kind));
+    fn kind(problem: &Diagnostic) -> (Code, &str) {
+        (problem.code, problem.alike.as_ref().map_or(problem.message.as_str(), |(kind, _)| kind))
+    }
     let mut kinds: BTreeMap<_, Vec<&Diagnostic>> = BTreeMap::new();
     for problem in warnings {
         kinds.entry(kind(problem)).or_default().push(problem);

@@ -176,7 +176,7 @@ fn one(shell: &Shell, lab: &Shown) -> Result<(), Error> {
     head.extend(["MESSAGES", "CONNECTED"].map(str::to_owned));
     shell.out.table(&head, &rows)?;
     if let Some(note) = note {
-        shell.out.note(note);
+        shell.out.sentence(&note);
     }
     for group in lab.groups.iter().filter(|group| !group.shared.is_empty()) {
         let mailboxes: Vec<String> =

@@ -146,7 +146,7 @@ fn an_up_that_is_killed_is_finished_by_the_next() {
     let up = test.run(&["up", "class"]);
     assert_eq!(up.code, 0, "{}", up.err);
     assert!(!up.err.contains("start the process"), "{}", up.err);
-    assert_eq!(up.out.lines().count(), 31);
+    assert_eq!(test.done(&["credentials"]).lines().count(), 31);
     assert!(test.run(&["up", "class"]).err.contains("\nlab `class`: nothing to do\n"));
 }
 

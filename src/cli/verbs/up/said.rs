@@ -62,7 +62,7 @@ pub(super) fn print_table(out: Output, students: &[Student]) -> Result<(), Error
     if students.len() > shown {
         out.note(format_args!("… and {}", count(students.len() - shown, "more student")));
     }
-    notes.iter().for_each(|note| out.note(note));
+    notes.iter().for_each(|note| out.sentence(note));
     Ok(())
 }
 
@@ -96,7 +96,7 @@ pub(super) fn as_instructor(program: &str, lab: &str) -> [(String, String); 3] {
     [
         (
             format!("{program} credentials {lab}"),
-            "everybody's addresses and passwords; `--cards` to give away".to_owned(),
+            "everybody's passwords; `--cards` to print".to_owned(),
         ),
         (format!("{program} trace --lab {lab} -f"), "what goes over the wire".to_owned()),
         (format!("{program} report {lab}"), "marks".to_owned()),
