@@ -10,7 +10,6 @@ pub mod server;
 pub mod service;
 pub mod subnet;
 pub mod template;
-pub mod witness;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +19,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use containers::Containers;
-pub use exercise::{Check, Exercise, Script};
+pub use exercise::{Asked, Exercise, Script};
 pub use fault::Fault;
 pub use names::{Domain, ExerciseId, FaultId, GroupName, LabName, Login, MailId};
 pub use personal::Key;
