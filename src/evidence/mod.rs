@@ -2,6 +2,7 @@
 //! An event never holds a password: whoever makes one masks it first ([`masked`]).
 
 mod folders;
+mod identity;
 mod kept;
 mod state;
 mod tls;
@@ -17,6 +18,7 @@ use crate::{
 
 pub use self::{
     folders::{Copied, FlagChange, FolderChange, Removed},
+    identity::{ChainHash, Identity, Parent},
     kept::{LINE_KEPT, REPLY_KEPT, kept_line, kept_reply, kept_tagged, masked},
     state::State,
     tls::TlsVersion,
@@ -27,7 +29,8 @@ pub use self::{
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
-/// The number of an event in its server's record: 1, 2, 3 … without gaps. A gap means a damaged record.
+/// The number of an event in its server's record: 1, 2, 3 … A number that is missing means a damaged record, unless a
+/// tombstone says that compaction took it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
