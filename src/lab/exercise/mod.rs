@@ -7,8 +7,7 @@ mod step;
 
 use std::{any::Any, fmt, sync::Arc};
 
-use super::{ExerciseId, Text};
-use crate::evidence::TlsVersion;
+use super::{ExerciseId, Text, TlsVersion};
 
 pub use bound::{Bound, Comparison, octets};
 pub use script::{Script, ScriptLine};

@@ -52,6 +52,7 @@ impl Kind for Rule {
     }
 }
 
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 

@@ -5,10 +5,10 @@ pub mod talk;
 
 use super::{Deed, Kind, Setup, View, Written, shown};
 use crate::{
-    evidence::{Ending, TlsVersion},
+    evidence::Ending,
     findings::{Code, Field, Fields, Findings, Known, Section, steps, times},
     lab::{
-        FaultId, Protocol,
+        FaultId, Protocol, TlsVersion,
         exercise::{MAX_STEPS, Pattern, ReplyPattern, Step, Terms, TlsMode},
         template::Person,
     },

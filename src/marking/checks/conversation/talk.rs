@@ -14,9 +14,9 @@ use std::{
 
 use super::{Check, proof};
 use crate::{
-    evidence::{Ending, Seq, TlsVersion},
+    evidence::{Ending, Seq},
     lab::{
-        FaultId, Protocol,
+        FaultId, Protocol, TlsVersion,
         exercise::{Terms, TlsMode},
         template::Person,
     },
