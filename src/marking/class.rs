@@ -18,7 +18,7 @@ use super::{
     folders::{Mailboxes, Stamp},
     marks::Cause,
     progress::{Here, Progress},
-    quick::QuickMap,
+    quick::{QuickMap, QuickSet},
 };
 use crate::{
     evidence::{Conn, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State},
@@ -73,7 +73,7 @@ pub struct Student {
     /// Per protocol, per conversation check: 1 as long as it is not done.
     open: BTreeMap<Protocol, Vec<u64>>,
     /// What the student delivered, where a check asks for it.
-    own: QuickMap<MessageId, ()>,
+    own: QuickSet<MessageId>,
     /// What the student handed in for other servers, where a check asks for it, as long as it waits.
     sent: Sent,
     /// The first event of the run.
@@ -145,7 +145,7 @@ impl Class {
         let progress: Vec<Progress> = self.checks.iter().map(|_| Progress::default()).collect();
         let met = BTreeSet::new();
         let open = self.talks.iter().map(|(protocol, talk)| (*protocol, talk.open(&progress, &met))).collect();
-        Student { progress, open, met, reset, ..Student::default() }
+        Student { progress, open, reset, met, ..Student::default() }
     }
 
     /// The student's place in the group.
@@ -334,7 +334,7 @@ impl Class {
     /// A message that the student delivered, or put into a folder.
     fn put_in(&mut self, place: usize, message: MessageId) {
         if self.asks_own {
-            self.students[place].own.insert(message, ());
+            self.students[place].own.insert(message);
         }
     }
 
@@ -451,7 +451,7 @@ impl<'a> View<'a> {
     fn new(
         student: usize,
         protocol: Option<Protocol>,
-        own: &'a QuickMap<MessageId, ()>,
+        own: &'a QuickSet<MessageId>,
         arrived: Option<Stamp>,
         common: &'a Common,
     ) -> Self {

@@ -11,7 +11,7 @@ use super::{
     folders::{Mailboxes, Spot, Stamp},
     marks::Proof,
     progress::{Attempt, Here, Progress},
-    quick::QuickMap,
+    quick::{QuickMap, QuickSet},
 };
 use crate::{
     evidence::{Injected, MessageId, State},
@@ -224,7 +224,7 @@ pub struct View<'a> {
     /// The protocol of the connection, as far as the record tells.
     pub protocol: Option<Protocol>,
     /// The messages that the student delivered, or put into a folder.
-    pub own: &'a QuickMap<MessageId, ()>,
+    pub own: &'a QuickSet<MessageId>,
     /// The student's first event of the run.
     pub arrived: Option<Stamp>,
     /// The lab's own mail.
@@ -302,7 +302,7 @@ impl View<'_> {
     pub fn is_wanted(&self, which: &Which, message: MessageId) -> bool {
         match which {
             Which::Any => true,
-            Which::Own => self.own.contains_key(&message),
+            Which::Own => self.own.contains(&message),
             Which::Injected(mail) => self.injected.get(&message).is_some_and(|injected| {
                 let mine = |login| self.places.get(login) == Some(&self.student);
                 injected.mail == *mail && injected.student.as_ref().is_none_or(mine)
