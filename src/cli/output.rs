@@ -18,12 +18,12 @@ use jiff::Zoned;
 use serde::Serialize;
 
 use super::{
-    args::{Color, Global, Language},
+    args::{Color, Global},
     error::{Error, shell_word},
 };
 use crate::{
     lab::Lab,
-    marking::words::{Lang, Words},
+    words::{Lang, Words},
 };
 
 /// A progress bar shows after this: what takes less is over before it can be read.
@@ -38,8 +38,8 @@ const BOLD: Style = Style::new().bold();
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     /// What the command line says.
-    asked: Option<Language>,
-    language: Language,
+    asked: Option<Lang>,
+    language: Lang,
 }
 
 impl Output {
@@ -61,11 +61,7 @@ impl Output {
 
     /// How marks are put into words.
     pub fn words(self) -> Words {
-        let lang = match self.language {
-            Language::Es => Lang::Spanish,
-            Language::En => Lang::English,
-        };
-        Words { lang, utc_offset_secs: Zoned::now().offset().seconds() }
+        Words { lang: self.language, utc_offset_secs: Zoned::now().offset().seconds() }
     }
 
     /// The same for what students are given: in their lab's language, unless the command line names another.
@@ -219,11 +215,11 @@ impl Progress {
 }
 
 /// The language that the environment asks for, by the variables' usual order.
-fn language_of_environment() -> Language {
+fn language_of_environment() -> Lang {
     let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    if set.is_some_and(|value| value.to_lowercase().starts_with("es")) { Language::Es } else { Language::En }
+    set.map_or_else(Lang::default, |value| Lang::from_code(&value))
 }
 
 #[cfg(test)]

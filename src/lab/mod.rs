@@ -10,8 +10,6 @@ pub mod service;
 pub mod subnet;
 pub mod template;
 pub mod tls;
-pub mod used;
-pub mod witness;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::names::{Domain, ExerciseId, FaultId, GroupName, LabName, Login, MailId};
 pub use containers::Containers;
-pub use exercise::{Check, Exercise, Script};
+pub use exercise::{Asked, Exercise, Script};
 pub use fault::Fault;
 pub use personal::Key;
 pub use relaying::{Neighbour, Patience, Relaying, Route};
@@ -208,6 +206,17 @@ impl Lab {
     /// All students with their groups, in order.
     pub fn students(&self) -> impl Iterator<Item = (&Group, &Student)> {
         self.groups.iter().flat_map(|group| group.students.iter().map(move |student| (group, student)))
+    }
+
+    /// The code of the language that the lab is in: the one it states, else the only one that its texts are written in.
+    pub fn language(&self) -> Option<&str> {
+        if self.language.is_some() {
+            return self.language.as_deref();
+        }
+        let titles = self.exercises.iter().map(|exercise| &exercise.title);
+        let codes = std::iter::once(&self.title).chain(titles).flat_map(|text| text.0.keys());
+        let codes: BTreeSet<&str> = codes.map(String::as_str).filter(|code| !code.is_empty()).collect();
+        codes.first().copied().filter(|_| codes.len() == 1)
     }
 
     /// The group of this name.

@@ -91,8 +91,8 @@ pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
     } else if args.csv {
         shell.out.data(&csv(&students))?;
     } else if args.cards {
-        let lang = shell.out.words_for(&opened.lab).lang;
-        let cards = Cards::new(&opened.lab, lang, opened.record.engine == EngineKind::Docker);
+        let words = shell.out.words_for(&opened.lab);
+        let cards = Cards::new(&opened.lab, words, opened.record.engine == EngineKind::Docker);
         let cards: Vec<String> = students.iter().map(|student| cards.card(student)).collect();
         shell.out.data(&cards.join("\n"))?;
     } else if shell.out.is_terminal() {

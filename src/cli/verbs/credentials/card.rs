@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::Student;
 use crate::{
-    lab::{Lab, Protocol, Service, used::Use},
-    marking::words::Lang,
+    lab::{Lab, Protocol, Service},
+    marking::used::{self, Use},
     trace::visible,
+    words::{Phrase, Words, phrase},
 };
 
 /// Characters of a line: one less than a terminal's, so that no line wraps.
@@ -19,7 +20,7 @@ const LABEL: usize = 11;
 /// What all cards of a lab have in common.
 pub struct Cards<'a> {
     lab: &'a Lab,
-    lang: Lang,
+    words: Words,
     /// Whether students work in containers, where the server has a name and the lab's authority is trusted.
     inside: bool,
     uses: BTreeSet<Use>,
@@ -28,18 +29,18 @@ pub struct Cards<'a> {
 
 impl<'a> Cards<'a> {
     /// Cards of a lab.
-    pub fn new(lab: &'a Lab, lang: Lang, inside: bool) -> Self {
-        Self { lab, lang, inside, uses: lab.uses(), tokens: lab.asks_for_token() }
+    pub fn new(lab: &'a Lab, words: Words, inside: bool) -> Self {
+        Self { lab, words, inside, uses: used::uses(lab), tokens: used::asks_for_token(lab) }
     }
 
     /// One student's.
     pub fn card(&self, student: &Student) -> String {
         let mut card = self.title() + &self.person(student) + &self.mailboxes(student);
         let commands = [
-            (self.lang.pick("send", "enviar"), self.telnet(student, Protocol::Smtp)),
-            (self.lang.pick("read", "leer"), self.telnet(student, Protocol::Pop3)),
-            (self.lang.pick("folders", "carpetas"), self.telnet(student, Protocol::Imap)),
-            (self.lang.pick("names", "nombres"), self.dig(student)),
+            (self.say(&phrase("card-send")), self.telnet(student, Protocol::Smtp)),
+            (self.say(&phrase("card-read")), self.telnet(student, Protocol::Pop3)),
+            (self.say(&phrase("card-folders")), self.telnet(student, Protocol::Imap)),
+            (self.say(&phrase("card-names")), self.dig(student)),
         ];
         for (label, command) in commands {
             if let Some(command) = command {
@@ -49,9 +50,13 @@ impl<'a> Cards<'a> {
         card + &self.tls(student)
     }
 
+    fn say(&self, phrase: &Phrase) -> String {
+        self.words.say(phrase)
+    }
+
     /// The lab's title in a line to cut along.
     fn title(&self) -> String {
-        let title = visible(self.lab.title.in_language(self.lang.code()));
+        let title = visible(self.lab.title.in_language(self.words.lang.code()));
         let title = if title.is_empty() { self.lab.name.to_string() } else { title };
         let most = WIDTH - 8;
         let cut = |title: String| title.chars().take(most - 1).chain(['…']).collect();
@@ -63,23 +68,24 @@ impl<'a> Cards<'a> {
         let known = self.lab.students().find(|(_, known)| known.login.as_str() == student.login);
         let name = known.and_then(|(_, known)| known.name.as_deref()).map(visible);
         let who = name.map_or_else(|| student.login.clone(), |name| format!("{name} ({})", student.login));
-        wrapped(&format!("{who}, {} {}, {}", self.lang.pick("group", "grupo"), student.group, student.domain), "", "  ")
+        let person = phrase("card-person").with("who", who).with("group", student.group.clone());
+        wrapped(&self.say(&person.with("domain", student.domain.clone())), "", "  ")
     }
 
     /// The own mailbox, and those that the group shares.
     fn mailboxes(&self, student: &Student) -> String {
-        let password = self.lang.pick("password", "contraseña");
         let one = |mailbox: &super::Mailbox| {
             let token = if self.tokens { format!(", token {}", mailbox.token) } else { String::new() };
-            format!("{}, {password} {}{token}", mailbox.user, mailbox.password)
+            let account = phrase("card-account").with("user", mailbox.user.clone());
+            self.say(&account.with("password", mailbox.password.clone())) + &token
         };
         let (own, shared) = student.mailboxes.split_at(student.mailboxes.len().min(1));
-        let line = |label: &str, mailboxes: &[super::Mailbox]| {
+        let line = |label: String, mailboxes: &[super::Mailbox]| {
             let text = mailboxes.iter().map(one).collect::<Vec<_>>().join("; ");
             let rest = " ".repeat(LABEL + 3);
             if text.is_empty() { text } else { wrapped(&text, &format!("  {label:<LABEL$} "), &rest) }
         };
-        line(self.lang.pick("mailbox", "buzón"), own) + &line(self.lang.pick("shared", "del grupo"), shared)
+        line(self.say(&phrase("card-mailbox")), own) + &line(self.say(&phrase("card-shared")), shared)
     }
 
     /// How a protocol is spoken by hand; of a second service, beside it.
@@ -125,11 +131,7 @@ impl<'a> Cards<'a> {
         };
         let ports = secure.iter().map(named).collect::<Vec<_>>().join(", ");
         let trust = if self.inside { "" } else { " -CAfile ca.pem" };
-        let given = if self.inside {
-            ""
-        } else {
-            self.lang.pick(", with the ca.pem you are given", ", con el ca.pem que te dan")
-        };
+        let given = if self.inside { String::new() } else { self.say(&phrase("card-given")) };
         wrapped(&format!("{ports}{given}:"), &format!("  {:<LABEL$} ", "TLS"), &" ".repeat(LABEL + 3))
             + &format!("  openssl s_client {}-crlf -connect {host}:{port}{trust}\n", options(first))
     }
@@ -157,7 +159,12 @@ mod tests {
     use crate::{
         cli::verbs::credentials::Mailbox,
         reading::{self, templates},
+        words::Lang,
     };
+
+    fn words(lang: Lang) -> Words {
+        Words { lang, utc_offset_secs: 0 }
+    }
 
     fn lab(template: &str) -> Lab {
         let template = templates().iter().find(|known| known.name == template).expect("a template");
@@ -198,12 +205,12 @@ mod tests {
         for template in templates() {
             let lab = lab(template.name);
             for (lang, inside) in
-                [(Lang::English, true), (Lang::English, false), (Lang::Spanish, true), (Lang::Spanish, false)]
+                [(Lang::ENGLISH, true), (Lang::ENGLISH, false), (Lang::SPANISH, true), (Lang::SPANISH, false)]
             {
-                let card = Cards::new(&lab, lang, inside).card(&student(&lab, inside));
+                let card = Cards::new(&lab, words(lang), inside).card(&student(&lab, inside));
                 assert!(card.lines().count() < 12, "{}:\n{card}", template.name);
                 assert!(card.lines().all(|line| line.chars().count() < 80), "{}:\n{card}", template.name);
-                assert_eq!(card.contains("token"), lab.asks_for_token(), "{}:\n{card}", template.name);
+                assert_eq!(card.contains("token"), used::asks_for_token(&lab), "{}:\n{card}", template.name);
             }
         }
     }
@@ -212,14 +219,14 @@ mod tests {
     fn a_card_has_what_the_exercises_use_in_the_language_of_the_lab() {
         let card = |(template, lang, inside)| {
             let lab = lab(template);
-            Cards::new(&lab, lang, inside).card(&student(&lab, inside))
+            Cards::new(&lab, words(lang), inside).card(&student(&lab, inside))
         };
         let all = [
-            ("practica2", Lang::Spanish, true),
-            ("practica6", Lang::Spanish, false),
-            ("practica6", Lang::English, true),
-            ("email-basics", Lang::English, false),
-            ("minimal", Lang::English, false),
+            ("practica2", Lang::SPANISH, true),
+            ("practica6", Lang::SPANISH, false),
+            ("practica6", Lang::ENGLISH, true),
+            ("email-basics", Lang::ENGLISH, false),
+            ("minimal", Lang::ENGLISH, false),
         ];
         let cards = all.map(card).join("\n");
         assert_eq!(cards, include_str!("cards.txt"), "\n{cards}");
@@ -230,7 +237,7 @@ mod tests {
         let mut lab = lab("practica2");
         lab.title = crate::lab::Text::plain("ñ".repeat(WIDTH));
         lab.groups[0].students[0].name = Some("Ana ".repeat(40));
-        let card = Cards::new(&lab, Lang::Spanish, true).card(&student(&lab, true));
+        let card = Cards::new(&lab, words(Lang::SPANISH), true).card(&student(&lab, true));
         assert!(card.lines().all(|line| line.chars().count() <= WIDTH), "{card}");
         assert!(card.starts_with("--- ñ") && card.lines().next().is_some_and(|line| line.ends_with("… ---")), "{card}");
     }

@@ -94,10 +94,7 @@ pub(super) fn explain<Failed: Display>(
 /// What an instructor types next.
 pub(super) fn as_instructor(program: &str, lab: &str) -> [(String, String); 3] {
     [
-        (
-            format!("{program} credentials {lab}"),
-            "everybody's passwords; `--cards` to print".to_owned(),
-        ),
+        (format!("{program} credentials {lab}"), "everybody's passwords; `--cards` to print".to_owned()),
         (format!("{program} trace --lab {lab} -f"), "what goes over the wire".to_owned()),
         (format!("{program} report {lab}"), "marks".to_owned()),
     ]
