@@ -35,8 +35,8 @@ use std::{
 };
 
 use crate::{
-    evidence::{EventKind, MessageId, TlsVersion, Who},
-    lab::{Login, ServerConfig, Service, Tls},
+    evidence::{EventKind, MessageId, Who},
+    lab::{Login, ServerConfig, Service, Tls, TlsVersion},
     mail::{Entry, Envelope},
 };
 
