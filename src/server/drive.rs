@@ -76,6 +76,8 @@ pub(super) struct Drive<M, W> {
     pipelined: Option<bool>,
     /// Whether the client was waited for since the last input.
     heard: bool,
+    /// Whether something came that nothing was said to: a line without its end, message data on its way.
+    unanswered: bool,
     /// The fault that strikes what came last.
     struck: Option<Box<Struck>>,
 }
@@ -125,6 +127,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             quit: false,
             pipelined: None,
             heard: true,
+            unanswered: false,
             struck: None,
         }
     }
@@ -191,9 +194,13 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             if early {
                 continue;
             }
+            if std::mem::take(&mut self.unanswered) {
+                self.wire.acknowledge();
+            }
             let (last, how) = match self.listen().await {
                 Heard::Octets => {
                     self.heard = true;
+                    self.unanswered = true;
                     continue;
                 }
                 Heard::Changed => {
@@ -340,6 +347,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             sent = timeout(self.idle, self.wire.write(&self.reply)) => sent,
             () = deadline(&mut self.stopping) => return Err(Ending::Shutdown),
         };
+        self.unanswered = false;
         if self.reply.capacity() > KEPT {
             self.reply = Vec::new();
         }
