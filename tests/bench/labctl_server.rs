@@ -116,7 +116,7 @@ impl Labctl {
                 smtp: endpoint("smtp")?,
                 pop3: endpoint("pop3")?,
                 imap: endpoint("imap")?,
-                dns: endpoint("dns")?,
+                dns: endpoint("domain")?,
             })
         };
         students.iter().map(student).collect()
