@@ -133,7 +133,8 @@ fn forgotten(shell: &Shell, args: &Down, unknown: Error) -> Result<Exit, Error> 
         }
         let owners = docker.other_owners().await?;
         if let Some(lost) = owners.iter().find(|owner| docker.has_lost(owner)) {
-            let question = format!("remove lab `{name}` of `{}`, a state directory that was called as this one is?", lost.id);
+            let question =
+                format!("remove lab `{name}` of `{}`, a state directory that was called as this one is?", lost.id);
             if !args.yes && !shell.out.ask(&question)? {
                 shell.out.note("nothing was done");
                 return Ok(Exit::Failed);

@@ -29,13 +29,7 @@ pub struct Owner {
 }
 
 /// The labels of an object.
-pub(super) fn of(
-    lab: &LabName,
-    owner: &Owner,
-    object: &Object,
-    role: &str,
-    parts: &Parts,
-) -> HashMap<String, String> {
+pub(super) fn of(lab: &LabName, owner: &Owner, object: &Object, role: &str, parts: &Parts) -> HashMap<String, String> {
     let parts = serde_json::to_string(parts).expect("parts are texts");
     let mut labels = vec![
         (LAB, lab.to_string()),

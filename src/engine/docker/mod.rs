@@ -29,8 +29,8 @@ use std::sync::Arc;
 use bollard::errors::Error as Answer;
 
 pub use exec::{Dialer, Running};
-pub use labels::Owner;
 pub use host::Host;
+pub use labels::Owner;
 pub use perform::{Failure, Outcome, Progress, Work};
 pub use remove::{Remains, Removal};
 pub use tend::{Care, Tended};

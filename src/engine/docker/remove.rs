@@ -8,9 +8,7 @@ use std::{
 
 use bollard::{
     models::{ContainerInspectResponse, NetworkDisconnectRequest},
-    query_parameters::{
-        InspectContainerOptions, InspectNetworkOptions, ListVolumesOptions, RemoveContainerOptions,
-    },
+    query_parameters::{InspectContainerOptions, InspectNetworkOptions, ListVolumesOptions, RemoveContainerOptions},
 };
 use tokio::{
     sync::{Semaphore, mpsc},

@@ -4,8 +4,9 @@
 use std::fs;
 
 use super::{
-    StateDir, StateError, draw, to_hex,
+    StateDir, StateError, draw,
     files::{failed, make_folder, open_lock, read_text, replace},
+    to_hex,
 };
 use crate::plan::docker::digest;
 

@@ -355,7 +355,8 @@ fn on_a_disk_of_its_own(test: &Test, then: &str) -> super::Ran {
     let labctl = test.command(&["down"]);
     command.envs(labctl.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(test.folder.path());
     let output = command.output().expect("unshare runs");
-    let text = |octets: &[u8]| String::from_utf8_lossy(octets).replace(&test.folder.path().display().to_string(), "$DIR");
+    let text =
+        |octets: &[u8]| String::from_utf8_lossy(octets).replace(&test.folder.path().display().to_string(), "$DIR");
     super::Ran { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
 }
 

@@ -23,7 +23,8 @@ fn another_engine_is_named_by_every_verb_and_takes_nothing_away() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let _engine = Engine::start(folder.path());
     let host = Engine::host(folder.path());
-    let expected = format!("and another one answers at `{host}` (from `DOCKER_HOST`)\nhint: have `DOCKER_HOST` name that one");
+    let expected =
+        format!("and another one answers at `{host}` (from `DOCKER_HOST`)\nhint: have `DOCKER_HOST` name that one");
     let verbs: [&[&str]; 10] = [
         &["up", "."],
         &["status", "class"],

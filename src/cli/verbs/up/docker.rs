@@ -283,8 +283,12 @@ impl Run<'_> {
 async fn say_what_was_lost(out: Output, docker: &Docker, lab: &Lab) -> Result<(), Error> {
     for lost in docker.other_owners().await?.iter().filter(|owner| docker.has_lost(owner)) {
         let (name, owner) = (&lab.name, &lost.id);
-        out.warn(format_args!("the Engine has another lab `{name}`, of a state directory that was called as this one is"));
-        out.hint(format_args!("if that one is lost: `labctl down {name} --owner {owner}`, with `--purge` its volumes too"));
+        out.warn(format_args!(
+            "the Engine has another lab `{name}`, of a state directory that was called as this one is"
+        ));
+        out.hint(format_args!(
+            "if that one is lost: `labctl down {name} --owner {owner}`, with `--purge` its volumes too"
+        ));
     }
     Ok(())
 }
