@@ -73,9 +73,10 @@ struct Run<'a> {
 
 async fn up(out: Output, args: &Up, lab: &Lab, dir: &LabDir, mut record: Record) -> Result<Exit, Error> {
     let interrupts = Interrupts::listen()?;
-    let docker = match args.engine_changed {
-        true => Docker::connect_anywhere(dir.clone()).await?,
-        false => Docker::connect(dir.clone()).await?,
+    let docker = if args.engine_changed {
+        Docker::connect_anywhere(dir.clone()).await?
+    } else {
+        Docker::connect(dir.clone()).await?
     };
     let docker = if args.dry_run { docker } else { docker.owned()? };
     say_what_was_lost(out, &docker, lab).await?;
