@@ -116,7 +116,8 @@ pub(super) fn again(args: &Up) -> String {
     for (option, value) in options {
         words.extend(value.into_iter().flat_map(|value| [option.to_owned(), shell_word(&value)]));
     }
-    words.extend(args.no_inject.then(|| "--no-inject".to_owned()));
+    let switches = [(args.no_inject, "--no-inject"), (args.engine_changed, "--engine-changed")];
+    words.extend(switches.into_iter().filter(|(given, _)| *given).map(|(_, switch)| switch.to_owned()));
     words.join(" ")
 }
 
