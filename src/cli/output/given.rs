@@ -48,23 +48,17 @@ fn with(command: &str, state_dir: Option<&str>, lab: Option<&str>) -> String {
     let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
     let says_lab = rest.contains("--lab ");
     let says_where = rest.split(' ').next().is_some_and(|word| !word.is_empty() && !word.starts_with('-'));
-    let mut whole = "labctl ".to_owned();
+    let mut words: Vec<&str> = vec!["labctl"];
     if let Some(folder) = state_dir {
-        whole += &format!("--state-dir {folder} ");
+        words.extend(["--state-dir", folder]);
     }
-    whole += verb;
-    match lab {
-        Some(lab) if LAB_BEHIND.contains(&verb) && !says_lab && !says_where => whole += &format!(" {lab}"),
-        Some(_) | None => {}
+    words.push(verb);
+    words.extend(lab.filter(|_| LAB_BEHIND.contains(&verb) && !says_lab && !says_where));
+    words.extend(Some(rest).filter(|rest| !rest.is_empty()));
+    if let Some(lab) = lab.filter(|_| LAB_BY_OPTION.contains(&verb) && !says_lab) {
+        words.extend(["--lab", lab]);
     }
-    if !rest.is_empty() {
-        whole += &format!(" {rest}");
-    }
-    match lab {
-        Some(lab) if LAB_BY_OPTION.contains(&verb) && !says_lab => whole += &format!(" --lab {lab}"),
-        Some(_) | None => {}
-    }
-    whole
+    words.join(" ")
 }
 
 #[cfg(test)]

@@ -98,7 +98,9 @@ pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
     } else if shell.out.is_terminal() {
         let (head, rows, notes) = table::brief(&students);
         shell.out.table(&head, &rows)?;
-        notes.iter().for_each(|note| shell.out.sentence(note));
+        for note in &notes {
+            shell.out.sentence(note);
+        }
     } else {
         let rows: Vec<_> = students.iter().map(table::full).collect();
         shell.out.table(&table::head(&students), &rows)?;

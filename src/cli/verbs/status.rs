@@ -127,7 +127,9 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
         }
     }
     if let Some(whom) = &whom {
-        labs.iter_mut().for_each(|lab| keep(lab, whom));
+        for lab in &mut labs {
+            keep(lab, whom);
+        }
     }
     if args.json {
         shell.out.json(&Labs { version: 1, labs })?;

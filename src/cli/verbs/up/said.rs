@@ -62,7 +62,9 @@ pub(super) fn print_table(out: Output, students: &[Student]) -> Result<(), Error
     if students.len() > shown {
         out.note(format_args!("… and {}", count(students.len() - shown, "more student")));
     }
-    notes.iter().for_each(|note| out.sentence(note));
+    for note in &notes {
+        out.sentence(note);
+    }
     Ok(())
 }
 

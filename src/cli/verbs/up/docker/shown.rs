@@ -120,7 +120,9 @@ impl Shown {
         if usable > self.printed.len() {
             self.out.note(format_args!("… and {}", count(usable - self.printed.len(), "more student")));
         }
-        self.notes.iter().for_each(|note| self.out.sentence(note));
+        for note in &self.notes {
+            self.out.sentence(note);
+        }
         Ok(())
     }
 
