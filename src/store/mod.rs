@@ -9,6 +9,8 @@
 //! ```
 
 mod batch;
+mod branch;
+mod chain;
 mod change;
 mod code;
 mod error;
@@ -16,6 +18,7 @@ mod folders;
 mod hub;
 mod looking;
 mod outgoing;
+mod pages;
 mod queue;
 mod reader;
 mod schema;
@@ -35,6 +38,8 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+pub use branch::branch;
+pub use chain::{Damage, Wrong};
 pub use error::StoreError;
 pub use outgoing::{Arrival, Waiting};
 pub use reader::{Counts, Mailbox, Reader, StoredMessage};
@@ -366,6 +371,14 @@ impl Store {
         let found = self.read(|connection| reader::message(connection, id))?;
         let missing = || StoreError::Damaged { path: self.0.path.clone(), why: format!("message {} is missing", id.0) };
         found.map(|message| message.octets).ok_or_else(missing)
+    }
+
+    /// At most so many octets of a message from a place on, trace fields first; none past its end. Nothing of the store is held
+    /// between two of these.
+    pub fn octets(&self, id: MessageId, from: u64, most: u64) -> Result<Vec<u8>, StoreError> {
+        let found = self.read(|connection| reader::octets(connection, id, from, most))?;
+        let missing = || StoreError::Damaged { path: self.0.path.clone(), why: format!("message {} is missing", id.0) };
+        found.ok_or_else(missing)
     }
 
     /// The injected mail of the current runs.
