@@ -1,5 +1,5 @@
 //! A rehearsal on a Docker Engine: a group whose solutions are played from inside its student's container, and one like it
-//! whose student is idle. The client has no labctl, so a play goes through the `nc` that students have, too.
+//! whose student is idle. The client has no labctl, so a play goes through the bash or the `nc` that students have, too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,8 +32,14 @@ const SUFFIX: &str = ".rehearsal";
 /// The group of the idle student, and its name where the other one has that already.
 const IDLE: [&str; 2] = ["idle", "idle2"];
 
-/// `nc` that says when its input is over, where it has to be told to: `Close` in a script is a connection that ends.
-const CONNECT: &str = "if nc -h 2>&1 | grep -q -e -N; then exec nc -N \"$0\" \"$1\"; else exec nc \"$0\" \"$1\"; fi";
+/// A connection that ends where the server ends it, and where its input does: `X: cut` and `X: close` in a script. Debian's `nc`
+/// waits for its input to end before it tells that the server has closed; bash, where there is one, does not have to.
+const CONNECT: &str = "if command -v bash >/dev/null; then exec bash -c \"$2\" \"$0\" \"$1\"; \
+    elif nc -h 2>&1 | grep -q -e -N; then exec nc -N \"$0\" \"$1\"; else exec nc \"$0\" \"$1\"; fi";
+
+/// The same in bash: whichever direction ends first ends the other, and with them the process group.
+const IN_BASH: &str = "exec 3<>\"/dev/tcp/$0/$1\" 4<&0 || exit 1; trap '' TERM; \
+    (trap - TERM; exec cat <&3) & (trap - TERM; exec cat <&4 >&3) & wait -n; kill 0; exit 0";
 
 /// Plans in a row: each ends with what others who bring labs up at the same moment left of the pool.
 const ROUNDS: usize = 8;
@@ -192,7 +198,7 @@ impl Containers {
         let (group, login) = (&stage.group().name, &stage.student().login);
         let chosen = self.lab.settings.ports.get(&service).copied().filter(|port| *port != service.embedded_port());
         let port = chosen.unwrap_or_else(|| service.standard_port()).to_string();
-        let command = ["sh", "-c", CONNECT, SERVER, &port].map(str::to_owned).to_vec();
+        let command = ["sh", "-c", CONNECT, SERVER, &port, IN_BASH].map(str::to_owned).to_vec();
         Ok(Box::pin(self.docker.exec(group, login, command, None).await?.stream()))
     }
 }

@@ -135,6 +135,14 @@ pub enum DockerError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Files of a student were not copied, because something is there already.
+    #[error("nothing of `{whose}` was copied: {}", in_the_way(blocked))]
+    Blocked {
+        /// Whose, and which.
+        whose: String,
+        /// What is there.
+        blocked: copy::Blocked,
+    },
     /// Somebody stopped it.
     #[error("stopped before it was done")]
     Stopped,
@@ -164,6 +172,10 @@ impl DockerError {
             }
             Self::NotRunning { .. } => Some("run `labctl up`".into()),
             Self::Frozen { .. } => Some("let it go on with `labctl thaw`".into()),
+            Self::Blocked { blocked, .. } if blocked.forcible => {
+                Some("copy to a new folder, or overwrite files with `--force`".into())
+            }
+            Self::Blocked { .. } => Some("copy to a new folder: `--force` overwrites files only, and follows no link".into()),
             Self::Left { .. } => Some("run `labctl down` again".into()),
             Self::InUse { .. } => Some("take it off with `docker network disconnect`, then run the same again".into()),
             Self::Going => Some("restart the Engine, then run the same again".into()),
@@ -197,6 +209,11 @@ fn told(answer: &Answer) -> String {
         Answer::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         other => other.to_string(),
     }
+}
+
+fn in_the_way(blocked: &copy::Blocked) -> String {
+    let more = if blocked.more > 0 { format!(", and {} more", blocked.more) } else { String::new() };
+    blocked.places.join(", ") + &more
 }
 
 fn in_use(users: &[String]) -> String {

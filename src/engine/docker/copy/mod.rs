@@ -1,9 +1,11 @@
 //! Files into and out of a student's home, through the Engine's archive API, so that it works whether the container runs,
 //! waits or is frozen. The student has a shell there: the container is held while the Engine looks at its files, so that
-//! nothing is exchanged for a link meanwhile, and no link is followed. What comes out is written by `unpack`.
+//! nothing is exchanged for a link meanwhile, and no link is followed. What comes out is written by `unpack`, and comes to its
+//! place by `place`.
 
 mod pack;
 mod path;
+mod place;
 mod unpack;
 
 use std::{
@@ -21,6 +23,8 @@ use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
 pub use path::HomePath;
+pub use place::Blocked;
+use place::{PlaceError, Staging};
 
 use super::{Docker, DockerError, expected, failed, make::HOME, status};
 use crate::{
@@ -59,13 +63,15 @@ pub struct Copied {
 }
 
 impl Docker {
-    /// Copies a file or folder of a student's home to `to`; into it, where that is a folder.
+    /// Copies a file or folder of a student's home to `to`; into it, where that is a folder: a home under the student's login.
+    /// Where anything is there already, nothing is copied; with `force` files are overwritten.
     pub async fn copy_out(
         &self,
         group: &GroupName,
         login: &Login,
         from: &HomePath,
         to: &Path,
+        force: bool,
     ) -> Result<Copied, DockerError> {
         let (whose, to) = (format!("{login}:{from}"), to.to_owned());
         let asked = from.clone();
@@ -73,19 +79,17 @@ impl Docker {
             self.held(group, login, async move |docker: &Self, id: &str| docker.archive(id, &asked, &whose).await);
         let (archive, is_folder) = archive.await?;
         let whose = format!("{login}:{from}");
-        let name = from.names().last().cloned();
+        let name = from.names().last().cloned().unwrap_or_else(|| login.to_string());
         let unpacked = tokio::task::spawn_blocking(move || {
-            // A home is copied with its own name's contents; whatever else, under its name into a folder.
-            let to = match &name {
-                Some(name) if to.is_dir() => to.join(name),
-                Some(_) | None => to,
-            };
-            if is_folder && !to.exists() {
-                std::fs::create_dir_all(&to)?;
-            }
-            unpack::unpack(archive, &to)
+            let staging = Staging::new(&to, &name, is_folder).map_err(PlaceError::Io)?;
+            let copied = unpack::unpack(archive, &staging.path(), MAX_OCTETS).map_err(PlaceError::Io)?;
+            staging.settle(force).map(|()| copied)
         });
-        unpacked.await.unwrap_or_else(|problem| Err(io::Error::other(problem))).map_err(not_copied(whose))
+        match unpacked.await.unwrap_or_else(|problem| Err(PlaceError::Io(io::Error::other(problem)))) {
+            Ok(copied) => Ok(copied),
+            Err(PlaceError::Io(problem)) => Err(not_copied(whose)(problem)),
+            Err(PlaceError::Blocked(blocked)) => Err(DockerError::Blocked { whose, blocked }),
+        }
     }
 
     /// Copies a file or folder into a student's home.
@@ -149,9 +153,16 @@ impl Docker {
             name.ok_or_else(|| wrong("a name is text".into()))
         };
         let mode = self.look(id, to, whose).await?;
+        let folder = match to.folder() {
+            Some(folder) if mode.is_none() => self.look(id, &folder, whose).await?,
+            Some(_) | None => Some(FOLDER),
+        };
         let to = match mode {
             Some(mode) if mode & FOLDER != 0 => to.join(&own_name()?),
-            None if to.is_folder => return Err(wrong("there is no such folder".into())),
+            // Some Engines would make the folder, as root's.
+            None if to.is_folder || folder.is_none_or(|mode| mode & FOLDER == 0) => {
+                return Err(wrong("there is no such folder".into()));
+            }
             Some(_) if to.is_folder => return Err(wrong("it is no folder".into())),
             Some(_) | None => to.clone(),
         };
