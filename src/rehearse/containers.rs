@@ -199,7 +199,7 @@ impl Containers {
         let chosen = self.lab.settings.ports.get(&service).copied().filter(|port| *port != service.embedded_port());
         let port = chosen.unwrap_or_else(|| service.standard_port()).to_string();
         let command = ["sh", "-c", CONNECT, SERVER, &port, IN_BASH].map(str::to_owned).to_vec();
-        Ok(Box::pin(self.docker.exec(group, login, command, None).await?.stream()))
+        Ok(Box::pin(self.docker.exec(group, login, command).await?.stream()))
     }
 }
 

@@ -54,6 +54,9 @@ pub fn run(shell: &Shell, args: &Cp) -> Result<Exit, Error> {
 }
 
 fn said(shell: &Shell, copied: &Copied) -> Exit {
+    if let Some(why) = &copied.not_held {
+        shell.out.warn(format_args!("the student's programs went on meanwhile: the Engine cannot hold them ({why})"));
+    }
     for left_out in &copied.left_out {
         shell.out.warn(format_args!("left out {left_out}"));
     }

@@ -4,6 +4,7 @@
 //! Objects are found by their labels alone, never by guessing names. The Engine's "not modified", "not found" and
 //! "conflict" are answers that a second attempt expects.
 
+mod about;
 mod base;
 pub mod copy;
 pub mod exec;
@@ -17,6 +18,7 @@ mod observe;
 mod perform;
 pub mod place;
 mod remove;
+mod seccomp;
 mod settle;
 mod tend;
 mod transport;
@@ -27,6 +29,7 @@ use std::{fs, sync::Arc};
 
 use bollard::errors::Error as Answer;
 
+pub use about::About;
 pub use exec::{Dialer, Running};
 pub use host::Host;
 pub use perform::{Failure, Outcome, Progress, Work};
@@ -127,6 +130,14 @@ pub enum DockerError {
     /// A container stays though the Engine says that it goes.
     #[error("the Engine says that it is being removed, and it is still there")]
     Going,
+    /// A program could not be started in a container.
+    #[error("{what}: {why}")]
+    Session {
+        /// Which.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// Files of a student could not be copied.
     #[error("copy `{whose}`: {source}")]
     Copying {
@@ -180,6 +191,7 @@ impl DockerError {
             Self::InUse { .. } => Some("take it off with `docker network disconnect`, then run the same again".into()),
             Self::Going => Some("restart the Engine, then run the same again".into()),
             Self::Overlap { .. } => Some("run `labctl up` again".into()),
+            Self::Session { .. } => Some("`labctl restart STUDENT` ends all that runs in a student's container".into()),
             Self::Unstable { .. }
             | Self::Engine { .. }
             | Self::Client(_)
@@ -206,9 +218,38 @@ fn way_in(place: &Place) -> String {
 /// What the Engine said, without the library's words around it.
 fn told(answer: &Answer) -> String {
     match answer {
-        Answer::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        Answer::DockerResponseServerError { message, .. } => plain(message),
         other => other.to_string(),
     }
+}
+
+/// What an Engine said, without the names of its parts that passed it on, and without the numbers of containers, which mean
+/// nothing to anybody.
+fn plain(message: &str) -> String {
+    const PARTS: [&str; 12] = [
+        "Error response from daemon:",
+        "OCI runtime exec failed:",
+        "OCI runtime create failed:",
+        "OCI runtime error:",
+        "failed to create task for container:",
+        "failed to create shim task:",
+        "failed to create shim:",
+        "runc create failed:",
+        "runc:",
+        "exec failed:",
+        "container_linux.go:380:",
+        "unable to start container process:",
+    ];
+    let mut rest = message.trim().trim_end_matches(": unknown").trim();
+    while let Some(inner) = PARTS.iter().find_map(|part| rest.strip_prefix(part)) {
+        rest = inner.trim_start();
+    }
+    let is_number = |word: &str| {
+        let word = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        word.len() == 64 && word.bytes().all(|octet| octet.is_ascii_hexdigit())
+    };
+    let line = |line: &str| line.split(' ').filter(|word| !is_number(word)).collect::<Vec<_>>().join(" ");
+    rest.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn in_the_way(blocked: &copy::Blocked) -> String {
@@ -258,18 +299,21 @@ pub struct Docker {
     owner: String,
     dir: LabDir,
     sizes: volume::Sizes,
+    about: About,
+    known: about::Known,
 }
 
 impl Docker {
     /// Connects to the Engine that the environment names, else to the one of this machine.
     pub async fn connect(dir: LabDir) -> Result<Self, DockerError> {
-        let Host { api, place } = Host::connect().await?;
-        Ok(Self { api, place, lab: dir.name().clone(), owner: owner(&dir), dir, sizes: volume::Sizes::default() })
+        let Host { api, place, about } = Host::connect().await?;
+        let (lab, owner) = (dir.name().clone(), owner(&dir));
+        Ok(Self { api, place, lab, owner, dir, sizes: volume::Sizes::default(), about, known: about::Known::default() })
     }
 
     /// The Engine.
     pub fn machine(&self) -> Host {
-        Host { api: self.api.clone(), place: self.place.clone() }
+        Host { api: self.api.clone(), place: self.place.clone(), about: self.about.clone() }
     }
 
     /// The lab of the same name that is somebody else's: another state directory's, or another machine's.
@@ -309,4 +353,27 @@ fn owner(dir: &LabDir) -> String {
     let mut owner = digest([host.trim().as_bytes(), state.as_os_str().as_encoded_bytes()]);
     owner.truncate(OWNER);
     owner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engines_parts_and_numbers_are_nobodys_business() {
+        let id = "0123456789abcdef".repeat(4);
+        for (said, shown) in [
+            (format!("Container {id} is not running\n"), "Container is not running"),
+            (format!("Cannot pause container {id}: it is broken"), "Cannot pause container it is broken"),
+            (
+                "OCI runtime exec failed: exec failed: unable to start container process: exec: \"x\": executable file not \
+                 found in $PATH: unknown"
+                    .to_owned(),
+                "exec: \"x\": executable file not found in $PATH",
+            ),
+            ("a\n b".to_owned(), "a\n b"),
+        ] {
+            assert_eq!(plain(&said), shown);
+        }
+    }
 }

@@ -83,7 +83,8 @@ fn files_go_in_and_out_and_no_link_is_followed(world: &World) {
 
 /// The instructor's folder has a name that the student's home has, too.
 fn what_comes_out_overwrites_nothing_here(world: &World) {
-    let said = "mkdir -p work && echo hers > work/a.c && echo evil > .bashrc && touch \"$(printf 'w\\033]52;c;eA==\\007')\"";
+    let said =
+        "mkdir -p work && echo hers > work/a.c && echo evil > .bashrc && touch \"$(printf 'w\\033]52;c;eA==\\007')\"";
     assert_eq!(world.sh("ana", said), (0, String::new()));
     let read = |path: &str| fs::read_to_string(world.path(path)).expect("a file");
     fs::write(world.path(".bashrc"), "mine\n").expect("a file");

@@ -233,6 +233,11 @@ impl Run<'_> {
 
     /// What failed, what to type next, and how it ended.
     fn finish(self) -> Result<Exit, Error> {
+        let not_held = self.docker.not_held();
+        if !not_held.is_empty() {
+            let limits = not_held.into_iter().collect::<Vec<_>>().join(", ");
+            self.out.warn(format_args!("this Engine does not hold containers to limits of: {limits}"));
+        }
         let (sent, undelivered) = self.mail.end(self.out);
         if sent > 0 && !self.args.json {
             self.out.note(format_args!("sent {}", count(sent, "mail")));

@@ -26,7 +26,7 @@ pub use path::HomePath;
 pub use place::Blocked;
 use place::{PlaceError, Staging};
 
-use super::{Docker, DockerError, expected, failed, make::HOME, status};
+use super::{Docker, DockerError, expected, failed, make::HOME, status, told};
 use crate::{
     lab::{GroupName, Login},
     plan::docker::State,
@@ -60,6 +60,8 @@ pub struct Copied {
     pub left_out: Vec<String>,
     /// How many more were.
     pub more_left_out: u64,
+    /// Why the student's programs went on meanwhile, where the Engine cannot hold them.
+    pub not_held: Option<String>,
 }
 
 impl Docker {
@@ -77,7 +79,7 @@ impl Docker {
         let asked = from.clone();
         let archive =
             self.held(group, login, async move |docker: &Self, id: &str| docker.archive(id, &asked, &whose).await);
-        let (archive, is_folder) = archive.await?;
+        let ((archive, is_folder), not_held) = archive.await?;
         let whose = format!("{login}:{from}");
         let name = from.names().last().cloned().unwrap_or_else(|| login.to_string());
         let unpacked = tokio::task::spawn_blocking(move || {
@@ -86,7 +88,7 @@ impl Docker {
             staging.settle(force).map(|()| copied)
         });
         match unpacked.await.unwrap_or_else(|problem| Err(PlaceError::Io(io::Error::other(problem)))) {
-            Ok(copied) => Ok(copied),
+            Ok(copied) => Ok(Copied { not_held, ..copied }),
             Err(PlaceError::Io(problem)) => Err(not_copied(whose)(problem)),
             Err(PlaceError::Blocked(blocked)) => Err(DockerError::Blocked { whose, blocked }),
         }
@@ -101,27 +103,33 @@ impl Docker {
         to: &HomePath,
     ) -> Result<Copied, DockerError> {
         let (whose, to, from) = (format!("{login}:{to}"), to.clone(), from.to_owned());
-        self.held(group, login, async move |docker: &Self, id: &str| docker.put(id, &from, &to, &whose).await).await
+        let put = async move |docker: &Self, id: &str| docker.put(id, &from, &to, &whose).await;
+        let (copied, not_held) = self.held(group, login, put).await?;
+        Ok(Copied { not_held, ..copied })
     }
 
-    /// Does something with a container of which no process runs meanwhile.
+    /// Does something with a container of which no process runs meanwhile; or why they ran. Then a student could exchange a
+    /// folder for a link, which an Engine follows inside the container only: into what the student may have anyway.
     async fn held<T>(
         &self,
         group: &GroupName,
         login: &Login,
         work: impl AsyncFnOnce(&Self, &str) -> Result<T, DockerError>,
-    ) -> Result<T, DockerError> {
+    ) -> Result<(T, Option<String>), DockerError> {
         let (_, found) = self.client_of(group, login).await?;
         let runs = found.state == State::Running;
+        let mut not_held = None;
         if runs {
-            expected(self.api.pause_container(&found.id).await, &[304, 409]).map_err(failed("hold"))?;
+            let held = expected(self.api.pause_container(&found.id).await, &[304, 409]);
+            not_held = held.err().map(|answer| told(&answer));
         }
         // Whoever stops us must not leave it held.
         let done = tokio::select! {
             done = work(self, &found.id) => done,
             _ = tokio::signal::ctrl_c() => Err(DockerError::Stopped),
         };
-        if runs { self.resume(&found.id).await.and(done) } else { done }
+        let resumed = if runs && not_held.is_none() { self.resume(&found.id).await } else { Ok(()) };
+        resumed.and(done).map(|done| (done, not_held))
     }
 
     /// The archive of a file or folder, in a file without a name, and whether it is a folder.

@@ -64,7 +64,8 @@ impl Staging {
             return Err(missing(&parent));
         }
         let folder = tempfile::Builder::new().prefix(".labctl-copy-").tempdir_in(&parent);
-        let folder = folder.map_err(|problem| io::Error::new(problem.kind(), format!("write to `{}`: {problem}", parent.display())))?;
+        let folder = folder
+            .map_err(|problem| io::Error::new(problem.kind(), format!("write to `{}`: {problem}", parent.display())))?;
         Ok(Self { folder, parent, name: own, place })
     }
 
@@ -76,7 +77,8 @@ impl Staging {
     /// Moves the copy to its place; with `force` also over files that are there.
     pub fn settle(self, force: bool) -> Result<(), PlaceError> {
         let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let parent = openat(CWD, &self.parent, directory, Mode::empty()).map_err(io::Error::from).map_err(PlaceError::Io)?;
+        let parent =
+            openat(CWD, &self.parent, directory, Mode::empty()).map_err(io::Error::from).map_err(PlaceError::Io)?;
         let mut found = Found { force, blocked: Blocked { forcible: true, ..Blocked::default() } };
         let from = self.path();
         let is_there = found.compare(&from, &parent, self.name.as_os_str(), &self.place).map_err(PlaceError::Io)?;

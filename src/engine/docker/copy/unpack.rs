@@ -251,7 +251,8 @@ mod tests {
         };
         assert_eq!(archive("12345").unpack(&folder.path().join("a")).unwrap().octets, MOST);
         assert!(archive("123456").unpack(&folder.path().join("b")).is_err());
-        let links = archive("").add("work/c", EntryType::Link, "work/a", "").add("work/d", EntryType::Link, "work/a", "");
+        let links =
+            archive("").add("work/c", EntryType::Link, "work/a", "").add("work/d", EntryType::Link, "work/a", "");
         assert!(links.unpack(&folder.path().join("c")).is_err(), "also where a file is there many times");
     }
 
