@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{convergence::LAB, world::World};
+use super::{
+    convergence::LAB,
+    world::{World, docker},
+};
 
 /// What is typed, and what must come of it.
 const PLAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/docker/terminal.py");
@@ -99,7 +102,7 @@ fn a_program_that_is_not_there_is_named_in_our_words() {
         (3, "OCI runtime exec failed: no\n".into())
     );
     // Nothing can be started any more, the program that says so neither.
-    world.sh("ana", "for n in $(seq 200); do sleep 1000 & done 2>/dev/null");
+    docker(&["update", "--pids-limit", "1", &world.container("client", "ana")]);
     let (code, said) = world.run(&["exec", "ana", "--", "true"]);
     assert!(code != 0 && !said.contains("OCI") && !said.contains(&world.container("client", "ana")), "{code} {said}");
 }

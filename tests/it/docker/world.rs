@@ -1,8 +1,9 @@
 //! A lab of its own on the Engine, and what the Engine has of it: asked of the `docker` program, not of labctl.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Stdio},
     sync::atomic::{AtomicU8, Ordering},
@@ -11,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 /// The clients' image of the tests; what is in it has this number, so that it is made once.
-pub const IMAGE: &str = "labctl-test-client:4";
+pub const IMAGE: &str = "labctl-test-client:5";
 
 /// What busybox is called there.
 const APPLETS: [&str; 30] = [
@@ -96,6 +97,7 @@ impl World {
         for applet in APPLETS {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link");
         }
+        fs::set_permissions(root.join("tmp"), Permissions::from_mode(0o1777)).expect("ours");
         for program in PROGRAMS {
             let name = program.rsplit_once('/').expect("a path").1;
             fs::copy(program, root.join("bin").join(name)).expect("it is installed: tests/install.sh");
@@ -195,7 +197,8 @@ impl World {
 
     /// The programs that run in a container, with their arguments.
     pub fn programs(&self, container: &str) -> Vec<String> {
-        self.docker(&["top", container, "-eo", "args"])
+        let programs = self.docker(&["top", container, "-eo", "pid,args"]).into_iter();
+        programs.filter_map(|line| Some(line.trim().split_once(' ')?.1.trim().to_owned())).collect()
     }
 
     /// What the Engine lists of this lab and nobody else's: other owners have labs `class`, too.
