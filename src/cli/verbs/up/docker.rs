@@ -316,7 +316,8 @@ fn next(student: &credentials::Student, lab: &str) -> String {
         let password = if service == Service::Pop3 { format!(", PASS {password}") } else { String::new() };
         Some(format!("`telnet mail {port}`{password}"))
     };
-    let ways: Vec<String> = [Service::Smtp, Service::Pop3, Service::Imap].into_iter().filter_map(telnet).take(2).collect();
+    let ways: Vec<String> =
+        [Service::Smtp, Service::Pop3, Service::Imap].into_iter().filter_map(telnet).take(2).collect();
     let shell = (format!("{program} shell {login}"), format!("then {}", ways.join("; ")));
     let rest = said::as_instructor(&program, lab);
     let line = |(line, what): &(String, String)| said::explained(line, what);
