@@ -17,7 +17,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-pub use strike::{DRIPPED, Piece, Sending, Strike, Then};
+pub use strike::{DRIPPED, Piece, Strike, Then};
 
 use super::Input;
 use crate::{
@@ -27,10 +27,7 @@ use crate::{
         exercise::Step,
         fault::{Act, Count, MAX_STRIKES},
     },
-    marking::{
-        glob::Glob,
-        said::{Reply, Said, Scratch},
-    },
+    pattern::{Glob, Reply, Said, Scratch},
 };
 
 /// What came, as faults look at it.
