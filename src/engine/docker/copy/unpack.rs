@@ -179,6 +179,9 @@ mod tests {
         assert_eq!((found.permissions().mode() & 0o7000, found.mtime()), (0, 1_000), "no set-user-id bit is kept");
     }
 
+    /// Entries of an archive by name, kind and link; what is written; why the rest is left out.
+    type Hostile<'a> = (&'a [(&'a str, EntryType, &'a str)], &'a [&'a str], &'a str);
+
     /// What a student puts into an archive, and what becomes of it: what is written, and why the rest is left out.
     #[test]
     fn what_is_hostile_is_left_out_and_the_rest_is_copied() {
@@ -189,7 +192,7 @@ mod tests {
         const TWICE: &str = "it is there twice, as a file and as a folder";
         let long = "n".repeat(90);
         let deep = format!("work/{long}");
-        let table: &[(&[(&str, EntryType, &str)], &[&str], &str)] = &[
+        let table: &[Hostile<'_>] = &[
             (&[("work/../../../out", Regular, "")], &[], ELSEWHERE),
             (&[("work/a/../../../out", Regular, "")], &[], ELSEWHERE),
             (&[("..", Directory, "")], &[], ELSEWHERE),
