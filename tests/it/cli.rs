@@ -3,6 +3,7 @@
 
 mod engine;
 mod faults;
+mod hostile;
 mod life;
 mod naming;
 mod tending;
