@@ -7,8 +7,8 @@ use super::{LAB, Test};
 /// Twelve groups of one student each, `s1` in `grupo1` and so on.
 fn twelve_groups() -> Test {
     let test = Test::with("domain = \"{group}.lab\"\nrelay = false\nroster = \"r.csv\"\n");
-    let rows: String = (1..=12).map(|number| format!("grupo{number},s{number}\n")).collect();
-    fs::write(test.path("class/r.csv"), format!("group,login\n{rows}")).expect("a roster");
+    let rows: Vec<String> = (1..=12).map(|number| format!("grupo{number},s{number}")).collect();
+    fs::write(test.path("class/r.csv"), format!("group,login\n{}\n", rows.join("\n"))).expect("a roster");
     test
 }
 
