@@ -19,6 +19,7 @@ use crate::{
     lab::{Lab, exercise::Points},
     marking::StudentMarks,
     report::{self, Report, TableOptions},
+    trace::Look,
     words::Words,
 };
 
@@ -35,6 +36,9 @@ const WIDTH: usize = 100;
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     let (opened, whom) = shell.open_for(&args.whose)?;
     let whom = student_of(&opened.lab, whom, args.student.as_deref())?;
+    if args.proof {
+        of_one_student(&opened.lab, whom.as_ref())?;
+    }
     opened.settle(shell.out)?;
     if let Some(session) = args.session
         && !opened.lab.exercises.iter().any(|exercise| exercise.session == session)
@@ -51,7 +55,16 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
         super::runtime()?.block_on(follow(&view, &opened, groups))?;
         return Ok(exit);
     }
-    let text = view.render(&opened, &groups);
+    let mut text = view.render(&opened, &groups);
+    if args.proof {
+        let words = shell.out.words();
+        let look =
+            Look { utc_offset_secs: words.utc_offset_secs, colour: shell.out.is_colored() && args.output.is_none() };
+        let wanted = |marks: &StudentMarks| view.wants(marks);
+        if let Some(marks) = groups.iter().flat_map(Marked::marks).find(wanted) {
+            text = text + "\n" + &super::proof::transcript(&opened, &marks, look)?;
+        }
+    }
     match &args.output {
         Some(path) => fs::write(path, text).map_err(Error::file("write", path))?,
         None => shell.out.styled(&text)?,
@@ -78,13 +91,23 @@ fn student_of(lab: &Lab, whom: Option<Whom>, student: Option<&str>) -> Result<Op
     }
 }
 
+/// That proof is asked for of one student.
+fn of_one_student(lab: &Lab, whom: Option<&Whom>) -> Result<(), Error> {
+    match whom {
+        Some(Whom::Student(..)) => Ok(()),
+        Some(Whom::Group(group)) => Whom::student_only(lab, group.as_str()).map(drop),
+        None => Err(Error::Usage { why: "`--proof` is for one student: `labctl report LOGIN --proof`".into() }),
+    }
+}
+
 impl View<'_> {
+    fn wants(&self, marks: &StudentMarks) -> bool {
+        self.whom.as_ref().is_none_or(|whom| whom.includes(marks.group.as_str(), marks.login.as_str()))
+    }
+
     fn render(&self, opened: &Opened, groups: &[Marked]) -> String {
         let mut students: Vec<StudentMarks> = groups.iter().flat_map(Marked::marks).collect();
-        let wanted = |marks: &StudentMarks| {
-            self.whom.as_ref().is_none_or(|whom| whom.includes(marks.group.as_str(), marks.login.as_str()))
-        };
-        students.retain(wanted);
+        students.retain(|marks| self.wants(marks));
         if let Some(session) = self.args.session {
             for marks in &mut students {
                 keep_session(marks, session);
