@@ -265,6 +265,8 @@ impl Cabinets {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Exhausted { .. }
+            | EventKind::Compacted { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}
         }

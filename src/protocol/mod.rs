@@ -127,6 +127,8 @@ pub enum Input<'a> {
     },
     /// What became of the action that the last output asked for.
     Done(Outcome),
+    /// Instead of what came: there is as much evidence of the student as the lab allows.
+    Exhausted,
     /// Nothing came for the idle time of the protocol.
     Idle,
     /// The server is shutting down.
@@ -140,6 +142,8 @@ pub enum Refusal {
     StudentSessions,
     /// The server has too many sessions.
     ServerSessions,
+    /// There is as much evidence of the student as the lab allows.
+    Evidence,
 }
 
 /// What a session wants. The driver appends `reply` to what it sends, so one output's reply leaves in one write.

@@ -82,6 +82,8 @@ pub const LIMITS: Section = Section {
         "mailbox",
         "sessions_per_student",
         "sessions",
+        "commands_per_second",
+        "evidence",
         "hops",
         "errors",
         "smtp_idle_secs",

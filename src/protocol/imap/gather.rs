@@ -212,6 +212,7 @@ impl Heard {
             before,
             after,
             pipelined: false,
+            times: 1,
         }
     }
 }

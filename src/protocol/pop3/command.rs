@@ -242,6 +242,7 @@ impl Heard {
             before,
             after,
             pipelined: false,
+            times: 1,
         }
     }
 }

@@ -123,6 +123,7 @@ impl Machine for Patient {
                 before: State::Ready,
                 after: State::Ready,
                 pipelined: false,
+                times: 1,
             });
         }
     }
