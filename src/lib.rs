@@ -6,7 +6,8 @@
 //!                                          │          engine: docker ───▶ one network and server per group, one client per student
 //!                                          ├─ inject ──────▶ server (real SMTP over the control socket)
 //!                                          └─ marking ◀─ evidence ◀─ server's store (SQLite: mail + events, one transaction)
-//!                                               └▶ report: table, csv, json, words
+//!                                               │ checks: a file a kind
+//!                                               └▶ report: table, csv, json ◀─ words: a catalogue a language
 //! ```
 //!
 //! # Layers
@@ -15,7 +16,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | 0 values | [`names`], [`mail`], [`lab`], [`evidence`] |
-//! | 1 pure logic | [`reading`], [`plan`], [`protocol`], [`marking`], [`report`], [`trace`] |
+//! | 1 pure logic | [`pattern`], [`findings`], [`reading`], [`words`], [`plan`], [`protocol`], [`marking`], [`report`], [`trace`] |
 //! | 2 edges | [`store`], [`server`], [`control`], [`engine`], [`inject`], [`rehearse`] |
 //! | 3 shell | [`cli`] |
 //!
@@ -37,11 +38,13 @@ pub mod cli;
 pub mod control;
 pub mod engine;
 pub mod evidence;
+pub mod findings;
 pub mod inject;
 pub mod lab;
 pub mod mail;
 pub mod marking;
 pub mod names;
+pub mod pattern;
 pub mod plan;
 pub mod protocol;
 pub mod reading;
@@ -50,3 +53,4 @@ pub mod report;
 pub mod server;
 pub mod store;
 pub mod trace;
+pub mod words;

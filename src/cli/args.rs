@@ -5,13 +5,19 @@ mod tend;
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
-use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args as ArgGroup, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 pub use fault::{Fault, FaultClear, FaultList, FaultSet, FaultVerb};
 pub use tend::{Cp, Exec, Freeze, Logs, Restart, ShellArgs, Start, Thaw};
 
 use super::exit::EXIT_CODES;
-use crate::lab::{EngineKind, Subnet, subnet::pool};
+use crate::{
+    lab::{EngineKind, Subnet, subnet::pool},
+    words::Lang,
+};
 
 /// A lab for e-mail protocols: mail servers for a class, and marks from what went over the wire.
 #[derive(Debug, Parser)]
@@ -32,20 +38,16 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
     /// The language of titles, hints and verdicts [default: from LANG]
-    #[arg(long, global = true, value_name = "CODE")]
-    pub lang: Option<Language>,
+    #[arg(long, global = true, value_name = "CODE", value_parser = language())]
+    pub lang: Option<Lang>,
     /// Colour in what is printed
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
 }
 
-/// A language that labctl's own labs are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Language {
-    /// Spanish
-    Es,
-    /// English
-    En,
+/// The languages that there is a catalogue of.
+fn language() -> impl TypedValueParser<Value = Lang> {
+    PossibleValuesParser::new(Lang::all().map(Lang::code)).map(|code| Lang::from_code(&code))
 }
 
 /// When to use colour.
@@ -204,6 +206,9 @@ pub struct Up {
     /// `--listen loopback`
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<Listen>,
+    /// Docker: go on here, from the copies of the stores, though another Engine held the lab
+    #[arg(long)]
+    pub engine_changed: bool,
     /// Do not send the lab's mail
     #[arg(long)]
     pub no_inject: bool,
@@ -429,6 +434,10 @@ pub struct Down {
     /// Of the docker engine: remove the lab of this name that another state directory or machine left behind, not yours
     #[arg(long, value_name = "OWNER")]
     pub owner: Option<String>,
+    /// Of the docker engine: take away what this Engine has though another one holds the lab; where this one has nothing, forget the
+    /// lab and leave what the other has
+    #[arg(long, conflicts_with = "owner")]
+    pub engine_changed: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
