@@ -263,11 +263,8 @@ impl Class {
                         self.waited(&here, live, &verb);
                     }
                     self.hear(&here, live, &verb, line, reply);
-                    if live
-                        .protocol
-                        .and_then(|spoken| self.rules.talks.get(&spoken))
-                        .is_none_or(|talk| talk.is_settled(&live.track, &verb))
-                    {
+                    let talk = live.protocol.and_then(|spoken| self.talks.get(&spoken));
+                    if talk.is_none_or(|talk| talk.is_settled(&live.track, &verb)) {
                         break;
                     }
                 }
