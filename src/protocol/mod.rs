@@ -144,6 +144,9 @@ pub enum Input<'a> {
     Done(Outcome),
     /// Instead of what came: there is as much evidence of the student as the lab allows.
     Exhausted,
+    /// The server has too much mail under way: what the session holds of a message that is coming in must go. It is heard to its
+    /// end and refused for now.
+    NoRoom,
     /// Nothing came for the idle time of the protocol.
     Idle,
     /// The server is shutting down.
