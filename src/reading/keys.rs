@@ -80,6 +80,8 @@ pub const LIMITS: Section = Section {
         "mail_under_way",
         "sessions_per_student",
         "sessions",
+        "commands_per_second",
+        "evidence",
         "hops",
         "errors",
         "smtp_idle_secs",
