@@ -29,7 +29,11 @@ fn wrapped(text: &str, width: usize) -> String {
         let indent = line.len() - rest.len();
         let (first, next) = (" ".repeat(indent), " ".repeat(indent + HANGING));
         // A word that is longer than a line stays whole: it may have to be copied.
-        let options = textwrap::Options::new(width).initial_indent(&first).subsequent_indent(&next).break_words(false);
+        let options = textwrap::Options::new(width)
+            .initial_indent(&first)
+            .subsequent_indent(&next)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
+            .break_words(false);
         textwrap::fill(rest, options) + "\n"
     };
     text.lines().map(line).collect()

@@ -338,6 +338,7 @@ fn what_is_kept_is_for_its_owner_only() {
 }
 
 /// A lab on a small disk of its own, which nobody else sees: the namespace goes with the last process in it.
+/// A process that was killed holds its files until the last of its threads is gone.
 #[cfg(target_os = "linux")]
 fn on_a_disk_of_its_own(test: &Test, then: &str) -> super::Ran {
     use std::process::Command;
@@ -348,7 +349,8 @@ fn on_a_disk_of_its_own(test: &Test, then: &str) -> super::Ran {
         "set -e; mount -t tmpfs -o size=8m none {0}; \"$0\" up class --engine embedded >/dev/null 2>&1; \
          fill() {{ dd if=/dev/zero of={0}/filler bs=64k 2>/dev/null || true; }}; \
          protect() {{ server=$(cat {0}/labs/class/serve.lock); kill -9 $server; \
-         while [ -e /proc/$server/fd/0 ]; do :; done; mount -o remount,ro {0}; }}; {then}",
+         while grep -sq '^State:.[^ZX]' /proc/$server/status || \
+         [ $(ls /proc/$server/task 2>/dev/null | wc -l) -gt 1 ]; do :; done; mount -o remount,ro {0}; }}; {then}",
         state.display()
     );
     let mut command = Command::new("unshare");
