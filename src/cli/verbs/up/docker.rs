@@ -20,7 +20,7 @@ use crate::{
     },
     engine::{
         Authority, LabDir, Record,
-        docker::{Docker, DockerError, Failure, Outcome, Progress, Work},
+        docker::{Docker, DockerError, Failure, Making, Outcome, Progress, Work},
         state::DockerChoices,
     },
     lab::{EngineKind, Key, Lab, ServerConfig, Service},
@@ -48,6 +48,10 @@ fn choose(choices: &mut DockerChoices, args: &Up) {
     }
     if let Some(base) = &args.base {
         (choices.base, choices.client_image) = (Some(base.clone()), None);
+    }
+    if let Some(program) = &args.server_binary {
+        // As another `up` finds it, wherever it is called.
+        choices.server_binary = Some(std::path::absolute(program).unwrap_or_else(|_| program.clone()));
     }
     if let Some(image) = &args.client_image {
         (choices.client_image, choices.base) = (Some(image.clone()), None);
@@ -204,17 +208,22 @@ impl Run<'_> {
     }
 
     async fn server_image(&self, make: bool) -> Result<String, Error> {
-        Ok(self.docker.machine().server_image(make, |what| self.shown.making(what)).await?)
+        let (state, say) = (self.dir.state(), |what: &str| self.shown.making(what));
+        let making = Making { state: &state, say: &say };
+        let program = self.record.docker.server_binary.as_deref();
+        Ok(self.docker.machine().server_image(program, make.then_some(&making)).await?)
     }
 
     async fn client_image(&self, make: bool) -> Result<String, Error> {
         let machine = self.docker.machine();
+        let (state, say) = (self.dir.state(), |what: &str| self.shown.making(what));
+        let making = Making { state: &state, say: &say };
         Ok(match &self.record.docker.client_image {
             Some(image) if make => machine.image_of_others(image).await?,
             Some(image) => image.clone(),
             None => {
                 let base = self.record.docker.base.as_deref();
-                machine.client_image(base, make, |what| self.shown.making(what)).await?
+                machine.client_image(base, make.then_some(&making)).await?
             }
         })
     }
