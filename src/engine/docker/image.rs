@@ -203,6 +203,10 @@ impl Host {
     ) -> Result<(), DockerError> {
         let broken = |why: String| DockerError::Image { image: image.to_owned(), why, hint: None };
         let mut context = tar::Builder::new(Vec::new());
+        // What is copied onto a folder may give it its mode: an Engine's for folders that are not named is its own business.
+        for folder in folders(files.iter().map(|(path, _)| *path)) {
+            append_folder(&mut context, &folder, 0o755, 0).map_err(|problem| broken(problem.to_string()))?;
+        }
         for (path, octets) in files {
             let octets = match base {
                 Some((_, Fetch::No)) if *path == "Dockerfile" => &without_fetching(octets),
@@ -287,16 +291,17 @@ fn libraries() -> io::Result<BTreeSet<PathBuf>> {
     Ok(paths.filter(library).filter(|path: &PathBuf| Path::new(path).exists()).collect())
 }
 
+/// The folders that files are in, each after the one that it is in.
+fn folders<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeSet<PathBuf> {
+    let parents = paths.flat_map(|path| Path::new(path).ancestors().skip(1));
+    parents.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect()
+}
+
 /// The file system of the server's image.
 fn root(files: &[(String, Vec<u8>)]) -> io::Result<Vec<u8>> {
     let mut root = tar::Builder::new(Vec::new());
-    let mut folders = BTreeSet::new();
-    for (path, _) in files {
-        let parents: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
-        folders.extend(parents.into_iter().rev().filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned));
-    }
-    for folder in &folders {
-        append_folder(&mut root, folder, 0o755, 0)?;
+    for folder in folders(files.iter().map(|(path, _)| path.as_str())) {
+        append_folder(&mut root, &folder, 0o755, 0)?;
     }
     // A new volume takes over the owner of the folder that it is mounted on.
     let dir = Path::new(SERVER_DIR.trim_start_matches('/'));
@@ -342,10 +347,10 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_image_is_a_copy_and_a_run_and_fetches_only_where_it_may() {
+    fn the_clients_image_is_made_in_few_steps_and_fetches_only_where_it_may() {
         let (_, dockerfile) = CLIENT[0];
         let instructions = |word: &str| dockerfile.lines().filter(|line| line.starts_with(word)).count();
-        assert_eq!(["COPY ", "RUN ", "USER ", "ENV ", "WORKDIR ", "CMD "].map(instructions), [1, 1, 0, 0, 0, 0]);
+        assert_eq!(["USER ", "COPY ", "RUN ", "ENV ", "WORKDIR ", "CMD "].map(instructions), [1, 1, 1, 0, 0, 0]);
         assert!(!String::from_utf8(without_fetching(dockerfile.as_bytes())).unwrap().contains("FETCH=yes"));
     }
 
