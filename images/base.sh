@@ -7,9 +7,11 @@
 set -eu
 suite=${SUITE:-bookworm}
 
-# What a mail practical uses: to talk by hand, to write a client in C, to send and read mail, to edit, to look things up.
+# What a mail practical uses: to talk by hand, to write a client in C, to send and read mail, to look at
+# programs and the network, to edit, to look things up.
 packages=telnet,netcat-openbsd,openssl,ca-certificates,curl,swaks,libnet-ssleay-perl,s-nail,bind9-dnsutils
-packages=$packages,gcc,libc6-dev,make,gdb,nano,vim,less,procps,man-db,manpages,manpages-dev
+packages=$packages,gcc,libc6-dev,make,gdb,strace,iproute2,iputils-ping,xxd,python3,w3m
+packages=$packages,nano,vim,less,procps,man-db,manpages,manpages-dev
 
 command -v mmdebstrap >/dev/null || { echo "mmdebstrap is not installed: apt-get install mmdebstrap" >&2; exit 1; }
 exec mmdebstrap --variant=minbase --include="$packages" \

@@ -6,7 +6,7 @@ use super::exit::Exit;
 use crate::{
     control::ClientError,
     engine::{StateError, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, FaultId, LabName},
+    lab::{EngineKind, FaultId, GroupName, LabName},
     rehearse::StageError,
     store::StoreError,
 };
@@ -188,6 +188,34 @@ pub enum Error {
         /// The one that may have been meant.
         near: Option<String>,
     },
+    /// A student is wanted, and a group was named.
+    #[error("`{group}` is a group")]
+    GroupNotStudent {
+        /// The group.
+        group: GroupName,
+        /// Its students.
+        students: Vec<String>,
+    },
+    /// No lab is called so, and no lab is the obvious one in which somebody could be.
+    #[error("there is no lab `{name}`, and whose student or group it is was not said: {}", labs(known))]
+    NobodyOrLab {
+        /// What was written.
+        name: String,
+        /// The labs that labctl knows, with whether they are up.
+        known: Vec<(LabName, bool)>,
+        /// The lab that may have been meant.
+        near: Option<String>,
+    },
+    /// The lab was never up, and one that is up has lost its file: the folder was renamed.
+    #[error("lab `{here}` was never up; lab `{name}` is up, and its file `{}` is gone", source_file.display())]
+    FileGone {
+        /// The lab at hand.
+        here: LabName,
+        /// The one that is up.
+        name: LabName,
+        /// Where its file was.
+        source_file: PathBuf,
+    },
     /// The lab has no such mail.
     #[error("lab `{lab}` has no mail `{mail}`")]
     UnknownMail {
@@ -226,9 +254,9 @@ pub enum Error {
         /// The groups.
         groups: Vec<String>,
     },
-    /// The fault that the command line describes makes no sense.
+    /// What the command line says does not fit together.
     #[error("{why}")]
-    WrongFault {
+    Usage {
         /// What is wrong.
         why: String,
     },
@@ -303,7 +331,7 @@ impl Error {
             | Self::Served { .. } => Exit::Failed,
             Self::CannotAsk { .. }
             | Self::UnknownTemplate { .. }
-            | Self::WrongFault { .. }
+            | Self::Usage { .. }
             | Self::Wildcard { .. }
             | Self::Sides { .. }
             | Self::HomePath { .. } => Exit::Usage,
@@ -317,6 +345,9 @@ impl Error {
             | Self::NotUp { .. }
             | Self::NoAuthority(_)
             | Self::Nobody { .. }
+            | Self::GroupNotStudent { .. }
+            | Self::NobodyOrLab { .. }
+            | Self::FileGone { .. }
             | Self::UnknownMail { .. }
             | Self::UnknownFault { .. }
             | Self::UnknownSession { .. }
@@ -343,7 +374,7 @@ impl Error {
             }
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
-            Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
+            Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down NAME`; `labctl status` lists them".into()),
             Self::UnknownFault { who, .. } => Some(format!("see `labctl fault list {who}`")),
             Self::WhichLab { known } => known.first().map_or_else(
                 || Some("make one with `labctl new my-lab`".to_owned()),
@@ -352,6 +383,20 @@ impl Error {
             Self::UnknownLab { near, .. } | Self::Nobody { near, .. } => {
                 near.as_ref().map(|near| format!("did you mean `{near}`?"))
             }
+            Self::GroupNotStudent { students, .. } if students.is_empty() => Some("it has no students".into()),
+            Self::GroupNotStudent { students, .. } => {
+                let shown = names(students.iter().take(NAMED));
+                let more = if students.len() > NAMED { ", …" } else { "" };
+                Some(format!("name one of its students: {shown}{more}"))
+            }
+            Self::NobodyOrLab { near: Some(near), .. } => Some(format!("did you mean lab `{near}`?")),
+            Self::NobodyOrLab { known, .. } => {
+                known.first().map(|(lab, _)| format!("name the lab as well, for example `--lab {lab}`"))
+            }
+            Self::FileGone { name, .. } => Some(format!(
+                "if its folder was renamed, write `name = \"{name}\"` as the first line of `lab.toml` here; \
+                 `labctl report {name}` has its marks"
+            )),
             Self::NotYours { name, owners } => {
                 let owner = owners.first().filter(|_| owners.len() == 1).map_or("OWNER", String::as_str);
                 let way = format!("if nobody needs it: `labctl down {name} --owner {owner}`");
@@ -373,10 +418,10 @@ impl Error {
             Self::Sides { .. } => {
                 Some("for example `labctl cp ana:client.c .`; write `./a:b` for a file of that name".into())
             }
-            Self::NoContainers { name } => Some(format!("`labctl credentials {name}` says where its students connect")),
+            Self::NoContainers { name } => Some(format!("`labctl credentials --lab {name}` says where its students connect")),
             Self::Renamed { name, source_file, .. } => Some(format!(
                 "write `name = \"{name}\"` in the file again, or `labctl down {name}` and `labctl up {}`",
-                source_file.display()
+                shell_word(&source_file.display().to_string())
             )),
             Self::NoLabFile(folder) => {
                 Some(format!("make one with `labctl new {}`", shell_word(&folder.display().to_string())))
@@ -404,8 +449,8 @@ impl Error {
             | Self::WrongLab { .. }
             | Self::HomePath { .. }
             | Self::UnknownSession { .. }
+            | Self::Usage { .. }
             | Self::NoNumber { .. }
-            | Self::WrongFault { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Served { .. } => None,
@@ -418,6 +463,9 @@ impl From<DockerError> for Error {
         Self::Engine(problem.into())
     }
 }
+
+/// Students of a group that a hint names.
+const NAMED: usize = 5;
 
 /// `1 error`, `2 errors`.
 pub fn count(number: usize, what: &str) -> String {

@@ -80,6 +80,9 @@ pub enum EventKind {
         /// Whether it was there before the command before it was answered (RFC 2920 3.1, RFC 2449 6.6, RFC 9051 5.5).
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pipelined: bool,
+        /// How often it came like this in a row. More than once only beyond the lab's `commands_per_second`.
+        #[serde(default = "once", skip_serializing_if = "is_once")]
+        times: u32,
     },
     /// The connection went over to TLS: from here on, or from its first octet where the service has implicit TLS.
     Secured {
@@ -313,6 +316,22 @@ pub enum EventKind {
         /// Which.
         fault: FaultId,
     },
+    /// Somebody has made the store keep as much as the lab allows (`limits.evidence`): sessions of theirs end from here on.
+    Exhausted {
+        /// A login, or an address in brackets.
+        whom: String,
+        /// The limit.
+        octets: u64,
+    },
+    /// What no mark, mailbox or attempt needs was taken out of the store; tombstones say where.
+    Compacted {
+        /// Events that are gone.
+        events: u64,
+        /// Messages whose content is gone.
+        messages: u64,
+        /// SHA-256 over all tombstones as they are now, in lower-case hexadecimal.
+        tombstones: String,
+    },
     /// The server started.
     Started {
         /// labctl's version.
@@ -375,6 +394,15 @@ pub enum Ending {
     Failed,
 }
 
+const fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_once(times: &u32) -> bool {
+    *times == 1
+}
+
 impl EventKind {
     /// The kind as `trace` and the store name it.
     pub const fn name(&self) -> &'static str {
@@ -403,6 +431,8 @@ impl EventKind {
             Self::Fault { .. } => "fault",
             Self::FaultSet { .. } => "fault_set",
             Self::FaultCleared { .. } => "fault_cleared",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Compacted { .. } => "compacted",
             Self::Started { .. } => "started",
             Self::Damaged { .. } => "damaged",
         }

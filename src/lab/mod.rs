@@ -78,6 +78,8 @@ pub struct Lab {
     pub name: LabName,
     /// What people call it.
     pub title: Text,
+    /// The code of the language that students are given things in; none: by its texts.
+    pub language: Option<String>,
     /// The file it was read from, absolute.
     pub source: PathBuf,
     /// The engine that the lab asks for; none: what the command line says or what answers.
@@ -224,6 +226,17 @@ impl Lab {
     /// All students with their groups, in order.
     pub fn students(&self) -> impl Iterator<Item = (&Group, &Student)> {
         self.groups.iter().flat_map(|group| group.students.iter().map(move |student| (group, student)))
+    }
+
+    /// The code of the language that the lab is in: the one it states, else the only one that its texts are written in.
+    pub fn language(&self) -> Option<&str> {
+        if self.language.is_some() {
+            return self.language.as_deref();
+        }
+        let titles = self.exercises.iter().map(|exercise| &exercise.title);
+        let codes = std::iter::once(&self.title).chain(titles).flat_map(|text| text.0.keys());
+        let codes: BTreeSet<&str> = codes.map(String::as_str).filter(|code| !code.is_empty()).collect();
+        codes.first().copied().filter(|_| codes.len() == 1)
     }
 
     /// The group of this name.

@@ -29,6 +29,9 @@ use crate::{
     words::{Phrase, phrase, quoted},
 };
 
+/// How often a command that came again and again is counted at most: more than any check asks for.
+const MOST_TIMES: u32 = 64 * 1_000;
+
 /// The most messages in another's name that a student's marks tell of, the latest.
 pub const MAX_NOTES: usize = 10;
 
@@ -253,6 +256,8 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Exhausted { .. }
+            | EventKind::Compacted { .. }
             | EventKind::Started { .. } => {}
         }
     }
@@ -297,15 +302,19 @@ impl Class {
                 live.track.secure.mailbox = Some(mailbox.clone());
                 self.secured(&here, live);
             }
-            EventKind::Command { verb, line, reply, after, pipelined, .. } => {
+            EventKind::Command { verb, line, reply, after, pipelined, times, .. } => {
                 live.state = Some(*after);
-                if !pipelined {
-                    self.waited(&here, live, verb);
-                }
-                if verb.bytes().any(|octet| octet.is_ascii_lowercase()) && !verb.starts_with('<') {
-                    self.hear(&here, live, &verb.to_ascii_uppercase(), line, reply);
-                } else {
-                    self.hear(&here, live, verb, line, reply);
+                let upper = verb.bytes().any(|octet| octet.is_ascii_lowercase()) && !verb.starts_with('<');
+                let verb = if upper { verb.to_ascii_uppercase().into() } else { Arc::clone(verb) };
+                for _ in 0..(*times).clamp(1, MOST_TIMES) {
+                    if !pipelined {
+                        self.waited(&here, live, &verb);
+                    }
+                    self.hear(&here, live, &verb, line, reply);
+                    let talk = live.protocol.and_then(|spoken| self.talks.get(&spoken));
+                    if talk.is_none_or(|talk| talk.is_settled(&live.track, &verb)) {
+                        break;
+                    }
                 }
             }
             EventKind::Accepted { message, from, recipients, delivered, octets, sha256: _, injected: None } => {
@@ -363,6 +372,8 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Exhausted { .. }
+            | EventKind::Compacted { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}
         }

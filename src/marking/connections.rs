@@ -137,6 +137,8 @@ impl Live {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Exhausted { .. }
+            | EventKind::Compacted { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => None,
         };

@@ -276,6 +276,8 @@ impl Mailboxes {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Exhausted { .. }
+            | EventKind::Compacted { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}
         }

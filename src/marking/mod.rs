@@ -27,6 +27,7 @@ mod judge;
 pub mod marks;
 mod progress;
 mod quick;
+pub mod used;
 
 pub use connections::MAX_UNKNOWN;
 pub use folders::MAX_FOLLOWED;

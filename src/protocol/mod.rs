@@ -148,6 +148,8 @@ pub enum Input<'a> {
     },
     /// What became of the action that the last output asked for.
     Done(Outcome),
+    /// Instead of what came: there is as much evidence of the student as the lab allows.
+    Exhausted,
     /// The server has too much mail under way: what the session holds of a message that is coming in must go. It is heard to its
     /// end and refused for now.
     NoRoom,
@@ -164,6 +166,8 @@ pub enum Refusal {
     StudentSessions,
     /// The server has too many sessions.
     ServerSessions,
+    /// There is as much evidence of the student as the lab allows.
+    Evidence,
 }
 
 /// What a session wants. The driver appends `reply` to what it sends, so one output's reply leaves in one write.

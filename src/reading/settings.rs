@@ -30,7 +30,7 @@ const fn range(key: &'static str, allowed: RangeInclusive<u64>, rfc: Option<(u64
 }
 
 /// The ranges of all limits.
-pub const RANGES: [Range; 14] = [
+pub const RANGES: [Range; 16] = [
     range("line", 64..=65_536, Some((512, "RFC 5321 4.5.3.1.4"))),
     range("text_line", 80..=(1 << 20), Some((1_000, "RFC 5321 4.5.3.1.6"))),
     range("recipients", 1..=10_000, Some((100, "RFC 5321 4.5.3.1.8"))),
@@ -39,6 +39,8 @@ pub const RANGES: [Range; 14] = [
     range("mail_under_way", (1 << 20)..=(1 << 40), None),
     range("sessions_per_student", 1..=1_000, None),
     range("sessions", 1..=100_000, None),
+    range("commands_per_second", 1..=1_000_000, None),
+    range("evidence", 65_536..=(1 << 40), None),
     range("hops", 1..=1_000, Some((100, "RFC 5321 6.3"))),
     range("errors", 1..=1_000_000, None),
     range("smtp_idle_secs", 1..=86_400, Some((300, "RFC 5321 4.5.3.2.7"))),
@@ -142,6 +144,8 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
         sessions: count("sessions", default.sessions),
         hops: count("hops", default.hops),
         errors: count("errors", default.errors),
+        commands_per_second: size("commands_per_second", default.commands_per_second),
+        evidence: size("evidence", default.evidence),
         message: size("message", default.message),
         mailbox: size("mailbox", default.mailbox),
         mail_under_way: size("mail_under_way", default.mail_under_way),
@@ -155,7 +159,7 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
 fn limit(table: &Fields<'_>, key: &'static str, findings: &mut Findings<'_>) -> Option<u64> {
     let field = table.get(key)?;
     let Range { allowed, rfc, .. } = RANGES.iter().find(|range| range.key == key)?;
-    let octets = matches!(key, "line" | "text_line" | "message" | "mailbox" | "mail_under_way");
+    let octets = matches!(key, "line" | "text_line" | "message" | "mailbox" | "mail_under_way" | "evidence");
     let value = if octets { field.octets(allowed.clone(), findings) } else { field.number(allowed.clone(), findings) }?;
     if let Some((least, rfc)) = rfc.filter(|(least, _)| value < *least) {
         let message = format!("`{key}` is below {least}, which {rfc} asks for");

@@ -11,7 +11,7 @@ use tokio::{
 use super::{ServerError, Shared, machine, names, registry, wire::Connection};
 use crate::{
     lab::{Protocol, server::Endpoint},
-    protocol::Peer,
+    protocol::{Peer, Refusal},
 };
 
 /// Connections that the system keeps for a listener until they are taken in.
@@ -137,7 +137,9 @@ fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, strea
         return;
     }
     let who = registry::at_the_door(&settings.config, remote.ip(), endpoint.student.as_ref());
+    let exhausted = server.is_exhausted(&who, remote.ip());
     let seat = server.registry.admit(&who, &settings.config.limits);
+    let seat = if exhausted { seat.and(Err(Refusal::Evidence)) } else { seat };
     if endpoint.service.protocol() == Protocol::Dns {
         if let Ok(seat) = seat {
             tokio::spawn(names::tcp(Arc::clone(server), stream, local, who, seat));

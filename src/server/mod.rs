@@ -11,6 +11,7 @@
 //! is counted by `under_way`.
 
 mod accept;
+mod allowance;
 mod clock;
 mod drive;
 mod error;
@@ -26,6 +27,7 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
     time::Duration,
@@ -44,6 +46,7 @@ pub use flight::{PER_SERVER, PER_SESSION};
 
 use self::{
     accept::{Listener, Sockets},
+    allowance::Rates,
     clock::{Clock, Seeds},
     drive::Drive,
     faults::Desk,
@@ -64,7 +67,7 @@ use crate::{
         fault::Standing,
         smtp,
     },
-    store::{Counts, Mailbox, Origin, Reader, Store, StoreError},
+    store::{Account, Counts, Mailbox, Origin, Reader, Store, StoreError},
 };
 
 /// A running server.
@@ -82,6 +85,7 @@ struct Shared {
     store: Store,
     relay: Relay,
     names: Names,
+    rates: Rates,
     settings: RwLock<Arc<Settings>>,
     registry: Registry,
     clock: Clock,
@@ -124,6 +128,7 @@ impl Server {
         let shared = Arc::new(Shared {
             relay: Relay::new(&store),
             names: Names::default(),
+            rates: Rates::default(),
             store,
             settings: RwLock::new(Arc::new(settings)),
             registry: Registry::default(),
@@ -223,6 +228,11 @@ impl Server {
         Ok(Status { connections, students, mailboxes, counts })
     }
 
+    /// Those of whom there is as much evidence as the lab allows: their sessions end.
+    pub fn exhausted(&self) -> Vec<Account> {
+        self.shared.store.beyond(self.config().limits.evidence)
+    }
+
     /// Starts a new run of each student; a whole group's mailboxes are emptied.
     pub async fn reset(&self, students: Vec<Login>, whole_group: bool) -> Result<(), StoreError> {
         let time = Timestamp(self.shared.clock.now().micros);
@@ -301,6 +311,12 @@ impl Shared {
         for kind in changes {
             self.faults.take(&Event { seq: Seq(0), time, run: 1, conn: Conn(0), who: Who::Instructor, kind });
         }
+    }
+
+    /// Whether there is as much evidence of somebody as the lab allows.
+    fn is_exhausted(&self, who: &Who, from: IpAddr) -> bool {
+        let limit = self.settings().config.limits.evidence;
+        Account::of(who, Some(from)).is_some_and(|account| self.store.used(account).1.octets() >= limit)
     }
 
     fn settings(&self) -> Arc<Settings> {

@@ -117,6 +117,10 @@ fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &U
     }
     let who = registry::at_the_door(&config, remote.ip(), endpoint.student.as_ref());
     let now = server.clock.now();
+    if server.is_exhausted(&who, remote.ip()) {
+        let answer = dns::refused(&query[..length]).map(|octets| dns::Answer { octets, seen: None });
+        return Some(Received { who, now, remote, answer });
+    }
     let answer = dns::answer(&Zone::new(&config, here(address.ip(), remote.ip())), &query[..length], false);
     Some(Received { who, now, remote, answer })
 }
@@ -132,7 +136,13 @@ pub(super) async fn tcp(server: Arc<Shared>, mut stream: TcpStream, local: Socke
         };
         let Ok(Ok(query)) = query else { break };
         let config = Arc::clone(&server.settings().config);
-        let Some(answer) = dns::answer(&Zone::new(&config, local.ip()), &query, true) else { break };
+        let from = stream.peer_addr().map_or(local.ip(), |remote| remote.ip());
+        let answer = if server.is_exhausted(&who, from) {
+            dns::refused(&query).map(|octets| dns::Answer { octets, seen: None })
+        } else {
+            dns::answer(&Zone::new(&config, local.ip()), &query, true)
+        };
+        let Some(answer) = answer else { break };
         if let Some(seen) = answer.seen {
             record(&server, who.clone(), server.clock.now(), seen).await;
         }

@@ -172,7 +172,8 @@ impl Renderer {
                 EventKind::Reset { student, .. }
                 | EventKind::FaultSet { student, .. }
                 | EventKind::FaultCleared { student, .. } => student == only,
-                EventKind::Started { .. } | EventKind::Damaged { .. } => true,
+                EventKind::Started { .. } | EventKind::Compacted { .. } | EventKind::Damaged { .. } => true,
+                EventKind::Exhausted { whom, .. } => whom == only.as_str(),
                 EventKind::Connected { .. }
                 | EventKind::Command { .. }
                 | EventKind::Secured { .. }

@@ -109,7 +109,10 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
             }
             out.server(reply, reply.len() as u64);
         }
-        EventKind::Command { verb, line, octets, reply, reply_octets, pipelined, .. } => {
+        EventKind::Command { verb, line, octets, reply, reply_octets, pipelined, times, .. } => {
+            if *times > 1 {
+                out.note(&format!("{times} times in a row:"));
+            }
             match &**verb {
                 "<message>" => out.note(&format!("message data, {octets} octets")),
                 "<response>" => out.client("***", *pipelined),
@@ -206,6 +209,12 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
         }
         EventKind::FaultCleared { student, fault } => {
             out.note(&format!("{group}: fault `{fault}` is cleared for `{student}`"));
+        }
+        EventKind::Exhausted { whom, octets } => {
+            out.note(&format!("{group}: the evidence of {} has reached its limit of {octets} octets", visible(whom)));
+        }
+        EventKind::Compacted { events, messages, .. } => {
+            out.note(&format!("{group}: compacted, {events} events and {messages} messages taken out"));
         }
         EventKind::Started { version } => out.note(&format!("{group}: server started (labctl {})", visible(version))),
         EventKind::Damaged { why } => out.note(&format!("{group}: the record is damaged: {}", visible(why))),

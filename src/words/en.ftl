@@ -228,3 +228,14 @@ table-student = student
 table-points = points
 table-done = done
 table-legend = ✓ done   – missing   ½ partly there   ? unclear (not the student's fault)
+
+## What a student's card says
+card-send = send
+card-read = read
+card-folders = folders
+card-names = names
+card-mailbox = mailbox
+card-shared = shared
+card-person = { $who }, group { $group }, { $domain }
+card-account = { $user }, password { $password }
+card-given = { "" }, with the ca.pem you are given

@@ -228,3 +228,14 @@ table-student = estudiante
 table-points = puntos
 table-done = hechos
 table-legend = ✓ hecho   – falta   ½ hecho en parte   ? dudoso (no es culpa del estudiante)
+
+## Lo que dice la tarjeta de un estudiante
+card-send = enviar
+card-read = leer
+card-folders = carpetas
+card-names = nombres
+card-mailbox = buzón
+card-shared = del grupo
+card-person = { $who }, grupo { $group }, { $domain }
+card-account = { $user }, contraseña { $password }
+card-given = { "" }, con el ca.pem que te dan

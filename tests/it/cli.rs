@@ -5,6 +5,7 @@ mod engine;
 mod faults;
 mod hostile;
 mod life;
+mod naming;
 mod tending;
 mod trouble;
 mod words;

@@ -93,6 +93,7 @@ tables! {
     one_connection_or_several
     retrieved_and_deleted
     a_mailbox_belongs_to_the_group
+    a_repetition_counts_each_time
     a_reset_forgets
     a_student_known_later
     headers_without_an_empty_line

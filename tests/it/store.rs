@@ -13,6 +13,7 @@ use labctl::{
 };
 use rusqlite::Connection;
 
+mod bounds;
 mod chain;
 mod limits;
 
@@ -38,6 +39,7 @@ fn command(verb: &str) -> EventKind {
         before: State::Ready,
         after: State::Mail,
         pipelined: false,
+        times: 1,
     }
 }
 

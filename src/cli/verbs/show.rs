@@ -1,12 +1,7 @@
 //! `labctl show`: one message of a group's server, as it came.
 
 use crate::{
-    cli::{
-        args::Show,
-        error::Error,
-        exit::Exit,
-        naming::{Shell, Whom},
-    },
+    cli::{args::Show, error::Error, exit::Exit, naming::Shell, whom::Whom},
     evidence::MessageId,
     store::Reader,
     trace::visible,
@@ -14,7 +9,7 @@ use crate::{
 
 /// Prints the message; on a terminal with its control characters made visible.
 pub fn run(shell: &Shell, args: &Show) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let opened = shell.open(args.lab.as_deref())?;
     opened.settle(shell.out)?;
     let whom = Whom::find(&opened.lab, &args.who)?;
     let group = whom.group(&opened.lab).name.clone();

@@ -10,8 +10,9 @@ use crate::{
         args::{Trace as Args, TraceFormat},
         error::Error,
         exit::Exit,
-        naming::{Opened, Shell, Whom},
+        naming::{Opened, Shell},
         output::Output,
+        whom::Whom,
     },
     control::ClientError,
     evidence::{Event, Seq},
@@ -25,9 +26,8 @@ const WAITING: usize = 1_024;
 
 /// Shows what went over the wire, group by group; then what comes, as it comes.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let (opened, whom) = shell.open_for(&args.whose)?;
     opened.settle(shell.out)?;
-    let whom = args.who.as_deref().map(|name| Whom::find(&opened.lab, name)).transpose()?;
     let filter = Filter {
         group: whom.as_ref().map(|whom| whom.group(&opened.lab).name.clone()),
         student: whom.as_ref().and_then(Whom::student).cloned(),

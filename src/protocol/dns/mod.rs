@@ -89,12 +89,23 @@ pub fn answer(zone: &Zone<'_>, query: &[u8], tcp: bool) -> Option<Answer> {
     Some(Answer { octets: said.to_vec().ok()?, seen })
 }
 
+/// What somebody is told who is not answered any more, whatever the query; none where it is no query.
+pub fn refused(query: &[u8]) -> Option<Vec<u8>> {
+    let head = query.get(..HEADER)?;
+    (head[2] & 0x80 == 0).then(|| bare(head, 5))
+}
+
 /// A header that says that the query could not be read.
 fn unreadable(head: &[u8]) -> Vec<u8> {
+    bare(head, 1)
+}
+
+/// An answer of nothing but its header with this code (RFC 1035 4.1.1).
+fn bare(head: &[u8], code: u8) -> Vec<u8> {
     let mut octets = vec![0; HEADER];
     octets[..2].copy_from_slice(&head[..2]);
     octets[2] = 0x80 | head[2] & 0x79;
-    octets[3] = 1;
+    octets[3] = code;
     octets
 }
 

@@ -229,9 +229,10 @@ fn marks_are_there_while_the_file_is_wrong_or_gone() {
     assert!(report.err.contains("as it was last brought up"), "{}", report.err);
     assert!(test.done(&["trace", "user1"]).contains("DATA"));
     assert!(test.done(&["credentials"]).contains("user1pass"));
-    let inject = test.run(&["inject", "class"]);
-    assert_eq!(inject.code, 1);
-    assert!(inject.err.ends_with("hint: if it moved, say where it is now: `labctl up NEW/PLACE`\n"), "{}", inject.err);
+    test.done(&["inject", "class"]);
+    let up = test.run(&["up", "class"]);
+    assert_eq!(up.code, 1);
+    assert!(up.err.ends_with("hint: if it moved, say where it is now: `labctl up NEW/PLACE`\n"), "{}", up.err);
 }
 
 #[test]

@@ -18,6 +18,7 @@
 //! labctl 9 injected 6 welcome/ana > ana
 //! ana 1 logged_in user2
 //! ana 1 & NOOP -> 250 ok           a command that was pipelined
+//! ana 1 x37 NOOP -> 250 ok         a command that came so often in a row
 //! ana 1 imap a UID FETCH 1 -> * 1 FETCH ()\r\na OK
 //! ana 1 copied 5 1>2 ana/INBOX > Archive        message 5; also `moved`
 //! ana 1 flagged ana/Archive 1:3,7 + \Seen       `+`, `-` or `=`
@@ -225,9 +226,26 @@ impl Table {
                 EventKind::Appended { message, mailbox, folder, uid, flags, octets: 1, sha256: sha256(b"") }
             }
             "imap" => imap(after),
+            _ if word.strip_prefix('x').is_some_and(|count| count.parse::<u32>().is_ok()) => {
+                let mut command = command(after);
+                if let EventKind::Command { times, .. } = &mut command {
+                    *times = word[1..].parse().unwrap();
+                }
+                command
+            }
             "&" => match command(after) {
                 EventKind::Command { verb, line, octets, reply, reply_octets, before, after, .. } => {
-                    EventKind::Command { verb, line, octets, reply, reply_octets, before, after, pipelined: true }
+                    EventKind::Command {
+                        verb,
+                        line,
+                        octets,
+                        reply,
+                        reply_octets,
+                        before,
+                        after,
+                        pipelined: true,
+                        times: 1,
+                    }
                 }
                 other => other,
             },
@@ -331,6 +349,7 @@ fn imap(text: &str) -> EventKind {
         before: State::Authenticated,
         after: State::Selected,
         pipelined: false,
+        times: 1,
     }
 }
 
@@ -356,6 +375,7 @@ fn command(text: &str) -> EventKind {
         before: State::Ready,
         after,
         pipelined: false,
+        times: 1,
     }
 }
 
@@ -382,6 +402,7 @@ fn empty() -> Lab {
     Lab {
         name: "table".parse().unwrap(),
         title: Text::plain("Table"),
+        language: None,
         source: "/table".into(),
         engine: None,
         groups: vec![group],

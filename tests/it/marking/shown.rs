@@ -133,9 +133,11 @@ fn a_report_is_csv_json_and_words() {
     });
     let spanish = Words { lang: Lang::SPANISH, utc_offset_secs: 3_600 };
     golden("shown/words_en.out", |_| {
-        report.students.iter().map(|own| words(own, Words::default(), false) + "\n").collect()
+        report.students.iter().map(|own| words(own, Words::default(), false, None) + "\n").collect()
     });
-    golden("shown/words_es.out", |_| report.students.iter().map(|own| words(own, spanish, true) + "\n").collect());
+    golden("shown/words_es.out", |_| {
+        report.students.iter().map(|own| words(own, spanish, true, None) + "\n").collect()
+    });
 }
 
 #[test]
@@ -157,7 +159,8 @@ fn folders_and_flags_are_put_into_words_of_both_languages() {
     }
     let marks = marker.marks().remove(0);
     golden("shown/folders.out", |_| {
-        let all = [Lang::ENGLISH, Lang::SPANISH].map(|lang| words(&marks, Words { lang, utc_offset_secs: 0 }, false));
+        let all =
+            [Lang::ENGLISH, Lang::SPANISH].map(|lang| words(&marks, Words { lang, utc_offset_secs: 0 }, false, None));
         all.join("\n")
     });
 }
@@ -223,7 +226,7 @@ fn a_connection_that_counts_for_neither_is_told_in_words() {
     }
     golden("shown/neither.out", |_| {
         let marks = marker.marks();
-        let said = marks.iter().map(|own| words(own, Words::default(), false) + "\n");
+        let said = marks.iter().map(|own| words(own, Words::default(), false, None) + "\n");
         said.chain([traced.clone(), "\n".to_owned(), traced_ben.clone()]).collect()
     });
     let value: serde_json::Value =

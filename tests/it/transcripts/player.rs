@@ -369,6 +369,8 @@ fn describe(event: &EventKind) -> String {
         | EventKind::FaultSet { .. }
         | EventKind::FaultCleared { .. }
         | EventKind::Reset { .. }
+        | EventKind::Exhausted { .. }
+        | EventKind::Compacted { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => panic!("no session says {event:?}"),
     }

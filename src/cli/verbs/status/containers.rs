@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{Group, Student};
-use crate::plan::docker::{Found, Object, Observed, Role, State};
+use crate::{
+    names::order::natural,
+    plan::docker::{Found, Object, Observed, Role, State},
+};
 
 /// The container of a group's server.
 #[derive(Default, Serialize)]
@@ -59,7 +62,7 @@ impl Containers {
                 Role::Backbone | Role::Front | Role::Network => {}
             }
         }
-        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        groups.sort_by(|a, b| natural(&a.name, &b.name));
     }
 
     fn client(&self, found: &Found) -> &'static str {

@@ -274,7 +274,7 @@ impl Run<'_> {
             |failure| failure.problem.hint(),
         );
         let (failed, name) = (self.failures.len(), &self.lab.name);
-        let again = format!("`{} up {name}` goes on from here", said::program());
+        let again = format!("`{}` goes on from here", said::again(self.args));
         if self.stopped {
             self.out.note(format_args!("stopped; {again}"));
         } else if failed > 0 {

@@ -315,6 +315,15 @@ impl Talk {
         }
     }
 
+    /// Whether the same verb again changes nothing.
+    pub fn is_settled(&self, track: &Track, verb: &str) -> bool {
+        let settled = |interest: &Interest| {
+            let states = track.states[interest.rule];
+            states & interest.forbid | states & interest.advance & !(states >> 1) == 0
+        };
+        track.unfit.is_empty() && self.interests[usize::from(self.row(verb))].iter().all(settled)
+    }
+
     #[expect(clippy::too_many_arguments, reason = "the parts of one marker, borrowed apart")]
     fn advance(
         &self,
