@@ -99,7 +99,7 @@ pub enum DockerError {
         /// What it is for.
         target: String,
         /// The Engine.
-        place: Place,
+        place: Box<Place>,
         /// What it runs on.
         engine: String,
         /// What is to be built, where that is known.

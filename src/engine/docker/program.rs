@@ -76,7 +76,7 @@ pub(super) fn check(path: &Path, program: &[u8], engine: &About, place: &Place) 
     Err(DockerError::Foreign {
         program: path.to_owned(),
         target: found.map_or_else(|| "no program that is known".to_owned(), |found| format!("for {found}")),
-        place: place.clone(),
+        place: Box::new(place.clone()),
         engine: format!("{} on {}", engine.system, engine.processor),
         triple: triple(engine),
     })
