@@ -222,6 +222,10 @@ pub struct Up {
     /// Docker: an image for the clients that is there already, instead of building one
     #[arg(long, value_name = "IMAGE", conflicts_with = "base")]
     pub client_image: Option<String>,
+    /// Docker: the program of the servers, for an Engine that this one cannot run on; static, for Linux [default: as before, else
+    /// this one]
+    #[arg(long, value_name = "FILE")]
+    pub server_binary: Option<PathBuf>,
     /// Listen on this address instead of loopback, for students on their own machines: a port per student and protocol
     /// (`ports` in the lab file do not hold), without TLS, reachable by everybody who reaches the address; remembered until
     /// `--listen loopback`
@@ -508,6 +512,9 @@ pub enum ImagesVerb {
         /// The Debian image that the students' is built on [default: one that is there, else pulled, else made with mmdebstrap]
         #[arg(long, value_name = "IMAGE")]
         base: Option<String>,
+        /// The program of the servers, for an Engine that this one cannot run on [default: this one]
+        #[arg(long, value_name = "FILE")]
+        server_binary: Option<PathBuf>,
     },
     /// Remove what is older than an hour and used by no container; bases and what this labctl would use stay
     Prune {
