@@ -86,17 +86,17 @@ pub fn body_start(message: &[u8]) -> usize {
 }
 
 /// Writes `message` as a multi-line reply's content: a dot before each line that starts with one, also the very first
-/// (RFC 1939 3, RFC 5321 4.5.2). The final `.` line is the caller's.
+/// (RFC 1939 3, RFC 5321 4.5.2). A CR or LF that stands alone counts as a line end: whoever reads on takes it for one
+/// perhaps, and a dot behind it for the end. The final `.` line is the caller's.
 pub fn dot_stuff(message: &[u8], out: &mut Vec<u8>) {
     out.reserve(message.len() + 64);
-    if message.first() == Some(&b'.') {
-        out.push(b'.');
-    }
     let mut rest = 0;
-    for at in memchr::memmem::find_iter(message, b"\n.") {
-        out.extend_from_slice(&message[rest..=at]);
-        out.push(b'.');
-        rest = at + 1;
+    for at in memchr::memchr_iter(b'.', message) {
+        if at == 0 || matches!(message[at - 1], b'\r' | b'\n') {
+            out.extend_from_slice(&message[rest..at]);
+            out.push(b'.');
+            rest = at;
+        }
     }
     out.extend_from_slice(&message[rest..]);
 }
@@ -115,6 +115,11 @@ mod tests {
         assert_eq!(stuffed(".a\r\n.b\r\nc.\r\n..\r\n"), "..a\r\n..b\r\nc.\r\n...\r\n");
         assert_eq!(stuffed(""), "");
         assert_eq!(stuffed("\r\n.\r\n.\r\n"), "\r\n..\r\n..\r\n");
+        assert_eq!(
+            stuffed("a\n.\nb\r.\rc\r\r.\n\n..\r."),
+            "a\n..\nb\r..\rc\r\r..\n\n...\r..",
+            "CR and LF alone as well"
+        );
     }
 
     #[test]

@@ -61,7 +61,9 @@ impl Session {
     }
 
     pub(super) fn store(&mut self, under: Under, set: &Set, wish: Wish, out: &mut Output) {
-        self.condstore |= wish.unchanged_since.is_some();
+        if wish.unchanged_since.is_some() {
+            self.tell_modseqs(out);
+        }
         let Some((under, uids)) = self.chosen(under, set, true, out) else { return };
         let Some(view) = self.connection.view() else { return };
         let Wish { how, flags, silent, unchanged_since } = wish;
@@ -189,6 +191,9 @@ impl Session {
     ) {
         let Some(mailbox) = self.connection.mailbox().cloned() else { return };
         let Some((under, name)) = self.named(under, name, out) else { return };
+        if content.contains(&0) {
+            return self.refuse(under, Reply::NotBinary, &[], out);
+        }
         let Some(content) = newlines(content, self.peer.config.lone_newline) else {
             return self.refuse(under, Reply::LoneNewline, &[], out);
         };

@@ -8,7 +8,7 @@ use super::{
     items::{self, Item},
     name::{self, Charset, MAX_PATTERN},
     sequence::Set,
-    syntax::{Cursor, Fault, Read},
+    syntax::{Cursor, Read},
     verb::Verb,
 };
 use crate::{
@@ -61,10 +61,12 @@ pub type Name = Result<FolderName, String>;
 pub struct List {
     /// Whether it is LSUB.
     pub lsub: bool,
-    /// What stands before every pattern.
-    pub reference: String,
-    /// The patterns.
-    pub patterns: Vec<String>,
+    /// The patterns, each behind the reference.
+    pub patterns: Vec<Pattern>,
+    /// An empty pattern asks for the delimiter (RFC 9051 6.3.9).
+    pub delimiter: bool,
+    /// A pattern ends in `*`: whole trees are asked for.
+    pub trees: bool,
     /// Only subscribed names.
     pub subscribed: bool,
     /// Also parents of what fits.
@@ -77,6 +79,46 @@ pub struct List {
     pub show_subscribed: bool,
     /// A STATUS answer for each folder (RFC 5819).
     pub status: Vec<StatusItem>,
+}
+
+impl List {
+    /// What a name must be to be selected, as CHILDINFO has it (RFC 5258 6, RFC 6154 6).
+    pub const fn selection(&self) -> &'static str {
+        match (self.subscribed, self.special) {
+            (true, true) => "\"SUBSCRIBED\" \"SPECIAL-USE\"",
+            (true, false) => "\"SUBSCRIBED\"",
+            (false, true) => "\"SPECIAL-USE\"",
+            (false, false) => "",
+        }
+    }
+}
+
+/// A pattern of LIST. What is not modified UTF-7 is no syntax error: it is compared with names as
+/// they are written on the wire, and `a&b` is none of those (RFC 3501 5.1.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pattern {
+    /// Decoded.
+    Name(String),
+    /// As written.
+    Wire(String),
+}
+
+impl Pattern {
+    /// The pattern `text`.
+    pub fn of(text: String, charset: Charset) -> Self {
+        match name::decoded(text.as_bytes(), charset) {
+            Some(name) => Self::Name(name.into()),
+            None => Self::Wire(text),
+        }
+    }
+
+    /// Whether a folder fits it.
+    pub fn fits(&self, folder: &FolderName) -> bool {
+        match self {
+            Self::Name(pattern) => name::fits(folder.as_str(), pattern),
+            Self::Wire(pattern) => name::fits(&name::encoded(folder.as_str(), Charset::Utf7), pattern),
+        }
+    }
 }
 
 /// What STATUS can tell.
@@ -247,7 +289,7 @@ fn set(cursor: &mut Cursor<'_>) -> Read<Set> {
     Set::read(cursor)
 }
 
-fn pattern(cursor: &mut Cursor<'_>, charset: Charset) -> Read<String> {
+fn pattern(cursor: &mut Cursor<'_>) -> Read<String> {
     let before = cursor.clone();
     let text = if cursor.at_string() {
         cursor.string("a pattern")?.into_owned()
@@ -264,7 +306,7 @@ fn pattern(cursor: &mut Cursor<'_>, charset: Charset) -> Read<String> {
     if text.len() > MAX_PATTERN {
         return Err(before.fault("a pattern of at most 1024 octets"));
     }
-    name::decoded(&text, charset).map(String::from).ok_or_else(|| before.fault("a pattern in modified UTF-7 or UTF-8"))
+    String::from_utf8(text).map_err(|_| before.fault("a pattern in modified UTF-7 or UTF-8"))
 }
 
 fn list(cursor: &mut Cursor<'_>, charset: Charset) -> Read<List> {
@@ -287,18 +329,26 @@ fn list(cursor: &mut Cursor<'_>, charset: Charset) -> Read<List> {
         }
         cursor.space("a reference, such as \"\"")?;
     }
-    list.reference = pattern(cursor, charset)?;
+    let reference = pattern(cursor)?;
+    let mut trees = false;
+    let mut behind = |text: String| {
+        trees |= text.ends_with('*');
+        Pattern::of(reference.clone() + &text, charset)
+    };
     cursor.space("a pattern, such as \"*\"")?;
     if cursor.peek() == Some(b'(') {
         list.extended = true;
         let before = cursor.clone();
-        list.patterns = cursor.list("patterns", |cursor| pattern(cursor, charset))?;
+        list.patterns = cursor.list("patterns", |cursor| pattern(cursor).map(&mut behind))?;
         if list.patterns.len() > MAX_PATTERNS {
             return Err(before.fault("at most 20 patterns"));
         }
     } else {
-        list.patterns = vec![pattern(cursor, charset)?];
+        let text = pattern(cursor)?;
+        list.delimiter = text.is_empty();
+        list.patterns = vec![behind(text)];
     }
+    list.trees = trees;
     if !cursor.is_end() {
         cursor.space("RETURN")?;
         if !cursor.word("RETURN") {
@@ -324,10 +374,12 @@ fn list(cursor: &mut Cursor<'_>, charset: Charset) -> Read<List> {
 
 fn lsub(cursor: &mut Cursor<'_>, charset: Charset) -> Read<List> {
     cursor.space("a reference, such as \"\"")?;
-    let reference = pattern(cursor, charset)?;
+    let reference = pattern(cursor)?;
     cursor.space("a pattern, such as \"*\"")?;
-    let patterns = vec![pattern(cursor, charset)?];
-    Ok(List { lsub: true, subscribed: true, reference, patterns, ..List::default() })
+    let text = pattern(cursor)?;
+    let delimiter = text.is_empty();
+    let patterns = vec![Pattern::of(reference + &text, charset)];
+    Ok(List { lsub: true, subscribed: true, delimiter, patterns, ..List::default() })
 }
 
 fn status_items(cursor: &mut Cursor<'_>) -> Read<Vec<StatusItem>> {
@@ -358,8 +410,10 @@ fn append(cursor: &mut Cursor<'_>, charset: Charset) -> Read<Command> {
         received_secs = Some(date_time(cursor)?);
         cursor.space("the message as a literal")?;
     }
-    let message =
-        cursor.literal().map_err(|fault| Fault { expected: "the message as a literal: {octets}", ..fault })?;
+    if !matches!(cursor.peek(), Some(b'{' | b'~')) {
+        return Err(cursor.fault("the message as a literal: {octets}"));
+    }
+    let message = cursor.literal()?.content;
     let end = cursor.position();
     Ok(Command::Append { name, flags, received_secs, content: end - message.len()..end })
 }

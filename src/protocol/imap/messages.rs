@@ -71,7 +71,9 @@ impl Session {
         changed_since: Option<u64>,
         out: &mut Output,
     ) {
-        self.condstore |= items.contains(&Item::ModSeq);
+        if items.contains(&Item::ModSeq) {
+            self.tell_modseqs(out);
+        }
         let Some(view) = self.connection.view() else { return };
         let Some(mut places) = view.places(set, under.uid) else { return numbers_missing(self, under, out) };
         if let Some(since) = changed_since {

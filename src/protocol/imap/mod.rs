@@ -392,20 +392,28 @@ impl Session {
 
     fn enable(&mut self, under: Under, names: &[String], out: &mut Output) {
         let mut line = "* ENABLED".to_owned();
+        let mut modseqs = false;
         for name in names {
-            let on = match name.as_str() {
-                "CONDSTORE" => &mut self.condstore,
-                "IMAP4REV2" => &mut self.rev2,
-                // What is not known is passed over in silence (RFC 9051 6.3.1).
-                _ => continue,
-            };
-            if !mem::replace(on, true) {
-                line.push(' ');
-                line.push_str(if name == "CONDSTORE" { name } else { "IMAP4rev2" });
+            match name.as_str() {
+                "CONDSTORE" if !self.condstore && !modseqs => {
+                    modseqs = true;
+                    line.push_str(" CONDSTORE");
+                }
+                "IMAP4REV2" if !mem::replace(&mut self.rev2, true) => {
+                    line.push_str(" IMAP4rev2");
+                    if let Some(view) = self.connection.view_mut() {
+                        view.forget_recent();
+                    }
+                }
+                // What is on already is not named again, what is not known passed over in silence (RFC 9051 6.3.1).
+                _ => {}
             }
         }
         out.reply.extend_from_slice(line.as_bytes());
         out.reply.extend_from_slice(b"\r\n");
+        if modseqs {
+            self.tell_modseqs(out);
+        }
         self.complete(under, out);
     }
 

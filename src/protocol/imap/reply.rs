@@ -88,6 +88,8 @@ replies! {
     MessageTooLarge = "message_too_large",
     /// A CR or LF that stands alone in a message.
     LoneNewline = "lone_newline",
+    /// A NUL in a message.
+    NotBinary = "not_binary",
     /// Something else than DONE in IDLE.
     NotDone = "not_done",
     /// A message number that no message has.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 
 use super::{
     Session, Task, Under,
-    changes::numbers_missing,
     criteria::{Criteria, Returned},
     matching::{Candidate, Searched, Test},
     messages::batch,
@@ -44,11 +43,12 @@ impl Session {
         if criteria.charset.is_err() {
             return self.refuse(under, Reply::BadCharset, &[], out);
         }
-        self.condstore |= criteria.key.asks_modseq();
+        if criteria.key.asks_modseq() {
+            self.tell_modseqs(out);
+        }
         let Some(view) = self.connection.view() else { return };
-        let Ok(test) = Test::of(&criteria.key, view) else { return numbers_missing(self, under, out) };
         let mut searching = Searching {
-            test,
+            test: Test::of(&criteria.key, view),
             wanted: criteria.wanted,
             modseq: criteria.key.asks_modseq(),
             found: Vec::new(),

@@ -15,7 +15,9 @@ impl Session {
             self.leave();
             out.reply.extend_from_slice(b"* OK [CLOSED] the folder before is closed\r\n");
         }
-        self.condstore |= condstore;
+        if condstore {
+            self.tell_modseqs(out);
+        }
         let Some(mailbox) = self.connection.mailbox().cloned() else { return };
         let Some((under, name)) = self.named(under, name, out) else { return };
         let task = Task::Select { read_only, name: self.wire_name(&name) };
@@ -31,7 +33,10 @@ impl Session {
         recent: (u32, u32),
         out: &mut Output,
     ) {
-        let view = View::new(snapshot, recent, read_only);
+        let mut view = View::new(snapshot, recent, read_only);
+        if self.rev2 {
+            view.forget_recent();
+        }
         let count = view.rows().len();
         write_keywords(&view, &mut out.reply);
         let _ = write!(out.reply, "* {count} EXISTS\r\n");
@@ -40,7 +45,7 @@ impl Session {
             let name = listing::quoted_name(&view.snapshot.name, self.charset());
             self.list_line("LIST", &[], &name, out);
         } else {
-            let _ = write!(out.reply, "* {} RECENT\r\n", view.recent_count());
+            let _ = write!(out.reply, "* {} RECENT\r\n", view.tell_recent());
             if let Some(place) = view.rows().iter().position(|row| !row.flags.has(Flags::SEEN)) {
                 let _ = write!(out.reply, "* OK [UNSEEN {}] the first message not read\r\n", place + 1);
             }
@@ -48,15 +53,24 @@ impl Session {
         let Snapshot { uid_validity, next_uid, modseq, .. } = &*view.snapshot;
         let _ = write!(
             out.reply,
-            "* OK [UIDVALIDITY {uid_validity}] UIDs are valid\r\n* OK [UIDNEXT {next_uid}] the next UID\r\n\
-             * OK [HIGHESTMODSEQ {modseq}] the highest modification sequence\r\n"
+            "* OK [UIDVALIDITY {uid_validity}] UIDs are valid\r\n* OK [UIDNEXT {next_uid}] the next UID\r\n"
         );
+        write_modseq(*modseq, &mut out.reply);
         if let Connection::Authenticated(mailbox) | Connection::Selected(mailbox, _) = &self.connection {
             self.connection = Connection::Selected(mailbox.clone(), Box::new(view));
         }
         let access = if read_only { "READ-ONLY" } else { "READ-WRITE" };
         let values = [("access", access), ("folder", shown), ("count", &count.to_string()), ("s", plural(count))];
         self.answer(under, Reply::Selected, &values, out);
+    }
+
+    /// From now on modification sequences are told. A client whose folder is open already learns where it stands (RFC 7162 3.1).
+    pub(super) fn tell_modseqs(&mut self, out: &mut Output) {
+        if !std::mem::replace(&mut self.condstore, true)
+            && let Some(view) = self.connection.view()
+        {
+            write_modseq(view.snapshot.modseq, &mut out.reply);
+        }
     }
 
     /// Tells what changed in the open folder.
@@ -84,7 +98,9 @@ impl Session {
         let (rev2, condstore) = (self.rev2, self.condstore);
         let Some(view) = self.connection.view_mut() else { return };
         let changes = view.catch_up(newer, expunge);
-        view.claim(recent);
+        if !rev2 {
+            view.claim(recent);
+        }
         if changes.keywords {
             write_keywords(view, &mut out.reply);
         }
@@ -93,9 +109,9 @@ impl Session {
         }
         if let Some(count) = changes.exists {
             let _ = write!(out.reply, "* {count} EXISTS\r\n");
-            if !rev2 {
-                let _ = write!(out.reply, "* {} RECENT\r\n", view.recent_count());
-            }
+        }
+        if !rev2 && let Some(recent) = view.tell_recent_after(&changes) {
+            let _ = write!(out.reply, "* {recent} RECENT\r\n");
         }
         for place in changes.changed {
             let row = view.rows()[place];
@@ -105,6 +121,10 @@ impl Session {
             }
         }
     }
+}
+
+fn write_modseq(modseq: u64, out: &mut Vec<u8>) {
+    let _ = write!(out, "* OK [HIGHESTMODSEQ {modseq}] the highest modification sequence\r\n");
 }
 
 /// What an answer about a message's flags tells.
