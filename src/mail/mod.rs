@@ -7,6 +7,8 @@ pub mod fields;
 pub mod folder;
 pub mod outgoing;
 pub mod parts;
+pub mod subject;
+pub mod utf7;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

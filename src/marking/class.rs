@@ -131,6 +131,7 @@ impl Class {
             | EventKind::Secured { .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
+            | EventKind::LoneDot { .. }
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::Queued { .. }
@@ -217,6 +218,7 @@ impl Class {
             EventKind::Accepted { injected: Some(_), .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
+            | EventKind::LoneDot { .. }
             | EventKind::Relayed { .. }
             | EventKind::Deferred { .. }
             | EventKind::Bounced { .. }

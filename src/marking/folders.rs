@@ -253,6 +253,7 @@ impl Cabinets {
             | EventKind::Secured { .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
+            | EventKind::LoneDot { .. }
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::Queued { .. }

@@ -8,7 +8,7 @@ use super::{
     fields::{Field, Fields},
     groups, keys,
 };
-use crate::lab::{Group, LabName, Login, MAX_STUDENTS, Student, User};
+use crate::lab::{Group, INSTRUCTOR, LabName, Login, MAX_STUDENTS, Student, User};
 
 /// The most shared mailboxes of a lab.
 pub const MAX_USERS: usize = 200;
@@ -56,6 +56,7 @@ impl People {
         let rooms = groups::seat(lab, seats, addresses.shared(), findings);
         let students: BTreeSet<Login> = rooms.values().flatten().map(|student| student.login.clone()).collect();
         let mut mailboxes: BTreeSet<Login> = users.iter().map(|user| user.name.clone()).collect();
+        mailboxes.insert(instructor());
         let mut first_mailbox = users.first().map(|user| user.name.clone());
         if rooms.len() == 1 {
             mailboxes.extend(students.iter().cloned());
@@ -84,6 +85,11 @@ impl People {
             problem.did_you_mean(name, self.mailboxes.iter().map(Login::as_str));
         }
     }
+}
+
+/// The mailbox that every server has for the instructor.
+fn instructor() -> Login {
+    INSTRUCTOR.parse().expect("letters are a login")
 }
 
 /// Every text in `users` and `students`, in lower case.
@@ -137,7 +143,10 @@ fn check(seats: &mut Vec<Seat>, shared: &[(User, Span)], findings: &mut Findings
                 .help("a login is unique in the whole lab: remove or rename one");
             return false;
         }
-        if let Some(span) = shared.get(login.as_str()) {
+        if login.as_str() == INSTRUCTOR {
+            let message = format!("student `{login}` has the name of the mailbox that injected mail comes from");
+            findings.add(Code::TakenLogin, seat.place.clone(), message).help("give the student another login");
+        } else if let Some(span) = shared.get(login.as_str()) {
             let message = format!("student `{login}` has the name of a shared mailbox");
             let problem = findings.add(Code::TakenLogin, seat.place.clone(), message);
             problem

@@ -7,9 +7,12 @@ use super::{
     offered::Offered,
     people::People,
 };
-use crate::lab::{
-    Settings,
-    template::{PLACEHOLDERS, Piece, pieces},
+use crate::{
+    lab::{
+        Settings,
+        template::{PLACEHOLDERS, Piece, pieces},
+    },
+    protocol::smtp,
 };
 
 /// What templates may speak of.
@@ -66,11 +69,26 @@ impl Known<'_> {
         }
     }
 
-    /// Notes it where the only group has no other one beside it.
+    /// Whether the servers take a sender of injected mail, whoever it is for.
+    pub fn takes_sender(&self, from: &str) -> bool {
+        let filled = |piece: Piece<'_>| match piece {
+            Piece::Text(text) => text.to_owned(),
+            Piece::Value { name: "domain" | "neighbour", .. } => "g01.lab".to_owned(),
+            Piece::Value { name: "email", .. } => "ana@g01.lab".to_owned(),
+            Piece::Value { .. } => "ana".to_owned(),
+        };
+        let from: String = pieces(from).unwrap_or_default().into_iter().map(filled).collect();
+        from.is_empty() || smtp::takes_path(&from, self.settings.leniency)
+    }
+
+    /// Notes it where the only group has no other one beside it, or where no mail goes there.
     fn expect_neighbour(&self, span: &Span, findings: &mut Findings<'_>) {
         if self.people.groups.len() == 1 {
             let message = "`{neighbour}` is another group's domain, and this lab has one group";
             findings.within(Code::BadTemplate, span, message).help("add a group: `groups = [\"g01\", \"g02\"]`");
+        } else if !self.settings.relay {
+            let message = "`{neighbour}` is another group's domain, and without `relay` no mail goes there";
+            findings.within(Code::NoRelay, span, message).help("write `relay = true`, unless the refusal is meant");
         }
     }
 

@@ -165,6 +165,7 @@ impl Renderer {
                 | EventKind::Secured { .. }
                 | EventKind::HandshakeFailed { .. }
                 | EventKind::Discarded { .. }
+                | EventKind::LoneDot { .. }
                 | EventKind::LoggedIn { .. }
                 | EventKind::LoginFailed { .. }
                 | EventKind::Accepted { .. }

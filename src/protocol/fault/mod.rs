@@ -77,6 +77,7 @@ impl<'a> Heard<'a> {
             Input::Refused(_)
             | Input::LineTooLong { .. }
             | Input::Chunk(_)
+            | Input::LoneDot { .. }
             | Input::Changed
             | Input::Secured { .. }
             | Input::Denied { .. }

@@ -48,7 +48,8 @@ impl Session {
         let mut tagged = Vec::new();
         reply.write(&self.peer, &under.tag, values, &mut tagged);
         // RFC 9051 7.5.1: message numbers do not change during these.
-        let expunge = under.uid || !matches!(under.verb, Verb::Fetch | Verb::Store | Verb::Search);
+        let expunge =
+            under.uid || !matches!(under.verb, Verb::Fetch | Verb::Store | Verb::Search | Verb::Sort | Verb::Thread);
         self.ask(under, Task::Finish { tagged, expunge }, ask, out);
     }
 
@@ -62,10 +63,18 @@ impl Session {
         out: &mut Output,
     ) {
         // What cannot be read now is told later: the command itself is done.
+        let mut deleted = false;
         if let Some(Told::Selected { snapshot, recent }) = told {
-            self.tell(snapshot, recent, expunge, under.uid, out);
+            deleted = self.tell(snapshot, recent, expunge, under.uid, out);
         }
-        out.reply.extend(tagged);
+        match self.connection.view().filter(|_| deleted && self.condstore && under.verb == Verb::Expunge) {
+            // RFC 7162 3.2.7: where the folder stands after that.
+            Some(view) => {
+                let (verb, modseq) = (under.heard.verb.to_string(), view.snapshot.modseq.to_string());
+                self.say(Reply::Expunged, &under.tag, &[("verb", &verb), ("modseq", &modseq)], out);
+            }
+            None => out.reply.extend(tagged),
+        }
         under.said.add(&out.reply);
         let after = self.connection.state();
         out.events.push(under.heard.answered(&under.said, under.before, after));

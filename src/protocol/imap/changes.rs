@@ -16,6 +16,7 @@ use crate::{
     protocol::{
         Output,
         folders::{Ask, Change, Told},
+        line::Newline,
     },
 };
 
@@ -194,8 +195,12 @@ impl Session {
         if content.contains(&0) {
             return self.refuse(under, Reply::NotBinary, &[], out);
         }
-        let Some(content) = newlines(content, self.peer.config.lone_newline) else {
-            return self.refuse(under, Reply::LoneNewline, &[], out);
+        let content = match newlines(content, self.peer.config.lone_newline) {
+            Ok(content) => content,
+            Err((line, newline)) => {
+                let values = [("line", &*line.to_string()), ("newline", newline.as_str())];
+                return self.refuse(under, Reply::LoneNewline, &values, out);
+            }
         };
         let limits = &self.peer.config.limits;
         if content.len() as u64 > limits.message {
@@ -208,17 +213,18 @@ impl Session {
     }
 }
 
-/// A message whose lines end in CRLF, as the lab wants lone CRs and LFs treated; none where it refuses them.
-fn newlines(content: Vec<u8>, lone: LoneNewline) -> Option<Vec<u8>> {
+/// A message whose lines end in CRLF, as the lab wants lone CRs and LFs treated; where it refuses them, the line that the first
+/// of them ends.
+fn newlines(content: Vec<u8>, lone: LoneNewline) -> Result<Vec<u8>, (usize, Newline)> {
     let stands_alone = |at: usize| match content[at] {
         b'\n' => at == 0 || content[at - 1] != b'\r',
         _ => content.get(at + 1) != Some(&b'\n'),
     };
-    if lone == LoneNewline::Keep || !memchr::memchr2_iter(b'\r', b'\n', &content).any(stands_alone) {
-        return Some(content);
-    }
+    let first = memchr::memchr2_iter(b'\r', b'\n', &content).find(|at| stands_alone(*at));
+    let Some(first) = first.filter(|_| lone != LoneNewline::Keep) else { return Ok(content) };
     if lone == LoneNewline::Refuse {
-        return None;
+        // All lines before it end in CRLF.
+        return Err((memchr::memchr_iter(b'\n', &content[..first]).count() + 1, Newline::of(content[first])));
     }
     let mut text = Vec::with_capacity(content.len() + 64);
     for (at, octet) in content.iter().enumerate() {
@@ -227,7 +233,7 @@ fn newlines(content: Vec<u8>, lone: LoneNewline) -> Option<Vec<u8>> {
             octet => text.push(*octet),
         }
     }
-    Some(text)
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -237,8 +243,9 @@ mod tests {
     #[test]
     fn lone_newlines_are_refused_converted_or_kept() {
         let lone = b"a\nb\r\nc\rd\r\n\n".to_vec();
-        assert_eq!(newlines(lone.clone(), LoneNewline::Refuse), None);
-        assert_eq!(newlines(lone.clone(), LoneNewline::Keep), Some(lone.clone()));
+        assert_eq!(newlines(lone.clone(), LoneNewline::Refuse), Err((1, Newline::Lf)));
+        assert_eq!(newlines(b"a\r\nb\rc\n".to_vec(), LoneNewline::Refuse), Err((2, Newline::Cr)));
+        assert_eq!(newlines(lone.clone(), LoneNewline::Keep), Ok(lone.clone()));
         assert_eq!(newlines(lone, LoneNewline::Convert).unwrap(), b"a\r\nb\r\nc\r\nd\r\n\r\n");
         assert_eq!(newlines(b"a\r\n".to_vec(), LoneNewline::Refuse).unwrap(), b"a\r\n");
     }

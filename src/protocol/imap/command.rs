@@ -7,6 +7,7 @@ use super::{
     criteria::{self, Criteria},
     items::{self, Item},
     name::{self, Charset, MAX_PATTERN},
+    resync::Resync,
     sequence::Set,
     syntax::{Cursor, Read},
     verb::Verb,
@@ -33,7 +34,7 @@ pub enum Command {
     Authenticate { mechanism: String, initial: Option<Vec<u8>> },
     Login { name: Vec<u8>, password: Vec<u8> },
     Enable(Vec<String>),
-    Select { name: Name, read_only: bool, condstore: bool },
+    Select { name: Name, read_only: bool, parameters: SelectParameters },
     Create(Name),
     Delete(Name),
     Rename { from: Name, to: Name },
@@ -48,9 +49,27 @@ pub enum Command {
     Unselect,
     Expunge { uids: Option<Set> },
     Search { criteria: Criteria, uid: bool },
-    Fetch { set: Set, items: Vec<Item>, changed_since: Option<u64>, uid: bool },
+    Fetch { set: Set, items: Vec<Item>, since: Option<Since>, uid: bool },
     Store { set: Set, how: Change, flags: NamedFlags, silent: bool, unchanged_since: Option<u64>, uid: bool },
     Copy { set: Set, to: Name, remove: bool, uid: bool },
+}
+
+/// What SELECT may ask for beyond opening a folder (RFC 7162 3.1.8, 3.2.5).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SelectParameters {
+    /// Modification sequences.
+    pub condstore: bool,
+    /// What changed since the client saw it last.
+    pub resync: Option<Resync>,
+}
+
+/// A condition of FETCH: only messages that changed after this modification sequence (RFC 7162 3.1.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// The modification sequence.
+    pub modseq: u64,
+    /// Also which messages are gone (RFC 7162 3.2.6).
+    pub vanished: bool,
 }
 
 /// A folder's name as a client wrote it: a name that cannot be one is refused with NO, not as bad syntax.
@@ -193,7 +212,9 @@ pub fn arguments(verb: Verb, uid: bool, cursor: &mut Cursor<'_>, charset: Charse
         Verb::Unselect => Command::Unselect,
         Verb::Expunge if uid => Command::Expunge { uids: Some(set(cursor)?) },
         Verb::Expunge => Command::Expunge { uids: None },
-        Verb::Search => Command::Search { criteria: criteria::read(cursor)?, uid },
+        Verb::Search => Command::Search { criteria: criteria::search(cursor)?, uid },
+        Verb::Sort => Command::Search { criteria: criteria::sort(cursor)?, uid },
+        Verb::Thread => Command::Search { criteria: criteria::thread(cursor)?, uid },
         Verb::Fetch => fetch(uid, cursor)?,
         Verb::Store => store(uid, cursor)?,
         Verb::Copy | Verb::Move => {
@@ -252,18 +273,19 @@ fn enable(cursor: &mut Cursor<'_>) -> Read<Command> {
 
 fn select(read_only: bool, cursor: &mut Cursor<'_>, charset: Charset) -> Read<Command> {
     let name = folder(cursor, charset)?;
-    let mut condstore = false;
+    let mut parameters = SelectParameters::default();
     if !cursor.is_end() {
         cursor.space("(CONDSTORE)")?;
         cursor.list("(CONDSTORE) or nothing", |cursor| {
-            if cursor.word("CONDSTORE") {
-                condstore = true;
-                return Ok(());
+            match () {
+                () if cursor.word("CONDSTORE") => parameters.condstore = true,
+                () if cursor.word("QRESYNC") => parameters.resync = Some(Resync::read(cursor)?),
+                () => return Err(cursor.fault("CONDSTORE or QRESYNC: this server knows no other parameter")),
             }
-            Err(cursor.fault("CONDSTORE: this server knows no other parameter"))
+            Ok(())
         })?;
     }
-    Ok(Command::Select { name, read_only, condstore })
+    Ok(Command::Select { name, read_only, parameters })
 }
 
 /// CREATE's name may end in a delimiter, which says that folders will lie in it (RFC 3501 6.3.3).
@@ -433,10 +455,15 @@ fn fetch(uid: bool, cursor: &mut Cursor<'_>) -> Read<Command> {
     let set = set(cursor)?;
     cursor.space("what to fetch, such as FLAGS or (UID BODY[])")?;
     let mut items = items::read(cursor)?;
-    let mut changed_since = None;
+    let (mut changed_since, mut vanished) = (None, false);
     if !cursor.is_end() {
         cursor.space("(CHANGEDSINCE n)")?;
+        let before = cursor.clone();
         cursor.list("(CHANGEDSINCE n) or the end of the command", |cursor| {
+            if cursor.word("VANISHED") {
+                vanished = true;
+                return Ok(());
+            }
             if !cursor.word("CHANGEDSINCE") {
                 return Err(cursor.fault("CHANGEDSINCE and a number"));
             }
@@ -444,15 +471,19 @@ fn fetch(uid: bool, cursor: &mut Cursor<'_>) -> Read<Command> {
             changed_since = Some(cursor.number64("a modification sequence")?);
             Ok(())
         })?;
+        if vanished && (changed_since.is_none() || !uid) {
+            return Err(before.fault("VANISHED in UID FETCH, together with CHANGEDSINCE"));
+        }
     }
+    let since = changed_since.map(|modseq| Since { modseq, vanished });
     // RFC 7162 3.1.4.1 and RFC 9051 6.4.9.
-    if changed_since.is_some() && !items.contains(&Item::ModSeq) {
+    if since.is_some() && !items.contains(&Item::ModSeq) {
         items.push(Item::ModSeq);
     }
     if uid && !items.contains(&Item::Uid) {
         items.insert(0, Item::Uid);
     }
-    Ok(Command::Fetch { set, items, changed_since, uid })
+    Ok(Command::Fetch { set, items, since, uid })
 }
 
 fn store(uid: bool, cursor: &mut Cursor<'_>) -> Read<Command> {

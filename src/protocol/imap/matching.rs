@@ -180,9 +180,7 @@ impl<'a> Searched<'a> {
 
     /// The day that the Date field names, as it stands there: neither time nor zone count (RFC 9051 6.4.4, SENTBEFORE).
     fn sent(&self) -> Option<Date> {
-        let field = fields(self.header()).find(|field| field.name.eq_ignore_ascii_case(b"Date"))?;
-        let value = terminated(field.value);
-        let date = MessageStream::new(&value).parse_date().into_datetime()?;
+        let date = date(self.header())?;
         Date::new(i16::try_from(date.year).ok()?, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?).ok()
     }
 
@@ -211,6 +209,26 @@ impl<'a> Searched<'a> {
     }
 }
 
+/// What the Date field of a header says, in seconds since 1970-01-01T00:00:00Z.
+pub fn sent_secs(header: &[u8]) -> Option<i64> {
+    date(header).filter(mail_parser::DateTime::is_valid).map(|date| date.to_timestamp())
+}
+
+fn date(header: &[u8]) -> Option<mail_parser::DateTime> {
+    let field = fields(header).find(|field| field.name.eq_ignore_ascii_case(b"Date"))?;
+    MessageStream::new(&terminated(field.value)).parse_date().into_datetime()
+}
+
+/// A value, which has no folds any more, with its encoded words decoded.
+pub fn decoded(value: &[u8]) -> String {
+    let stands = || String::from_utf8_lossy(value).into_owned();
+    if memmem::find(value, b"=?").is_none() {
+        return stands();
+    }
+    let value = terminated(value);
+    MessageStream::new(&value).parse_unstructured().as_text().map_or_else(stands, str::to_owned)
+}
+
 /// Whether the texts of a message hold `text`, decoded, in any case.
 fn decoded_has(message: &mail_parser::Message<'_>, text: &Text) -> bool {
     message.parts.iter().any(|part| match &part.body {
@@ -223,13 +241,8 @@ fn decoded_has(message: &mail_parser::Message<'_>, text: &Text) -> bool {
 /// Whether a field's value holds `text` as it stands or with its encoded words decoded.
 fn value_has(value: &[u8], text: &Text) -> bool {
     let value = unfolded(value);
-    let stands = String::from_utf8_lossy(&value).to_lowercase().contains(text.as_str());
-    if stands || memmem::find(&value, b"=?").is_none() {
-        return stands;
-    }
-    let value = terminated(&value);
-    let decoded = MessageStream::new(&value).parse_unstructured();
-    decoded.as_text().is_some_and(|decoded| decoded.to_lowercase().contains(text.as_str()))
+    String::from_utf8_lossy(&value).to_lowercase().contains(text.as_str())
+        || decoded(&value).to_lowercase().contains(text.as_str())
 }
 
 /// Whether an address of a list holds `text`, with what comments and blanks stand inside it taken out: FROM and its like ask

@@ -8,8 +8,10 @@ use jiff::{Timestamp, tz::Offset};
 use super::{
     Session, Task, Under,
     changes::numbers_missing,
+    command::Since,
     items::{Item, Wanted},
     reply::Reply,
+    resync::write_vanished,
     section::{self, Decoded},
     sequence::Set,
     structure,
@@ -63,21 +65,20 @@ enum Step {
 }
 
 impl Session {
-    pub(super) fn fetch(
-        &mut self,
-        under: Under,
-        set: &Set,
-        items: Vec<Item>,
-        changed_since: Option<u64>,
-        out: &mut Output,
-    ) {
+    pub(super) fn fetch(&mut self, under: Under, set: &Set, items: Vec<Item>, since: Option<Since>, out: &mut Output) {
+        if since.is_some_and(|since| since.vanished) && !self.qresync {
+            return self.refuse(under, Reply::NeedQresync, &[], out);
+        }
         if items.contains(&Item::ModSeq) {
             self.tell_modseqs(out);
         }
         let Some(view) = self.connection.view() else { return };
         let Some(mut places) = view.places(set, under.uid) else { return numbers_missing(self, under, out) };
-        if let Some(since) = changed_since {
-            places.retain(|place| view.rows()[*place].modseq > since);
+        if let Some(Since { modseq, vanished }) = since {
+            places.retain(|place| view.rows()[*place].modseq > modseq);
+            if vanished {
+                write_vanished(view, &view.uids(set), &mut out.reply);
+            }
         }
         let unread =
             |place: &usize| Some(view.rows()[*place]).filter(|row| !row.flags.has(Flags::SEEN)).map(|row| row.uid);

@@ -1,26 +1,32 @@
 //! SEARCH (RFC 9051 6.4.4, 7.3.4; RFC 3501 7.2.5; RFC 5182): most of it from the folder's rows, the rest from the messages, a
-//! few at a time.
+//! few at a time. SORT and THREAD (RFC 5256) are searches whose answer needs more of each message that is found.
 
 use std::fmt::Write as _;
 
 use super::{
     Session, Task, Under,
-    criteria::{Criteria, Returned},
+    criteria::{Criteria, Purpose, Returned},
     matching::{Candidate, Searched, Test},
     messages::batch,
     reply::Reply,
     sequence::written,
+    sort::{self, Criterion, Value},
+    thread::{self, Algorithm, Member},
     view::View,
 };
-use crate::protocol::{
-    Output,
-    folders::{Ask, Told},
+use crate::{
+    mail::body_start,
+    protocol::{
+        Output,
+        folders::{Ask, Told},
+    },
 };
 
 /// A SEARCH under way.
 #[derive(Debug)]
 pub(super) struct Searching {
     test: Test,
+    answer: Answer,
     wanted: Option<Returned>,
     modseq: bool,
     /// Places of messages that fit.
@@ -29,6 +35,48 @@ pub(super) struct Searching {
     open: Vec<usize>,
     next: usize,
     batch: usize,
+}
+
+/// What is told of the messages that fit, with what that needs of each, by its place.
+#[derive(Debug)]
+enum Answer {
+    Numbers,
+    Order(Vec<Criterion>, Vec<(usize, Vec<Value>)>),
+    Threads(Algorithm, Vec<(usize, Member)>),
+}
+
+impl Answer {
+    fn of(purpose: &Purpose) -> Self {
+        match purpose {
+            Purpose::Search => Self::Numbers,
+            Purpose::Sort(criteria) => Self::Order(criteria.clone(), Vec::new()),
+            Purpose::Thread(algorithm) => Self::Threads(*algorithm, Vec::new()),
+        }
+    }
+
+    /// Whether each message that fits must be read.
+    fn needs_message(&self) -> bool {
+        match self {
+            Self::Numbers => false,
+            Self::Order(criteria, _) => criteria.iter().any(|criterion| criterion.by.needs_message()),
+            Self::Threads(..) => true,
+        }
+    }
+}
+
+impl Searching {
+    /// Takes a message that fits.
+    fn take(&mut self, view: &View, place: usize, uid: bool, message: &[u8]) {
+        self.found.push(place);
+        let (row, header) = (&view.rows()[place], &message[..body_start(message)]);
+        match &mut self.answer {
+            Answer::Numbers => {}
+            Answer::Order(criteria, known) => {
+                known.push((place, criteria.iter().map(|criterion| criterion.by.value(row, header)).collect()));
+            }
+            Answer::Threads(_, known) => known.push((place, Member::of(number(view, place, uid), row, header))),
+        }
+    }
 }
 
 impl Session {
@@ -49,6 +97,7 @@ impl Session {
         let Some(view) = self.connection.view() else { return };
         let mut searching = Searching {
             test: Test::of(&criteria.key, view),
+            answer: Answer::of(&criteria.purpose),
             wanted: criteria.wanted,
             modseq: criteria.key.asks_modseq(),
             found: Vec::new(),
@@ -58,9 +107,9 @@ impl Session {
         };
         for place in 0..view.rows().len() {
             match searching.test.by_row(candidate(view, place, self.now.utc_offset_secs)) {
-                Some(true) => searching.found.push(place),
+                Some(true) if !searching.answer.needs_message() => searching.take(view, place, under.uid, &[]),
                 Some(false) => {}
-                None => searching.open.push(place),
+                Some(true) | None => searching.open.push(place),
             }
         }
         self.search_on(under, Box::new(searching), out);
@@ -76,16 +125,15 @@ impl Session {
     ) {
         let Some(Told::Messages(messages)) = told else { return self.answer(under, Reply::Failed, &[], out) };
         let Some(view) = self.connection.view() else { return };
-        let read = searching.open[searching.next..].iter().zip(&messages).take(searching.batch);
-        let found: Vec<usize> = read
-            .filter(|(place, message)| {
-                let candidate = candidate(view, **place, self.now.utc_offset_secs);
-                searching.test.holds(candidate, &Searched::of(message))
-            })
-            .map(|(place, _)| *place)
-            .collect();
-        searching.found.extend(found);
-        searching.next += searching.batch;
+        let read = searching.next..searching.next + searching.batch;
+        for (place, message) in searching.open[read.clone()].to_vec().into_iter().zip(&messages) {
+            let candidate = candidate(view, place, self.now.utc_offset_secs);
+            let by_row = searching.test.by_row(candidate);
+            if by_row.unwrap_or_else(|| searching.test.holds(candidate, &Searched::of(message))) {
+                searching.take(view, place, under.uid, message);
+            }
+        }
+        searching.next = read.end;
         self.search_on(under, searching, out);
     }
 
@@ -100,10 +148,21 @@ impl Session {
         // With IMAP4rev2 every answer is an ESEARCH (RFC 9051 6.4.4).
         let old = self.rev2.then_some(Returned { all: true, ..Returned::default() });
         let wanted = searching.wanted.or(old);
-        let line = match wanted {
-            Some(wanted) if wanted.tells() => extended(view, &searching, wanted, &under),
-            Some(_) => String::new(),
-            None => plain(view, &searching, &under),
+        let line = match (&mut searching.answer, wanted) {
+            (Answer::Numbers, Some(wanted)) if wanted.tells() => extended(view, &searching, wanted, &under),
+            (Answer::Numbers, Some(_)) => String::new(),
+            (Answer::Numbers, None) => plain("SEARCH", view, &searching.found, &searching, &under),
+            (Answer::Order(criteria, known), _) => {
+                known.sort_by(|one, other| sort::compare(criteria, &one.1, &other.1).then(one.0.cmp(&other.0)));
+                let places: Vec<usize> = known.iter().map(|(place, _)| *place).collect();
+                plain("SORT", view, &places, &searching, &under)
+            }
+            (Answer::Threads(algorithm, known), _) => {
+                known.sort_by_key(|(place, _)| *place);
+                let members: Vec<Member> = std::mem::take(known).into_iter().map(|(_, member)| member).collect();
+                let threads = thread::written(*algorithm, &members);
+                format!("* THREAD{}{threads}\r\n", if threads.is_empty() { "" } else { " " })
+            }
         };
         out.reply.extend_from_slice(line.as_bytes());
         if wanted.is_some_and(|wanted| wanted.save)
@@ -127,9 +186,9 @@ fn number(view: &View, place: usize, uid: bool) -> u32 {
 }
 
 /// `* SEARCH 1 2 3`.
-fn plain(view: &View, searching: &Searching, under: &Under) -> String {
-    let mut line = "* SEARCH".to_owned();
-    for place in &searching.found {
+fn plain(verb: &str, view: &View, places: &[usize], searching: &Searching, under: &Under) -> String {
+    let mut line = format!("* {verb}");
+    for place in places {
         let _ = write!(line, " {}", number(view, *place, under.uid));
     }
     if let Some(modseq) = highest(view, searching.found.iter().copied()).filter(|_| searching.modseq) {

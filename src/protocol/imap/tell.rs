@@ -2,14 +2,32 @@
 
 use std::{io::Write as _, sync::Arc};
 
-use super::{Connection, Reply, Session, Task, Under, command::Name, listing, view::View};
+use super::{
+    Connection, Reply, Session, Task, Under,
+    command::{Name, SelectParameters},
+    listing,
+    resync::Resync,
+    sequence::written,
+    view::View,
+};
 use crate::{
     mail::folder::{Flags, MAX_KEYWORDS, Row, Snapshot},
     protocol::{Output, folders::Ask, replies::plural},
 };
 
 impl Session {
-    pub(super) fn select(&mut self, under: Under, name: Name, read_only: bool, condstore: bool, out: &mut Output) {
+    pub(super) fn select(
+        &mut self,
+        under: Under,
+        name: Name,
+        read_only: bool,
+        parameters: SelectParameters,
+        out: &mut Output,
+    ) {
+        let SelectParameters { condstore, resync } = parameters;
+        if resync.is_some() && !self.qresync {
+            return self.refuse(under, Reply::NeedQresync, &[], out);
+        }
         // Whatever becomes of it, the folder that was open is not any more (RFC 9051 6.3.2).
         if self.connection.view().is_some() {
             self.leave();
@@ -20,7 +38,7 @@ impl Session {
         }
         let Some(mailbox) = self.connection.mailbox().cloned() else { return };
         let Some((under, name)) = self.named(under, name, out) else { return };
-        let task = Task::Select { read_only, name: self.wire_name(&name) };
+        let task = Task::Select { read_only, name: self.wire_name(&name), resync };
         self.ask(under, task, Ask::Select { mailbox, name, claim: !read_only }, out);
     }
 
@@ -29,8 +47,8 @@ impl Session {
         under: Under,
         read_only: bool,
         shown: &str,
-        snapshot: Arc<Snapshot>,
-        recent: (u32, u32),
+        resync: Option<&Resync>,
+        (snapshot, recent): (Arc<Snapshot>, (u32, u32)),
         out: &mut Output,
     ) {
         let mut view = View::new(snapshot, recent, read_only);
@@ -56,6 +74,9 @@ impl Session {
             "* OK [UIDVALIDITY {uid_validity}] UIDs are valid\r\n* OK [UIDNEXT {next_uid}] the next UID\r\n"
         );
         write_modseq(*modseq, &mut out.reply);
+        if let Some(resync) = resync {
+            resync.write(&view, &mut out.reply);
+        }
         if let Connection::Authenticated(mailbox) | Connection::Selected(mailbox, _) = &self.connection {
             self.connection = Connection::Selected(mailbox.clone(), Box::new(view));
         }
@@ -73,7 +94,7 @@ impl Session {
         }
     }
 
-    /// Tells what changed in the open folder.
+    /// Tells what changed in the open folder, and says whether messages were deleted.
     pub(super) fn tell(
         &mut self,
         newer: Arc<Snapshot>,
@@ -81,8 +102,8 @@ impl Session {
         expunge: bool,
         uid: bool,
         out: &mut Output,
-    ) {
-        self.tell_but(newer, recent, expunge, uid, &[], out);
+    ) -> bool {
+        self.tell_but(newer, recent, expunge, uid, &[], out)
     }
 
     /// The same, passing over the flags of messages whose UIDs are in `known`, which is in order.
@@ -94,9 +115,9 @@ impl Session {
         uid: bool,
         known: &[u32],
         out: &mut Output,
-    ) {
-        let (rev2, condstore) = (self.rev2, self.condstore);
-        let Some(view) = self.connection.view_mut() else { return };
+    ) -> bool {
+        let (rev2, condstore, qresync) = (self.rev2, self.condstore, self.qresync);
+        let Some(view) = self.connection.view_mut() else { return false };
         let changes = view.catch_up(newer, expunge);
         if !rev2 {
             view.claim(recent);
@@ -104,8 +125,12 @@ impl Session {
         if changes.keywords {
             write_keywords(view, &mut out.reply);
         }
-        for number in &changes.expunged {
-            let _ = write!(out.reply, "* {number} EXPUNGE\r\n");
+        if qresync && !changes.gone.is_empty() {
+            let _ = write!(out.reply, "* VANISHED {}\r\n", written(changes.gone.iter().copied()));
+        } else {
+            for number in &changes.expunged {
+                let _ = write!(out.reply, "* {number} EXPUNGE\r\n");
+            }
         }
         if let Some(count) = changes.exists {
             let _ = write!(out.reply, "* {count} EXISTS\r\n");
@@ -120,6 +145,7 @@ impl Session {
                 write_row(view, place, &row, told, &mut out.reply);
             }
         }
+        !changes.gone.is_empty()
     }
 }
 

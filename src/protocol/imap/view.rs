@@ -29,6 +29,8 @@ pub struct View {
 pub struct Changes {
     /// Message numbers of EXPUNGE answers, each counted after those before it.
     pub expunged: Vec<u32>,
+    /// The UIDs of these messages.
+    pub gone: Vec<u32>,
     /// How many messages there are now, where there are more.
     pub exists: Option<usize>,
     /// Places of messages whose flags changed.
@@ -155,6 +157,7 @@ impl View {
                 }
                 rows.push(*now);
             } else if expunge {
+                changes.gone.push(row.uid);
                 changes.expunged.push(u32::try_from(place + 1 - changes.expunged.len()).unwrap_or(u32::MAX));
             } else {
                 rows.push(*row);
@@ -234,7 +237,10 @@ mod tests {
         let newer = snapshot(&[(1, 1), (4, 2), (9, 1), (10, 3)]);
         let changes = view.catch_up(Arc::clone(&newer), true);
         // RFC 9051 7.5.1: each number counts after the messages before it are gone.
-        assert_eq!(changes, Changes { expunged: vec![2, 3], exists: Some(4), changed: vec![1], keywords: false });
+        assert_eq!(
+            changes,
+            Changes { expunged: vec![2, 3], gone: vec![3, 7], exists: Some(4), changed: vec![1], keywords: false }
+        );
         assert_eq!(uids(&view), [1, 4, 9, 10]);
         assert!(Arc::ptr_eq(&view.snapshot, &newer), "it is shared again");
         assert_eq!(view.catch_up(newer, true), Changes::default());
@@ -245,10 +251,10 @@ mod tests {
         let mut view = view(&[(1, 1), (3, 1), (4, 1)]);
         let newer = snapshot(&[(1, 1), (4, 2), (5, 1)]);
         let changes = view.catch_up(Arc::clone(&newer), false);
-        assert_eq!(changes, Changes { expunged: vec![], exists: Some(4), changed: vec![2], keywords: false });
+        assert_eq!(changes, Changes { exists: Some(4), changed: vec![2], ..Changes::default() });
         assert_eq!(uids(&view), [1, 3, 4, 5]);
         let changes = view.catch_up(newer, true);
-        assert_eq!(changes, Changes { expunged: vec![2], ..Changes::default() });
+        assert_eq!(changes, Changes { expunged: vec![2], gone: vec![3], ..Changes::default() });
         assert_eq!(uids(&view), [1, 4, 5]);
     }
 

@@ -175,6 +175,8 @@ impl Exchange {
         match line.trim_ascii_end() {
             _ if matches!(self.wants, Wants::Regret(_)) => self.answer(b"", config),
             b"*" => Step::Cancelled,
+            line if line.contains(&0) => Step::Fault(Fault::Nul),
+            b"" if !matches!(self.wants, Wants::Consent(_)) => Step::Fault(Fault::Empty),
             line => self.decode(line, config),
         }
     }
