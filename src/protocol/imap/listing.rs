@@ -4,8 +4,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     Session, Task, Under,
-    command::List,
     folders::{astring, status_line},
+    list::List,
     name::Charset,
     reply::Reply,
 };
@@ -164,7 +164,7 @@ fn attributes(folder: &Folder, folders: &[Folder], wanted: &List) -> Vec<&'stati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{mail::folder::Special, protocol::imap::command::Pattern};
+    use crate::{mail::folder::Special, protocol::imap::list::Pattern};
 
     fn folder(name: &str, subscribed: bool, exists: bool) -> Folder {
         Folder {

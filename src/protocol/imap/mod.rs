@@ -1,6 +1,6 @@
 //! IMAP as a machine without I/O: IMAP4rev1 (RFC 3501), IMAP4rev2 (RFC 9051) and the extensions in [`CAPABILITIES`]. Here is the
 //! session: which state it is in, and whether a command may come there. How a command comes in is in `intake`, `gather` (literals)
-//! and `syntax` (its pieces), what it is in `verb`, `command`, `items`, `criteria`; what it does in `login`, `folders`,
+//! and `syntax` (its pieces), what it is in `verb`, `command`, `list`, `items`, `criteria`; what it does in `login`, `folders`,
 //! `messages` (FETCH), `search` (with SORT and THREAD), `resync` (QRESYNC), `changes` (STORE, COPY, EXPUNGE, APPEND), `idle`; what goes on when the store has
 //! answered in `outcome`, how a command ends in `answer`; how a session begins and ends in `ends`; what the client knows of the open folder in `view`;
 //! the words in `reply`.
@@ -27,6 +27,7 @@ mod gather;
 mod idle;
 mod intake;
 mod items;
+mod list;
 mod listing;
 mod login;
 mod matching;
