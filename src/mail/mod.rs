@@ -2,6 +2,7 @@
 //! our own: structure comes from mail-parser.
 
 pub mod address;
+pub mod decoding;
 pub mod dsn;
 pub mod fields;
 pub mod folder;
@@ -87,14 +88,24 @@ pub fn body_start(message: &[u8]) -> usize {
     message.len()
 }
 
+/// Whether a line may end in this octet, also in one that stands alone.
+pub const fn ends_a_line(octet: u8) -> bool {
+    matches!(octet, b'\r' | b'\n')
+}
+
 /// Writes `message` as a multi-line reply's content: a dot before each line that starts with one, also the very first
 /// (RFC 1939 3, RFC 5321 4.5.2). A CR or LF that stands alone counts as a line end: whoever reads on takes it for one
 /// perhaps, and a dot behind it for the end. The final `.` line is the caller's.
 pub fn dot_stuff(message: &[u8], out: &mut Vec<u8>) {
+    dot_stuff_piece(message, true, out);
+}
+
+/// The same for octets from the middle of a message; `at_start` says whether they begin a line, whatever ended the one before.
+pub fn dot_stuff_piece(message: &[u8], at_start: bool, out: &mut Vec<u8>) {
     out.reserve(message.len() + 64);
     let mut rest = 0;
     for at in memchr::memchr_iter(b'.', message) {
-        if at == 0 || matches!(message[at - 1], b'\r' | b'\n') {
+        if at.checked_sub(1).map_or(at_start, |before| ends_a_line(message[before])) {
             out.extend_from_slice(&message[rest..at]);
             out.push(b'.');
             rest = at;

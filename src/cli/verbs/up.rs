@@ -98,6 +98,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let key = if args.dry_run {
         dir.key()?.unwrap_or(Key([0; 32]))
     } else {
+        record.kept = Some(labfile::files(&lab.source)?);
         let before = record.block;
         let serves = dir.process()?.is_some();
         record =
@@ -106,7 +107,6 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
             shell.out.warn("another lab has the addresses that this one had: the students' addresses have changed");
             shell.out.hint(format_args!("give the new ones away: `labctl credentials {} --cards`", lab.name));
         }
-        dir.keep(&labfile::files(&lab.source)?)?;
         dir.key_or_new()?
     };
     warn_of_listening(shell.out, &lab, &record, args);

@@ -98,7 +98,7 @@ impl Docker {
     /// A group may be called as a network of the whole lab is; two dots keep these apart.
     fn stem(&self, object: &Object) -> String {
         let group = object.group.as_ref().map_or("", GroupName::as_str);
-        format!("labctl.{}.{}.{group}", self.owner, self.lab)
+        format!("labctl.{}.{}.{group}", self.owner.id, self.lab)
     }
 
     pub(super) fn labels_of(&self, object: &Object, spec: &Spec) -> HashMap<String, String> {

@@ -7,6 +7,7 @@
 mod base;
 pub mod copy;
 pub mod exec;
+mod home;
 mod host;
 mod image;
 pub mod images;
@@ -23,27 +24,25 @@ mod transport;
 mod usage;
 mod volume;
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 use bollard::errors::Error as Answer;
 
 pub use exec::{Dialer, Running};
 pub use host::Host;
+pub use labels::Owner;
 pub use perform::{Failure, Outcome, Progress, Work};
 pub use remove::{Remains, Removal};
 pub use tend::{Care, Tended};
 
-use super::state::{LabDir, StateError};
+use super::state::{Home, LabDir, StateError};
 use crate::{
     control::ClientError,
     lab::{GroupName, LabName, Subnet},
-    plan::docker::{NoRoom, digest},
+    plan::docker::NoRoom,
 };
 
 use self::place::{Endpoint, Place, PlaceError};
-
-/// The digits of an owner's digest: it keeps the labs of a handful of people on one machine apart.
-const OWNER: usize = 8;
 
 /// What can go wrong with an Engine.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +54,16 @@ pub enum DockerError {
         place: Place,
         /// Why not.
         why: String,
+    },
+    /// Another Engine than this one has the lab.
+    #[error("lab `{lab}` is on the Engine at {}, and another one answers at {here}", home.place)]
+    Elsewhere {
+        /// The lab.
+        lab: LabName,
+        /// Where it is.
+        home: Home,
+        /// Which was asked.
+        here: Place,
     },
     /// It is not known where the Engine is.
     #[error(transparent)]
@@ -151,6 +160,10 @@ impl DockerError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { place, .. } => Some(way_in(place)),
+            Self::Elsewhere { lab, .. } => Some(format!(
+                "have `DOCKER_HOST` name that one; where it is gone, `labctl up {lab} --engine-changed` goes on here, from the \
+                 copies of the stores, and `labctl down {lab} --engine-changed` forgets what was there"
+            )),
             Self::Place(PlaceError::Context { .. }) => Some("`docker context ls` lists those there are".into()),
             Self::Place(_) => Some("`--engine embedded` needs no Engine".into()),
             Self::Image { hint, .. } => hint.clone(),
@@ -238,16 +251,28 @@ pub struct Docker {
     api: bollard::Docker,
     place: Place,
     lab: LabName,
-    owner: String,
+    owner: Owner,
     dir: LabDir,
     sizes: volume::Sizes,
 }
 
 impl Docker {
-    /// Connects to the Engine that the environment names, else to the one of this machine.
+    /// Connects to the Engine that the environment names, else to the one of this machine; an error where another one has
+    /// the lab.
     pub async fn connect(dir: LabDir) -> Result<Self, DockerError> {
+        let docker = Self::connect_anywhere(dir).await?;
+        match docker.not_home().await? {
+            Some(home) => Err(DockerError::Elsewhere { lab: docker.lab, home, here: docker.place }),
+            None => Ok(docker),
+        }
+    }
+
+    /// The same, whichever Engine has the lab.
+    pub async fn connect_anywhere(dir: LabDir) -> Result<Self, DockerError> {
         let Host { api, place } = Host::connect().await?;
-        Ok(Self { api, place, lab: dir.name().clone(), owner: owner(&dir), dir, sizes: volume::Sizes::default() })
+        let state = dir.state();
+        let owner = Owner { id: state.owner()?.unwrap_or_default(), called: state.called() };
+        Ok(Self { api, place, lab: dir.name().clone(), owner, dir, sizes: volume::Sizes::default() })
     }
 
     /// The Engine.
@@ -258,7 +283,7 @@ impl Docker {
     /// The lab of the same name that is somebody else's: another state directory's, or another machine's.
     #[must_use]
     pub fn of_owner(self, owner: String) -> Self {
-        Self { owner, ..self }
+        Self { owner: Owner { id: owner, ..self.owner }, ..self }
     }
 
     /// The Engine's API, for who wants no lab of it.
@@ -282,14 +307,4 @@ impl Docker {
         let servers = self.running_servers().await?;
         Ok(crate::control::Client::new(Arc::new(Dialer::new(self.api.clone(), servers))))
     }
-}
-
-/// Who the lab belongs to: this machine and this state directory, so that two instructors, or two state directories, have
-/// labs of the same name side by side on one Engine.
-fn owner(dir: &LabDir) -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let state = dir.path().ancestors().nth(2).unwrap_or(dir.path());
-    let mut owner = digest([host.trim().as_bytes(), state.as_os_str().as_encoded_bytes()]);
-    owner.truncate(OWNER);
-    owner
 }

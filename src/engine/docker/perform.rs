@@ -321,7 +321,7 @@ impl Docker {
     async fn is_own(&self, name: &str) -> bool {
         let found = self.api.inspect_container(name, None).await.ok();
         let labels = found.and_then(|found| found.config?.labels);
-        labels.is_some_and(|labels| super::labels::are_of(&labels, &self.lab, &self.owner))
+        labels.is_some_and(|labels| super::labels::are_of(&labels, &self.lab, &self.owner.id))
     }
 
     /// Starts a container. A server's configuration is put into its volume first, each time: a container that was created

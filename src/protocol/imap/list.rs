@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(listed(MAX_PATTERNS + 1), Err("at most 20 patterns"));
         for verb in [list as Reader, lsub] {
             let fits = |length: usize| read(verb, &format!(" {0} {0}", "x".repeat(length))).is_ok();
-            assert!(fits(MAX_PATTERN) && !fits(MAX_PATTERN + 1), );
+            assert!(fits(MAX_PATTERN) && !fits(MAX_PATTERN + 1),);
         }
     }
 }

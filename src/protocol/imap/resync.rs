@@ -1,14 +1,13 @@
 //! QRESYNC (RFC 7162 3.2): what changed in a folder since a client saw it last. Which messages went when is not kept, so the
 //! answer names every UID that the client may know and that is not there any more, as 3.2.5.2 has it for such servers.
 
-use std::io::Write as _;
-
 use super::{
     sequence::{Ranges, Set},
     syntax::{Cursor, Read},
-    tell::{Told, write_row},
+    tell::Telling,
     view::View,
 };
+use crate::mail::folder::Row;
 
 /// What a client knew of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,19 +42,16 @@ impl Resync {
         Ok(Self { uid_validity, modseq, known })
     }
 
-    /// Appends what changed, unless it is another folder than the client knew.
-    pub fn write(&self, view: &View, out: &mut Vec<u8>) {
+    /// What the client has missed; none where it is another folder than the client knew.
+    pub fn missed(&self, view: &View) -> Option<Telling> {
         if self.uid_validity != view.snapshot.uid_validity {
-            return;
+            return None;
         }
         let all = Set::Ranges(vec![(Some(1), Some(u32::MAX))]);
         let known = view.uids(self.known.as_ref().unwrap_or(&all));
-        write_vanished(view, &known, out);
-        for (place, row) in view.rows().iter().enumerate() {
-            if row.modseq > self.modseq && known.contains(row.uid) {
-                write_row(view, place, row, Told { flags: true, uid: true, modseq: true }, out);
-            }
-        }
+        let changed = |(_, row): &(usize, &Row)| row.modseq > self.modseq && known.contains(row.uid);
+        let places = view.rows().iter().enumerate().filter(changed).map(|(place, _)| place).collect();
+        Some(Telling::earlier(vanished(view, &known), places))
     }
 }
 
@@ -69,33 +65,26 @@ fn matched(cursor: &mut Cursor<'_>) -> Read<()> {
     cursor.must(b')', "`)`")
 }
 
-/// Appends `* VANISHED (EARLIER) …` with the UIDs of `known` that no message has, if there are any.
-pub fn write_vanished(view: &View, known: &Ranges, out: &mut Vec<u8>) {
+/// The UIDs of `known` that no message has, as ranges.
+pub fn vanished(view: &View, known: &Ranges) -> Vec<(u32, u32)> {
     let rows = view.rows();
-    let mut comma = "* VANISHED (EARLIER) ";
-    let mut gap = |first: u32, last: u32| {
-        if first <= last {
-            let _ = write!(out, "{comma}{first}");
-            if first < last {
-                let _ = write!(out, ":{last}");
-            }
-            comma = ",";
-        }
-    };
+    let mut gone = Vec::new();
     // A UID that was never given has not vanished.
     let end = view.snapshot.next_uid.saturating_sub(1);
     for (first, last) in known.iter() {
         let (mut next, last) = (first.max(1), last.min(end));
         let there = rows.partition_point(|row| row.uid < next)..rows.partition_point(|row| row.uid <= last);
         for row in rows.get(there).unwrap_or_default() {
-            gap(next, row.uid - 1);
+            if next < row.uid {
+                gone.push((next, row.uid - 1));
+            }
             next = row.uid + 1;
         }
-        gap(next, last);
+        if next <= last {
+            gone.push((next, last));
+        }
     }
-    if comma == "," {
-        out.extend_from_slice(b"\r\n");
-    }
+    gone
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! SEARCH (RFC 9051 6.4.4, 7.3.4; RFC 3501 7.2.5; RFC 5182): most of it from the folder's rows, the rest from the messages, a
 //! few at a time. SORT and THREAD (RFC 5256) are searches whose answer needs more of each message that is found.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use super::{
     Session, Task, Under,
@@ -9,7 +9,6 @@ use super::{
     matching::{Candidate, Searched, Test},
     messages::batch,
     reply::Reply,
-    sequence::written,
     sort::{self, Criterion, Value},
     thread::{self, Algorithm, Member},
     view::View,
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     mail::body_start,
     protocol::{
-        Output,
+        Action, Output, WINDOW,
         folders::{Ask, Told},
     },
 };
@@ -35,6 +34,17 @@ pub(super) struct Searching {
     open: Vec<usize>,
     next: usize,
     batch: usize,
+    /// What of the answer is told.
+    said: Said,
+}
+
+/// How far the answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// Nothing: messages may still be to be read.
+    Nothing,
+    /// The numbers before this place among those found.
+    Numbers(usize),
 }
 
 /// What is told of the messages that fit, with what that needs of each, by its place.
@@ -42,7 +52,8 @@ pub(super) struct Searching {
 enum Answer {
     Numbers,
     Order(Vec<Criterion>, Vec<(usize, Vec<Value>)>),
-    Threads(Algorithm, Vec<(usize, Member)>),
+    /// With the whole answer, once it is known.
+    Threads(Algorithm, Vec<(usize, Member)>, String),
 }
 
 impl Answer {
@@ -50,7 +61,7 @@ impl Answer {
         match purpose {
             Purpose::Search => Self::Numbers,
             Purpose::Sort(criteria) => Self::Order(criteria.clone(), Vec::new()),
-            Purpose::Thread(algorithm) => Self::Threads(*algorithm, Vec::new()),
+            Purpose::Thread(algorithm) => Self::Threads(*algorithm, Vec::new(), String::new()),
         }
     }
 
@@ -74,7 +85,25 @@ impl Searching {
             Answer::Order(criteria, known) => {
                 known.push((place, criteria.iter().map(|criterion| criterion.by.value(row, header)).collect()));
             }
-            Answer::Threads(_, known) => known.push((place, Member::of(number(view, place, uid), row, header))),
+            Answer::Threads(_, known, _) => known.push((place, Member::of(number(view, place, uid), row, header))),
+        }
+    }
+}
+
+impl Searching {
+    /// Puts what was found in the order in which it is told.
+    fn in_order(&mut self) {
+        match &mut self.answer {
+            Answer::Numbers => self.found.sort_unstable(),
+            Answer::Order(criteria, known) => {
+                known.sort_by(|one, other| sort::compare(criteria, &one.1, &other.1).then(one.0.cmp(&other.0)));
+                self.found = known.iter().map(|(place, _)| *place).collect();
+            }
+            Answer::Threads(algorithm, known, text) => {
+                known.sort_by_key(|(place, _)| *place);
+                let members: Vec<Member> = std::mem::take(known).into_iter().map(|(_, member)| member).collect();
+                *text = thread::written(*algorithm, &members);
+            }
         }
     }
 }
@@ -104,6 +133,7 @@ impl Session {
             open: Vec::new(),
             next: 0,
             batch: 0,
+            said: Said::Nothing,
         };
         for place in 0..view.rows().len() {
             match searching.test.by_row(candidate(view, place, self.now.utc_offset_secs)) {
@@ -137,34 +167,32 @@ impl Session {
         self.search_on(under, searching, out);
     }
 
-    fn search_on(&mut self, under: Under, mut searching: Box<Searching>, out: &mut Output) {
+    /// Reads on, or tells on.
+    pub(super) fn search_on(&mut self, under: Under, mut searching: Box<Searching>, out: &mut Output) {
         let Some(view) = self.connection.view() else { return };
         if searching.next < searching.open.len() {
             let messages = batch(view, &searching.open[searching.next..]);
             searching.batch = messages.len();
             return self.ask(under, Task::Search(searching), Ask::Read { messages }, out);
         }
-        searching.found.sort_unstable();
         // With IMAP4rev2 every answer is an ESEARCH (RFC 9051 6.4.4).
         let old = self.rev2.then_some(Returned { all: true, ..Returned::default() });
         let wanted = searching.wanted.or(old);
-        let line = match (&mut searching.answer, wanted) {
-            (Answer::Numbers, Some(wanted)) if wanted.tells() => extended(view, &searching, wanted, &under),
-            (Answer::Numbers, Some(_)) => String::new(),
-            (Answer::Numbers, None) => plain("SEARCH", view, &searching.found, &searching, &under),
-            (Answer::Order(criteria, known), _) => {
-                known.sort_by(|one, other| sort::compare(criteria, &one.1, &other.1).then(one.0.cmp(&other.0)));
-                let places: Vec<usize> = known.iter().map(|(place, _)| *place).collect();
-                plain("SORT", view, &places, &searching, &under)
+        if searching.said == Said::Nothing {
+            searching.in_order();
+        }
+        let told = match (&searching.answer, wanted) {
+            (Answer::Numbers, Some(wanted)) if wanted.tells() => {
+                extended(view, &mut searching, wanted, &under, &mut out.reply)
             }
-            (Answer::Threads(algorithm, known), _) => {
-                known.sort_by_key(|(place, _)| *place);
-                let members: Vec<Member> = std::mem::take(known).into_iter().map(|(_, member)| member).collect();
-                let threads = thread::written(*algorithm, &members);
-                format!("* THREAD{}{threads}\r\n", if threads.is_empty() { "" } else { " " })
-            }
+            (Answer::Numbers, Some(_)) => true,
+            (Answer::Numbers, None) => plain("SEARCH", view, &mut searching, &under, &mut out.reply),
+            (Answer::Order(..), _) => plain("SORT", view, &mut searching, &under, &mut out.reply),
+            (Answer::Threads(..), _) => threads(&mut searching, &mut out.reply),
         };
-        out.reply.extend_from_slice(line.as_bytes());
+        if !told {
+            return self.wait_for(under, Task::Search(searching), Action::Send, out);
+        }
         if wanted.is_some_and(|wanted| wanted.save)
             && let Some(view) = self.connection.view_mut()
         {
@@ -185,50 +213,99 @@ fn number(view: &View, place: usize, uid: bool) -> u32 {
     if uid { view.rows()[place].uid } else { u32::try_from(place + 1).unwrap_or(u32::MAX) }
 }
 
-/// `* SEARCH 1 2 3`.
-fn plain(verb: &str, view: &View, places: &[usize], searching: &Searching, under: &Under) -> String {
-    let mut line = format!("* {verb}");
-    for place in places {
-        let _ = write!(line, " {}", number(view, *place, under.uid));
+/// `* SEARCH 1 2 3`, as much as goes at once. Whether that is all.
+fn plain(verb: &str, view: &View, searching: &mut Searching, under: &Under, out: &mut Vec<u8>) -> bool {
+    let first = match searching.said {
+        Said::Nothing => {
+            let _ = write!(out, "* {verb}");
+            0
+        }
+        Said::Numbers(first) => first,
+    };
+    for (at, place) in searching.found.iter().enumerate().skip(first) {
+        if out.len() >= WINDOW {
+            searching.said = Said::Numbers(at);
+            return false;
+        }
+        let _ = write!(out, " {}", number(view, *place, under.uid));
     }
     if let Some(modseq) = highest(view, searching.found.iter().copied()).filter(|_| searching.modseq) {
-        let _ = write!(line, " (MODSEQ {modseq})");
+        let _ = write!(out, " (MODSEQ {modseq})");
     }
-    line + "\r\n"
+    out.extend_from_slice(b"\r\n");
+    true
 }
 
-/// `* ESEARCH (TAG "a") UID MIN 1 …` (RFC 4731 3.1).
-fn extended(view: &View, searching: &Searching, wanted: Returned, under: &Under) -> String {
-    let found = &searching.found;
-    let mut line = format!("* ESEARCH (TAG \"{}\")", under.tag);
-    if under.uid {
-        line.push_str(" UID");
+/// `* THREAD (1)(2 3)`, as much as goes at once. Whether that is all.
+fn threads(searching: &mut Searching, out: &mut Vec<u8>) -> bool {
+    let Answer::Threads(_, _, text) = &searching.answer else { return true };
+    let first = match searching.said {
+        Said::Nothing => {
+            out.extend_from_slice(if text.is_empty() { b"* THREAD".as_slice() } else { b"* THREAD " });
+            0
+        }
+        Said::Numbers(first) => first,
+    };
+    let end = text.len().min(first + WINDOW);
+    out.extend_from_slice(&text.as_bytes()[first..end]);
+    searching.said = Said::Numbers(end);
+    if end < text.len() {
+        return false;
     }
-    if let (Some(first), Some(last)) = (found.first(), found.last()) {
-        if wanted.min {
-            let _ = write!(line, " MIN {}", number(view, *first, under.uid));
+    out.extend_from_slice(b"\r\n");
+    true
+}
+
+/// `* ESEARCH (TAG "a") UID MIN 1 …` (RFC 4731 3.1), as much as goes at once. Whether that is all.
+fn extended(view: &View, searching: &mut Searching, wanted: Returned, under: &Under, out: &mut Vec<u8>) -> bool {
+    let found = &searching.found;
+    let number = |place: usize| number(view, place, under.uid);
+    if searching.said == Said::Nothing {
+        let _ = write!(out, "* ESEARCH (TAG \"{}\"){}", under.tag, if under.uid { " UID" } else { "" });
+        if let (Some(first), Some(last)) = (found.first(), found.last()) {
+            if wanted.min {
+                let _ = write!(out, " MIN {}", number(*first));
+            }
+            if wanted.max {
+                let _ = write!(out, " MAX {}", number(*last));
+            }
+            if wanted.all {
+                out.extend_from_slice(b" ALL ");
+            }
         }
-        if wanted.max {
-            let _ = write!(line, " MAX {}", number(view, *last, under.uid));
-        }
-        if wanted.all {
-            let _ = write!(line, " ALL {}", written(found.iter().map(|place| number(view, *place, under.uid))));
+        searching.said = Said::Numbers(0);
+    }
+    if let Said::Numbers(mut at) = searching.said {
+        while wanted.all && at < found.len() {
+            if out.len() >= WINDOW {
+                searching.said = Said::Numbers(at);
+                return false;
+            }
+            let (first, comma) = (at, if at == 0 { "" } else { "," });
+            while found.get(at + 1).is_some_and(|next| number(*next) == number(found[at]) + 1) {
+                at += 1;
+            }
+            let (start, end) = (number(found[first]), number(found[at]));
+            let _ = if first == at { write!(out, "{comma}{start}") } else { write!(out, "{comma}{start}:{end}") };
+            at += 1;
         }
     }
     if wanted.count {
-        let _ = write!(line, " COUNT {}", found.len());
+        let _ = write!(out, " COUNT {}", found.len());
     }
     // RFC 7162 3.1.5: with MIN or MAX alone it is that of the messages told.
-    let told = match (wanted.all || wanted.count, wanted.min, wanted.max) {
-        (true, ..) | (_, false, false) => found.clone(),
+    let modseq = match (wanted.all || wanted.count, wanted.min, wanted.max) {
+        (true, ..) | (_, false, false) => highest(view, found.iter().copied()),
         (false, min, max) => {
-            found.first().filter(|_| min).into_iter().chain(found.last().filter(|_| max)).copied().collect()
+            let ends = found.first().filter(|_| min).into_iter().chain(found.last().filter(|_| max));
+            highest(view, ends.copied())
         }
     };
-    if let Some(modseq) = highest(view, told.into_iter()).filter(|_| searching.modseq) {
-        let _ = write!(line, " MODSEQ {modseq}");
+    if let Some(modseq) = modseq.filter(|_| searching.modseq) {
+        let _ = write!(out, " MODSEQ {modseq}");
     }
-    line + "\r\n"
+    out.extend_from_slice(b"\r\n");
+    true
 }
 
 fn highest(view: &View, places: impl Iterator<Item = usize>) -> Option<u64> {

@@ -89,7 +89,7 @@ const REHEARSE: [&str; 5] = ["rehearse", "--engine", "docker", "--client-image",
 
 /// What the Engine has of the rehearsal.
 fn left(world: &World, what: &[&str]) -> Vec<String> {
-    let owner = format!("label=labctl.owner={}", world.owner());
+    let owner = format!("label=labctl.called={}", world.called());
     let filters = ["--quiet", "--filter", "label=labctl.lab=class.rehearsal", "--filter", &owner];
     docker(&[what, &filters].concat())
 }

@@ -126,7 +126,7 @@ impl World {
         self.run(&["exec", student, "--", "sh", "-c", line])
     }
 
-    fn state(&self) -> PathBuf {
+    pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
@@ -181,7 +181,7 @@ impl World {
 
     /// What the Engine lists of this lab and nobody else's: other owners have labs `class`, too.
     fn list(&self, what: &[&str], format: &str, more: &[String]) -> Vec<String> {
-        let owner = format!("label=labctl.owner={}", self.owner());
+        let owner = format!("label=labctl.called={}", self.called());
         let mut args = what.to_vec();
         args.extend(["--filter", "label=labctl.lab=class", "--filter", &owner, "--format", format]);
         args.extend(more.iter().flat_map(|filter| ["--filter", filter.as_str()]));
@@ -190,8 +190,13 @@ impl World {
         found
     }
 
-    /// Who the lab belongs to: this machine and this state directory.
+    /// Who the lab belongs to.
     pub fn owner(&self) -> String {
+        fs::read_to_string(self.state().join("owner")).expect("something was brought up").trim().to_owned()
+    }
+
+    /// What this machine and this state directory are called.
+    pub fn called(&self) -> String {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let state = self.state();
         labctl::plan::docker::digest([host.trim().as_bytes(), state.as_os_str().as_encoded_bytes()])[..8].to_owned()
