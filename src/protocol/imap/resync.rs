@@ -29,14 +29,14 @@ impl Resync {
         let mut known = None;
         if !cursor.take(b')') {
             cursor.space("UIDs that you know")?;
-            if cursor.peek() != Some(b'(') {
+            if cursor.peek() == Some(b'(') {
+                matched(cursor)?;
+            } else {
                 known = Some(Set::read(cursor)?);
                 if !cursor.take(b')') {
                     cursor.space("message numbers and their UIDs in brackets")?;
                     matched(cursor)?;
                 }
-            } else {
-                matched(cursor)?;
             }
         }
         Ok(Self { uid_validity, modseq, known })

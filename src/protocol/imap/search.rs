@@ -156,7 +156,8 @@ impl Session {
         let Some(Told::Messages(messages)) = told else { return self.answer(under, Reply::Failed, &[], out) };
         let Some(view) = self.connection.view() else { return };
         let read = searching.next..searching.next + searching.batch;
-        for (place, message) in searching.open[read.clone()].to_vec().into_iter().zip(&messages) {
+        for (at, message) in read.clone().zip(&messages) {
+            let place = searching.open[at];
             let candidate = candidate(view, place, self.now.utc_offset_secs);
             let by_row = searching.test.by_row(candidate);
             if by_row.unwrap_or_else(|| searching.test.holds(candidate, &Searched::of(message))) {

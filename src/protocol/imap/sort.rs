@@ -99,12 +99,12 @@ impl By {
             Self::Arrival => Value::Number(row.received_secs),
             Self::Size => Value::Number(row.octets.into()),
             Self::Date => Value::Number(sent_secs(header).unwrap_or(row.received_secs)),
-            Self::Subject => text(BaseSubject::of(&subject(header)).text),
-            Self::Mailbox(field) => text(first(header, field).map_or_else(String::new, |first| match first {
+            Self::Subject => text(&BaseSubject::of(&subject(header)).text),
+            Self::Mailbox(field) => text(&first(header, field).map_or_else(String::new, |first| match first {
                 Member::Address { local, .. } | Member::GroupStart(local) => decoded(&local),
                 Member::GroupEnd => String::new(),
             })),
-            Self::Display(field) => text(first(header, field).map_or_else(String::new, |first| match first {
+            Self::Display(field) => text(&first(header, field).map_or_else(String::new, |first| match first {
                 Member::Address { name: Some(name), .. } | Member::GroupStart(name) => decoded(&name),
                 Member::Address { local, domain: Some(domain), .. } => decoded(&[&*local, b"@", &*domain].concat()),
                 Member::Address { local, .. } => decoded(&local),
@@ -124,7 +124,7 @@ fn first(header: &[u8], field: &str) -> Option<Member> {
 }
 
 /// A text as it is compared: in upper case (RFC 5256 2; RFC 5051), and not too long.
-fn text(text: String) -> Value {
+fn text(text: &str) -> Value {
     let mut upper = text.to_uppercase();
     upper.truncate(upper.floor_char_boundary(MAX_TEXT));
     Value::Text(upper)

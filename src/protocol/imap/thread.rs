@@ -96,12 +96,11 @@ fn by_subject(members: &[Member]) -> Forest<'_> {
     forest.sort(&mut order);
     let mut first: HashMap<&str, usize> = HashMap::new();
     for node in order {
-        match first.get(members[node].subject.text.as_str()) {
-            Some(root) => forest.nodes[*root].children.push(node),
-            None => {
-                first.insert(&members[node].subject.text, node);
-                forest.roots.push(node);
-            }
+        let root = *first.entry(&members[node].subject.text).or_insert(node);
+        if root == node {
+            forest.roots.push(node);
+        } else {
+            forest.nodes[root].children.push(node);
         }
     }
     forest
