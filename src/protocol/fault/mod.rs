@@ -76,6 +76,7 @@ impl<'a> Heard<'a> {
             | Input::Chunk(_)
             | Input::LoneDot { .. }
             | Input::Changed
+            | Input::NoRoom
             | Input::Secured { .. }
             | Input::Denied { .. }
             | Input::Done(_)

@@ -2,7 +2,7 @@
 
 use super::{
     Limits,
-    text::{Data, Newline, Text},
+    text::{Data, DataFault, Newline, Text},
 };
 
 /// Message data on its way.
@@ -104,6 +104,16 @@ impl Receiver {
         self.text.keep(&octets[kept..used]);
         self.text.came(used);
         (used, progress)
+    }
+
+    /// Octets of memory that it takes.
+    pub const fn held(&self) -> usize {
+        self.text.held()
+    }
+
+    /// Keeps nothing of it any more.
+    pub fn refuse(&mut self, fault: DataFault) {
+        self.text.refuse(fault);
     }
 
     /// The message, when it has ended.

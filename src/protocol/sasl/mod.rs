@@ -176,7 +176,8 @@ impl Exchange {
             _ if matches!(self.wants, Wants::Regret(_)) => self.answer(b"", config),
             b"*" => Step::Cancelled,
             line if line.contains(&0) => Step::Fault(Fault::Nul),
-            b"" if !matches!(self.wants, Wants::Consent(_)) => Step::Fault(Fault::Empty),
+            // Nobody has an empty name or password; two line ends are easily sent.
+            b"" if matches!(self.wants, Wants::Name | Wants::Password(_)) => Step::Fault(Fault::Empty),
             line => self.decode(line, config),
         }
     }

@@ -281,6 +281,7 @@ impl Session {
         match fault {
             DataFault::TooLarge => self.tell("message.too_large", now, out),
             DataFault::LineTooLong => self.tell("message.line_too_long", now, out),
+            DataFault::NoRoom => self.tell("message.no_room", now, out),
             DataFault::LoneNewline { line, newline } => {
                 let words = Words { text: &line.to_string(), argument: newline.as_str(), ..Words::default() };
                 self.say("message.lone_newline", &words, now, out);
