@@ -29,6 +29,7 @@ pub const LAB: Section = Section {
         "docker",
         "queue",
         "route",
+        "neighbour",
         "roster",
         "students",
         "groups",
@@ -115,7 +116,7 @@ pub const FAULT: Section =
 /// An exercise.
 pub const EXERCISE: Section = Section {
     name: "`[[exercise]]`",
-    keys: &["id", "title", "hint", "session", "points", "partial", "after", "check", "solution"],
+    keys: &["id", "title", "hint", "session", "points", "partial", "after", "same", "any", "check", "solution", "weak"],
 };
 
 /// One or more connections of a reference solution.

@@ -137,6 +137,8 @@ fn document(
         names: &people.names,
         settings: &settings,
         mails: mail::known(&drafts),
+        shared_mails: mail::shared(&drafts),
+        in_company: people.groups.iter().any(|group| group.students.len() > 1),
         faults: fault::names(fields),
         offered: Offered::of(&settings),
     };

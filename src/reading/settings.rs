@@ -70,8 +70,14 @@ pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) 
         ports: services::ports(lab, &services, findings),
         services,
         limits: limits(lab, findings),
+        any_neighbour: any_neighbour(lab, findings),
         dialect,
     }
+}
+
+fn any_neighbour(lab: &Fields<'_>, findings: &mut Findings<'_>) -> bool {
+    let field = lab.get("neighbour");
+    field.and_then(|field| field.choice(&[("next", false), ("any", true)], findings)).unwrap_or(false)
 }
 
 fn dialect(lab: &Fields<'_>, findings: &mut Findings<'_>) -> String {

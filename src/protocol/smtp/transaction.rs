@@ -353,6 +353,9 @@ impl Session {
 
     /// The session has learnt who it is.
     pub(super) fn known_as(&mut self, login: Login, by: By, out: &mut Output) {
+        if self.peer.is_for_servers() {
+            return;
+        }
         self.who = Who::Student { login, by };
         out.who = Some(self.who.clone());
     }
