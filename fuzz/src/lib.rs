@@ -60,10 +60,12 @@ fn framed(limits: Limits, pieces: &[&[u8]]) -> Vec<String> {
                 Input::LineTooLong { octets, .. } => assert!(*octets > limits.line as u64, "a line within its limit"),
                 // A lone CR or LF that is converted becomes two octets; the limit counts what came.
                 Input::Data(data) => assert!(data.content.len() as u64 <= 2 * limits.message, "data over its limit"),
+                Input::LoneDot { line } => assert!(*line > 0, "lines count from 1"),
                 other => panic!("a framer says {other:?}"),
             }
             inputs.push(format!("{input:?}"));
-            want = if matches!(&input, Input::Line { octets: b"DATA", .. }) { Next::Data } else { Next::Line };
+            let data = matches!(&input, Input::Line { octets: b"DATA", .. } | Input::LoneDot { .. });
+            want = if data { Next::Data } else { Next::Line };
         }
     }
     inputs

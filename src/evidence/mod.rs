@@ -104,6 +104,11 @@ pub enum EventKind {
         /// How many.
         octets: u64,
     },
+    /// In message data a line with a dot alone ended in LF, so it did not end the data (RFC 5321 4.1.1.4): whoever typed it waits.
+    LoneDot {
+        /// Which line of the message, from 1 on.
+        line: u64,
+    },
     /// A login succeeded.
     LoggedIn {
         /// The mailbox.
@@ -412,6 +417,7 @@ impl EventKind {
             Self::Secured { .. } => "secured",
             Self::HandshakeFailed { .. } => "handshake_failed",
             Self::Discarded { .. } => "discarded",
+            Self::LoneDot { .. } => "lone_dot",
             Self::LoggedIn { .. } => "logged_in",
             Self::LoginFailed { .. } => "login_failed",
             Self::Accepted { .. } => "accepted",

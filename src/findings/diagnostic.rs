@@ -92,7 +92,7 @@ codes! {
     BadHost Error "bad-host" "A server's name for itself is no printable word.";
     Nobody Error "nobody" "The lab has no students.";
     SameStudent Error "same-student" "A student stands twice.";
-    TakenLogin Error "taken-login" "A student's login is also a shared mailbox.";
+    TakenLogin Error "taken-login" "A student's login is also a shared mailbox, or `instructor`, the mailbox that injected mail comes from.";
     UnknownGroup Error "unknown-group" "A student's group is not among `groups`.";
     MissingGroup Error "missing-group" "Students have no group, and the lab does not say how to make groups.";
     SeveralGroups Warning "several-groups" "A student stands in several groups; the first one counts.";
@@ -107,6 +107,8 @@ codes! {
     UnknownMailbox Error "unknown-mailbox" "There is no such mailbox in every group that needs it.";
     NoCatchAll Warning "no-catch-all" "The dialect accepts every recipient, but the lab has no mailbox for their mail.";
     UnknownMail Error "unknown-mail" "There is no injected mail of this id.";
+    RefusedMail Error "refused-mail" "The lab's own servers would refuse an injected mail.";
+    NoRelay Warning "no-relay" "Mail for another group's domain is written of, and the servers take none.";
     UnknownExercise Error "unknown-exercise" "There is no exercise of this id.";
     Circle Error "circle" "Exercises come after each other in a circle.";
     BadTemplate Error "bad-template" "A placeholder does not exist or cannot stand here.";

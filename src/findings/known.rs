@@ -103,11 +103,14 @@ impl Known<'_> {
         }
     }
 
-    /// Notes it where the only group has no other one beside it.
+    /// Notes it where the only group has no other one beside it, or where no mail goes there.
     fn expect_neighbour(&self, span: &Span, findings: &mut Findings<'_>) {
         if self.names.groups == 1 {
             let message = "`{neighbour}` is another group's domain, and this lab has one group";
             findings.within(Code::BadTemplate, span, message).help("add a group: `groups = [\"g01\", \"g02\"]`");
+        } else if !self.settings.relay {
+            let message = "`{neighbour}` is another group's domain, and without `relay` no mail goes there";
+            findings.within(Code::NoRelay, span, message).help("write `relay = true`, unless the refusal is meant");
         }
     }
 

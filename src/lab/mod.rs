@@ -28,6 +28,9 @@ pub use server::{Leniency, Limits, LoneNewline, Protocol, ServerConfig, Service,
 pub use subnet::Subnet;
 pub use tls::TlsVersion;
 
+/// The mailbox in each group's server that injected mail comes from unless it says otherwise. It is no student's.
+pub const INSTRUCTOR: &str = "instructor";
+
 /// The most students one lab may have, over all groups.
 pub const MAX_STUDENTS: usize = 4_096;
 

@@ -54,10 +54,11 @@ impl Leniency {
 }
 
 /// What happens to a CR or LF that stands alone in message data (RFC 5321 2.3.8: neither may be sent).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LoneNewline {
     /// The message is drained and refused: what one server takes for a line end and the next does not is how mail is smuggled.
+    #[default]
     Refuse,
     /// It becomes CRLF in the stored message; it still never ends the data.
     Convert,

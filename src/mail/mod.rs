@@ -8,6 +8,8 @@ pub mod fields;
 pub mod folder;
 pub mod outgoing;
 pub mod parts;
+pub mod subject;
+pub mod utf7;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -86,23 +88,28 @@ pub fn body_start(message: &[u8]) -> usize {
     message.len()
 }
 
+/// Whether a line may end in this octet, also in one that stands alone.
+pub const fn ends_a_line(octet: u8) -> bool {
+    matches!(octet, b'\r' | b'\n')
+}
+
 /// Writes `message` as a multi-line reply's content: a dot before each line that starts with one, also the very first
-/// (RFC 1939 3, RFC 5321 4.5.2). The final `.` line is the caller's.
+/// (RFC 1939 3, RFC 5321 4.5.2). A CR or LF that stands alone counts as a line end: whoever reads on takes it for one
+/// perhaps, and a dot behind it for the end. The final `.` line is the caller's.
 pub fn dot_stuff(message: &[u8], out: &mut Vec<u8>) {
     dot_stuff_piece(message, true, out);
 }
 
-/// The same for octets from the middle of a message; `at_start` says whether they begin a line.
+/// The same for octets from the middle of a message; `at_start` says whether they begin a line, whatever ended the one before.
 pub fn dot_stuff_piece(message: &[u8], at_start: bool, out: &mut Vec<u8>) {
     out.reserve(message.len() + 64);
-    if at_start && message.first() == Some(&b'.') {
-        out.push(b'.');
-    }
     let mut rest = 0;
-    for at in memchr::memmem::find_iter(message, b"\n.") {
-        out.extend_from_slice(&message[rest..=at]);
-        out.push(b'.');
-        rest = at + 1;
+    for at in memchr::memchr_iter(b'.', message) {
+        if at.checked_sub(1).map_or(at_start, |before| ends_a_line(message[before])) {
+            out.extend_from_slice(&message[rest..at]);
+            out.push(b'.');
+            rest = at;
+        }
     }
     out.extend_from_slice(&message[rest..]);
 }
@@ -121,6 +128,11 @@ mod tests {
         assert_eq!(stuffed(".a\r\n.b\r\nc.\r\n..\r\n"), "..a\r\n..b\r\nc.\r\n...\r\n");
         assert_eq!(stuffed(""), "");
         assert_eq!(stuffed("\r\n.\r\n.\r\n"), "\r\n..\r\n..\r\n");
+        assert_eq!(
+            stuffed("a\n.\nb\r.\rc\r\r.\n\n..\r."),
+            "a\n..\nb\r..\rc\r\r..\n\n...\r..",
+            "CR and LF alone as well"
+        );
     }
 
     #[test]

@@ -248,6 +248,7 @@ impl Class {
             | EventKind::Secured { .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
+            | EventKind::LoneDot { .. }
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::Queued { .. }
@@ -359,6 +360,7 @@ impl Class {
             EventKind::Accepted { injected: Some(_), .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
+            | EventKind::LoneDot { .. }
             | EventKind::Queued { .. }
             | EventKind::Relayed { .. }
             | EventKind::Deferred { .. }

@@ -120,6 +120,7 @@ impl Live {
             | EventKind::Secured { .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
+            | EventKind::LoneDot { .. }
             | EventKind::Accepted { .. }
             | EventKind::Queued { .. }
             | EventKind::Relayed { .. }

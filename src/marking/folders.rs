@@ -264,6 +264,7 @@ impl Mailboxes {
             | EventKind::Secured { .. }
             | EventKind::HandshakeFailed { .. }
             | EventKind::Discarded { .. }
+            | EventKind::LoneDot { .. }
             | EventKind::LoggedIn { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::Queued { .. }

@@ -1,7 +1,10 @@
 //! One command and its reply as steps look at them. What several checks ask is worked out once per command.
 
 use super::glob::{Filled, Glob, Path, fold, path_in};
-use crate::lab::{Protocol, exercise::ReplyPattern, template::Person};
+use crate::{
+    lab::{Protocol, exercise::ReplyPattern, template::Person},
+    mail::utf7,
+};
 
 /// Whether a command fits a step whose verb it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct Scratch {
     argument: Vec<u8>,
     /// Of IMAP the same without quotes: `SELECT "INBOX"` is `SELECT INBOX` (RFC 9051 4.3).
     unquoted: Vec<u8>,
+    /// And with its folder names decoded: `CREATE Pr&AOE-ctica` is `CREATE Práctica` (RFC 3501 5.1.3).
+    decoded: Vec<u8>,
     path: Path,
     has_path: bool,
     /// The argument with the login that it begins with spelt the other way: `ana` for `ana@its.own.domain` and the reverse.
@@ -84,7 +89,9 @@ impl<'a> Said<'a> {
         let scratch = &*self.scratch;
         pattern.matches_folded(&scratch.argument)
             || (scratch.has_path && scratch.path.matches(pattern))
-            || (self.protocol == Protocol::Imap && pattern.matches_folded(&scratch.unquoted))
+            || (self.protocol == Protocol::Imap
+                && (pattern.matches_folded(&scratch.unquoted)
+                    || !scratch.decoded.is_empty() && pattern.matches_folded(&scratch.decoded)))
             || (!scratch.respelt.is_empty() && pattern.matches_folded(&scratch.respelt))
     }
 
@@ -101,6 +108,13 @@ impl<'a> Said<'a> {
         if self.protocol == Protocol::Imap {
             scratch.unquoted.clear();
             scratch.unquoted.extend(scratch.argument.iter().filter(|octet| **octet != b'"'));
+            scratch.decoded.clear();
+            if let Some(decoded) = utf7::decoded(argument).filter(|_| argument.contains('&')) {
+                fold(
+                    &decoded.split_ascii_whitespace().collect::<Vec<_>>().join(" ").replace('"', ""),
+                    &mut scratch.decoded,
+                );
+            }
         }
         scratch.respelt.clear();
         if matches!(self.verb, "USER" | "APOP" | "LOGIN" | "VRFY" | "EXPN") {
@@ -250,6 +264,14 @@ mod tests {
         assert!(argued("ana *", "LOGIN", "a1 login  ana ***") && argued("ana *", "LOGIN", "a LOGIN \"ana\" ***"));
         assert!(argued("1 body*", "UID FETCH", "a uid  fetch 1 BODY[]") && argued("", "LOGOUT", "a logout"));
         assert!(!argued("fetch 1*", "UID FETCH", "a UID FETCH 1 FLAGS") && !argued("ana", "LOGIN", "ana LOGIN"));
+        assert!(
+            argued("*Prácticas*", "CREATE", "a CREATE \"Pr&AOE-cticas/1\"")
+                && argued("a & b", "CREATE", "a CREATE \"a &- b\"")
+        );
+        assert!(
+            argued("Pr&AOE-ctica", "CREATE", "a CREATE Pr&AOE-ctica")
+                && !argued("Práctica", "CREATE", "a CREATE Pr&AOE")
+        );
         assert!(argued("\"\" \"*\"", "LIST", "a LIST \"\" \"*\"") && argued("*", "<response>", ""));
     }
 

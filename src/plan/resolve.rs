@@ -7,7 +7,7 @@ use std::{
 
 use super::address::{Addressing, Numbers};
 use crate::lab::{
-    EngineKind, Group, Key, Lab, Login, Neighbour, Relaying, ServerConfig, Service, Settings,
+    EngineKind, Group, INSTRUCTOR, Key, Lab, Login, Neighbour, Relaying, ServerConfig, Service, Settings,
     server::{Account, Endpoint},
     template::Person,
 };
@@ -75,7 +75,8 @@ fn server(lab: &Lab, group: &Group, key: &Key, addressing: Addressing, numbers: 
     }
 }
 
-/// A student's own mailbox wins over a shared one of the same name.
+/// The instructor's mailbox, which answers to injected mail come to, the shared ones and the students'. A student's own wins over a
+/// shared one of the same name, and that over the instructor's.
 fn accounts(lab: &Lab, group: &Group, key: &Key) -> BTreeMap<Login, Account> {
     let person = Person { lab, group, student: None, key, mail: None };
     let account = |name: &Login, student: bool| {
@@ -84,7 +85,8 @@ fn accounts(lab: &Lab, group: &Group, key: &Key) -> BTreeMap<Login, Account> {
     };
     let shared = group.users.iter().map(|user| account(&user.name, false));
     let own = group.students.iter().map(|student| account(&student.login, true));
-    shared.chain(own).collect()
+    let instructor: Login = INSTRUCTOR.parse().expect("letters are a login");
+    [account(&instructor, false)].into_iter().chain(shared).chain(own).collect()
 }
 
 fn endpoints(lab: &Lab, group: &Group, addressing: Addressing, numbers: &Numbers) -> Vec<Endpoint> {

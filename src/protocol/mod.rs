@@ -125,6 +125,12 @@ pub enum Input<'a> {
     },
     /// Message data up to its end (`CRLF.CRLF`), after [`Next::Data`].
     Data(line::Data),
+    /// In message data a line with a dot alone has ended in LF, which does not end the data (RFC 5321 4.1.1.4): told once for a
+    /// message, because whoever types that waits for an answer that does not come.
+    LoneDot {
+        /// Which line of the message, from 1 on.
+        line: u64,
+    },
     /// Octets of a chunk, at most so many as [`Next::Chunk`] said.
     Chunk(&'a [u8]),
     /// The folder that the session watches has changed ([`folders::Ask::Watch`]).

@@ -11,9 +11,10 @@ use super::{
 use crate::{
     findings::{mailbox, named_headers},
     lab::{
-        MAX_MAILS, Mail, MailId,
+        INSTRUCTOR, MAX_MAILS, Mail, MailId,
         template::{Piece, pieces},
     },
+    protocol::smtp,
 };
 
 /// The octets that a student's text may have: at least one line end, at most what a class can send within a minute.
@@ -102,14 +103,21 @@ fn mail(draft: Draft<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Mai
         }
         None => default.to_owned(),
     };
-    let (from, subject) = (line("from", "instructor@{domain}"), line("subject", ""));
+    let (from, subject) = (line("from", &format!("{INSTRUCTOR}@{{domain}}")), line("subject", ""));
     if let Some(field) = fields.get("from").filter(|_| from.contains([' ', '<', '>'])) {
         findings
             .lab(Code::BadText, &field.span, format!("`{from}` is no sender"))
             .help("write an address, or \"\" for none");
+    } else if let Some(field) = fields.get("from").filter(|_| !takes_sender(&from, known)) {
+        findings
+            .lab(Code::RefusedMail, &field.span, format!("the servers would refuse the sender `{from}`"))
+            .help("write an address such as `ana@{domain}`, or \"\" for none");
     }
     let headers = headers(&fields, known, findings);
     let body = body(&fields, id.as_ref(), known, findings);
+    if let Some(field) = fields.get("body") {
+        refused(&body, text_octets, &field.span, known, findings);
+    }
     let id = id.unwrap_or_else(|| "0".parse().expect("a digit is a name"));
     let mut mail = Mail { id, to, from, subject, headers, body, text_octets, per_student: false };
     mail.per_student = speaks_of(&mail, &[]);
@@ -154,6 +162,42 @@ fn body(fields: &Fields<'_>, id: Option<&MailId>, known: &Known<'_>, findings: &
     }
     known.template(&text, &span, Scope::Body(id.map(MailId::as_str)), findings);
     text
+}
+
+/// Whether the servers take a sender, whoever the mail is for.
+fn takes_sender(from: &str, known: &Known<'_>) -> bool {
+    let filled = |piece: Piece<'_>| match piece {
+        Piece::Text(text) => text.to_owned(),
+        Piece::Value { name: "domain" | "neighbour", .. } => "g01.lab".to_owned(),
+        Piece::Value { name: "email", .. } => "ana@g01.lab".to_owned(),
+        Piece::Value { .. } => "ana".to_owned(),
+    };
+    let from: String = pieces(from).unwrap_or_default().into_iter().map(filled).collect();
+    from.is_empty() || smtp::takes_path(&from, known.settings.leniency)
+}
+
+/// Notes a message that is over the lab's own limits.
+fn refused(body: &str, text_octets: u64, span: &Span, known: &Known<'_>, findings: &mut Findings<'_>) {
+    let limits = &known.settings.limits;
+    // A line end is one octet here and two on its way.
+    let octets = body.len() as u64 + body.lines().count() as u64 + text_octets;
+    let most = limits.message.min(limits.mailbox);
+    if octets > most {
+        let message = format!("the message has {octets} octets at least, and the servers take {most}");
+        findings
+            .lab(Code::RefusedMail, span, message)
+            .help("make it shorter, or raise `limits.message` and `limits.mailbox`");
+    }
+    let long = body.lines().enumerate().find(|(_, line)| line.len() + 2 > limits.text_line);
+    if let Some((at, line)) = long {
+        let message = format!(
+            "line {} of `body` has {} octets with its end, and the servers take {}",
+            at + 1,
+            line.len() + 2,
+            limits.text_line
+        );
+        findings.lab(Code::RefusedMail, span, message).help("break the line, or raise `limits.text_line`");
+    }
 }
 
 /// Whether a mail speaks of one student: by name, or by a value of a mail that does (`individual`).

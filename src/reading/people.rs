@@ -9,7 +9,7 @@ use super::{
     groups, keys,
 };
 use crate::findings::Names;
-use crate::lab::{Group, LabName, Login, MAX_STUDENTS, Student, User};
+use crate::lab::{Group, INSTRUCTOR, LabName, Login, MAX_STUDENTS, Student, User};
 
 /// The most shared mailboxes of a lab.
 pub const MAX_USERS: usize = 200;
@@ -53,6 +53,7 @@ impl People {
         let rooms = groups::seat(lab, seats, addresses.shared(), findings);
         let students: BTreeSet<Login> = rooms.values().flatten().map(|student| student.login.clone()).collect();
         let mut mailboxes: BTreeSet<Login> = users.iter().map(|user| user.name.clone()).collect();
+        mailboxes.insert(instructor());
         let mut first_mailbox = users.first().map(|user| user.name.clone());
         if rooms.len() == 1 {
             mailboxes.extend(students.iter().cloned());
@@ -63,6 +64,11 @@ impl People {
         let names = Names { mailboxes, students, doubtful, groups: groups.len() };
         Self { groups, first_mailbox, names }
     }
+}
+
+/// The mailbox that every server has for the instructor.
+fn instructor() -> Login {
+    INSTRUCTOR.parse().expect("letters are a login")
 }
 
 /// Every text in `users` and `students`, in lower case.
@@ -116,7 +122,10 @@ fn check(seats: &mut Vec<Seat>, shared: &[(User, Span)], findings: &mut Findings
                 .help("a login is unique in the whole lab: remove or rename one");
             return false;
         }
-        if let Some(span) = shared.get(login.as_str()) {
+        if login.as_str() == INSTRUCTOR {
+            let message = format!("student `{login}` has the name of the mailbox that injected mail comes from");
+            findings.add(Code::TakenLogin, seat.place.clone(), message).help("give the student another login");
+        } else if let Some(span) = shared.get(login.as_str()) {
             let message = format!("student `{login}` has the name of a shared mailbox");
             let problem = findings.add(Code::TakenLogin, seat.place.clone(), message);
             problem

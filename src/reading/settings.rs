@@ -66,7 +66,7 @@ pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) 
         auth_before_tls,
         vrfy: lab.boolean("vrfy", false, findings),
         leniency: leniency(lab, findings),
-        lone_newline: lone_newline(lab, findings),
+        lone_newline: lone_newline(lab, &dialect, findings),
         catch_all: catch_all(lab, &dialect, people, findings),
         tls,
         ports: services::ports(lab, &services, findings),
@@ -106,9 +106,12 @@ fn leniency(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Leniency {
     }
 }
 
-fn lone_newline(lab: &Fields<'_>, findings: &mut Findings<'_>) -> LoneNewline {
+/// What the lab says, or else what the server did whose dialect it is.
+fn lone_newline(lab: &Fields<'_>, dialect: &str, findings: &mut Findings<'_>) -> LoneNewline {
     let choices = [("refuse", LoneNewline::Refuse), ("convert", LoneNewline::Convert), ("keep", LoneNewline::Keep)];
-    lab.get("lone_newline").and_then(|field| field.choice(&choices, findings)).unwrap_or(LoneNewline::Refuse)
+    lab.get("lone_newline")
+        .and_then(|field| field.choice(&choices, findings))
+        .unwrap_or_else(|| dialect::named(dialect).map_or(LoneNewline::Refuse, |dialect| dialect.lone_newline))
 }
 
 fn catch_all(lab: &Fields<'_>, dialect: &str, people: &People, findings: &mut Findings<'_>) -> Option<Login> {

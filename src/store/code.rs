@@ -135,6 +135,7 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
         | EventKind::Secured { .. }
         | EventKind::HandshakeFailed { .. }
         | EventKind::Discarded { .. }
+        | EventKind::LoneDot { .. }
         | EventKind::Reset { .. }
         | EventKind::Fault { .. }
         | EventKind::FaultSet { .. }

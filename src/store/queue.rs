@@ -48,6 +48,7 @@ pub(super) fn octets(events: &[EventKind]) -> usize {
         EventKind::Secured { .. }
         | EventKind::HandshakeFailed { .. }
         | EventKind::Discarded { .. }
+        | EventKind::LoneDot { .. }
         | EventKind::LoggedIn { .. }
         | EventKind::LoginFailed { .. }
         | EventKind::Query { .. }

@@ -179,6 +179,7 @@ impl Renderer {
                 | EventKind::Secured { .. }
                 | EventKind::HandshakeFailed { .. }
                 | EventKind::Discarded { .. }
+                | EventKind::LoneDot { .. }
                 | EventKind::LoggedIn { .. }
                 | EventKind::LoginFailed { .. }
                 | EventKind::Accepted { .. }

@@ -58,6 +58,7 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
         EventKind::Disconnected { .. } => line("Session ended"),
         EventKind::LoggedIn { .. }
         | EventKind::LoginFailed { .. }
+        | EventKind::LoneDot { .. }
         | EventKind::Accepted { .. }
         | EventKind::Queued { .. }
         | EventKind::Relayed { .. }

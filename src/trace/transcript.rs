@@ -130,6 +130,11 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
         EventKind::Discarded { octets } => {
             out.note(&format!("{octets} octets in the clear behind STARTTLS thrown away"));
         }
+        EventKind::LoneDot { line } => {
+            out.note(&format!(
+                "line {line} of the message is a dot that ends in LF alone, so the message goes on: CR LF is missing (nc -C sends it)"
+            ));
+        }
         EventKind::LoggedIn { mailbox, mechanism } => {
             out.note(&format!("logged in to `{mailbox}` ({})", visible(mechanism)));
         }

@@ -252,7 +252,7 @@ fn limits_of_lists_hold_at_n_and_not_at_n_plus_1() {
 #[test]
 fn a_body_is_limited() {
     let errors = |length: usize| {
-        let body = "x".repeat(length);
+        let body = "x\\n".repeat(length / 2) + &"x".repeat(length % 2);
         read_text(&format!("domain = \"a.lab\"\nusers = [\"u\"]\n[[mail]]\nid = \"m\"\nbody = \"{body}\"\n"), "")
             .errors()
     };

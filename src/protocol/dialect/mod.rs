@@ -8,6 +8,8 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::lab::LoneNewline;
+
 /// The dialects' names with their files, labctl's own first.
 const FILES: &[(&str, &str)] = &[
     ("labctl", include_str!("labctl.toml")),
@@ -49,6 +51,9 @@ pub struct Dialect {
     /// Whether every recipient is accepted when the lab names no `catch_all` (MailHog).
     #[serde(default)]
     pub catch_all: bool,
+    /// What becomes of a CR or LF that stands alone in a message when the lab does not say it.
+    #[serde(default)]
+    pub lone_newline: LoneNewline,
     /// SMTP replies by key.
     #[serde(default)]
     pub smtp: Templates,

@@ -74,6 +74,7 @@ impl<'a> Heard<'a> {
             Input::Refused(_)
             | Input::LineTooLong { .. }
             | Input::Chunk(_)
+            | Input::LoneDot { .. }
             | Input::Changed
             | Input::NoRoom
             | Input::Secured { .. }

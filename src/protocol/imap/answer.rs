@@ -60,7 +60,8 @@ impl Session {
         let mut tagged = Vec::new();
         reply.write(&self.peer, &under.tag, values, &mut tagged);
         // RFC 9051 7.5.1: message numbers do not change during these.
-        let expunge = under.uid || !matches!(under.verb, Verb::Fetch | Verb::Store | Verb::Search);
+        let expunge =
+            under.uid || !matches!(under.verb, Verb::Fetch | Verb::Store | Verb::Search | Verb::Sort | Verb::Thread);
         self.ask(under, Task::Finish { tagged, expunge }, ask, out);
     }
 

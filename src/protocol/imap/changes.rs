@@ -15,6 +15,7 @@ use crate::{
     protocol::{
         Output,
         folders::{Ask, Change, Told},
+        line::Newline,
     },
 };
 
@@ -60,7 +61,9 @@ impl Session {
     }
 
     pub(super) fn store(&mut self, under: Under, set: &Set, wish: Wish, out: &mut Output) {
-        self.condstore |= wish.unchanged_since.is_some();
+        if wish.unchanged_since.is_some() {
+            self.tell_modseqs(out);
+        }
         let Some((under, uids)) = self.chosen(under, set, true, out) else { return };
         let Some(view) = self.connection.view() else { return };
         let Wish { how, flags, silent, unchanged_since } = wish;
@@ -192,8 +195,15 @@ impl Session {
     ) {
         let Some(mailbox) = self.connection.mailbox().cloned() else { return };
         let Some((under, name)) = self.named(under, name, out) else { return };
-        let Some(content) = newlines(content, self.peer.config.lone_newline) else {
-            return self.refuse(under, Reply::LoneNewline, &[], out);
+        if content.contains(&0) {
+            return self.refuse(under, Reply::NotBinary, &[], out);
+        }
+        let content = match newlines(content, self.peer.config.lone_newline) {
+            Ok(content) => content,
+            Err((line, newline)) => {
+                let values = [("line", &*line.to_string()), ("newline", newline.as_str())];
+                return self.refuse(under, Reply::LoneNewline, &values, out);
+            }
         };
         let limits = &self.peer.config.limits;
         if content.len() as u64 > limits.message {
@@ -206,17 +216,18 @@ impl Session {
     }
 }
 
-/// A message whose lines end in CRLF, as the lab wants lone CRs and LFs treated; none where it refuses them.
-fn newlines(content: Vec<u8>, lone: LoneNewline) -> Option<Vec<u8>> {
+/// A message whose lines end in CRLF, as the lab wants lone CRs and LFs treated; where it refuses them, the line that the first
+/// of them ends.
+fn newlines(content: Vec<u8>, lone: LoneNewline) -> Result<Vec<u8>, (usize, Newline)> {
     let stands_alone = |at: usize| match content[at] {
         b'\n' => at == 0 || content[at - 1] != b'\r',
         _ => content.get(at + 1) != Some(&b'\n'),
     };
-    if lone == LoneNewline::Keep || !memchr::memchr2_iter(b'\r', b'\n', &content).any(stands_alone) {
-        return Some(content);
-    }
+    let first = memchr::memchr2_iter(b'\r', b'\n', &content).find(|at| stands_alone(*at));
+    let Some(first) = first.filter(|_| lone != LoneNewline::Keep) else { return Ok(content) };
     if lone == LoneNewline::Refuse {
-        return None;
+        // All lines before it end in CRLF.
+        return Err((memchr::memchr_iter(b'\n', &content[..first]).count() + 1, Newline::of(content[first])));
     }
     let mut text = Vec::with_capacity(content.len() + 64);
     for (at, octet) in content.iter().enumerate() {
@@ -225,7 +236,7 @@ fn newlines(content: Vec<u8>, lone: LoneNewline) -> Option<Vec<u8>> {
             octet => text.push(*octet),
         }
     }
-    Some(text)
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -235,8 +246,9 @@ mod tests {
     #[test]
     fn lone_newlines_are_refused_converted_or_kept() {
         let lone = b"a\nb\r\nc\rd\r\n\n".to_vec();
-        assert_eq!(newlines(lone.clone(), LoneNewline::Refuse), None);
-        assert_eq!(newlines(lone.clone(), LoneNewline::Keep), Some(lone.clone()));
+        assert_eq!(newlines(lone.clone(), LoneNewline::Refuse), Err((1, Newline::Lf)));
+        assert_eq!(newlines(b"a\r\nb\rc\n".to_vec(), LoneNewline::Refuse), Err((2, Newline::Cr)));
+        assert_eq!(newlines(lone.clone(), LoneNewline::Keep), Ok(lone.clone()));
         assert_eq!(newlines(lone, LoneNewline::Convert).unwrap(), b"a\r\nb\r\nc\r\nd\r\n\r\n");
         assert_eq!(newlines(b"a\r\n".to_vec(), LoneNewline::Refuse).unwrap(), b"a\r\n");
     }

@@ -6,9 +6,11 @@ use std::ops::Range;
 use super::{
     criteria::{self, Criteria},
     items::{self, Item},
-    name::{self, Charset, MAX_PATTERN},
+    list::{List, list, lsub},
+    name::{self, Charset},
+    resync::Resync,
     sequence::Set,
-    syntax::{Cursor, Fault, Read},
+    syntax::{Cursor, Read},
     verb::Verb,
 };
 use crate::{
@@ -18,9 +20,6 @@ use crate::{
 
 /// The most flags that one command names.
 pub const MAX_FLAGS: usize = 100;
-
-/// The most patterns of one LIST.
-pub const MAX_PATTERNS: usize = 20;
 
 /// A command with its arguments. `uid` says that numbers are UIDs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub enum Command {
     Authenticate { mechanism: String, initial: Option<Vec<u8>> },
     Login { name: Vec<u8>, password: Vec<u8> },
     Enable(Vec<String>),
-    Select { name: Name, read_only: bool, condstore: bool },
+    Select { name: Name, read_only: bool, parameters: SelectParameters },
     Create(Name),
     Delete(Name),
     Rename { from: Name, to: Name },
@@ -48,36 +47,31 @@ pub enum Command {
     Unselect,
     Expunge { uids: Option<Set> },
     Search { criteria: Criteria, uid: bool },
-    Fetch { set: Set, items: Vec<Item>, changed_since: Option<u64>, uid: bool },
+    Fetch { set: Set, items: Vec<Item>, since: Option<Since>, uid: bool },
     Store { set: Set, how: Change, flags: NamedFlags, silent: bool, unchanged_since: Option<u64>, uid: bool },
     Copy { set: Set, to: Name, remove: bool, uid: bool },
 }
 
+/// What SELECT may ask for beyond opening a folder (RFC 7162 3.1.8, 3.2.5).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SelectParameters {
+    /// Modification sequences.
+    pub condstore: bool,
+    /// What changed since the client saw it last.
+    pub resync: Option<Resync>,
+}
+
+/// A condition of FETCH: only messages that changed after this modification sequence (RFC 7162 3.1.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// The modification sequence.
+    pub modseq: u64,
+    /// Also which messages are gone (RFC 7162 3.2.6).
+    pub vanished: bool,
+}
+
 /// A folder's name as a client wrote it: a name that cannot be one is refused with NO, not as bad syntax.
 pub type Name = Result<FolderName, String>;
-
-/// What LIST and LSUB ask for (RFC 9051 6.3.9, RFC 3501 6.3.9).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct List {
-    /// Whether it is LSUB.
-    pub lsub: bool,
-    /// What stands before every pattern.
-    pub reference: String,
-    /// The patterns.
-    pub patterns: Vec<String>,
-    /// Only subscribed names.
-    pub subscribed: bool,
-    /// Also parents of what fits.
-    pub recursive: bool,
-    /// Only folders with a special use.
-    pub special: bool,
-    /// Whether selection options were given at all, so that answers show what they asked for.
-    pub extended: bool,
-    /// Answers say `\Subscribed`.
-    pub show_subscribed: bool,
-    /// A STATUS answer for each folder (RFC 5819).
-    pub status: Vec<StatusItem>,
-}
 
 /// What STATUS can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +145,9 @@ pub fn arguments(verb: Verb, uid: bool, cursor: &mut Cursor<'_>, charset: Charse
         Verb::Unselect => Command::Unselect,
         Verb::Expunge if uid => Command::Expunge { uids: Some(set(cursor)?) },
         Verb::Expunge => Command::Expunge { uids: None },
-        Verb::Search => Command::Search { criteria: criteria::read(cursor)?, uid },
+        Verb::Search => Command::Search { criteria: criteria::search(cursor)?, uid },
+        Verb::Sort => Command::Search { criteria: criteria::sort(cursor)?, uid },
+        Verb::Thread => Command::Search { criteria: criteria::thread(cursor)?, uid },
         Verb::Fetch => fetch(uid, cursor)?,
         Verb::Store => store(uid, cursor)?,
         Verb::Copy | Verb::Move => {
@@ -210,18 +206,19 @@ fn enable(cursor: &mut Cursor<'_>) -> Read<Command> {
 
 fn select(read_only: bool, cursor: &mut Cursor<'_>, charset: Charset) -> Read<Command> {
     let name = folder(cursor, charset)?;
-    let mut condstore = false;
+    let mut parameters = SelectParameters::default();
     if !cursor.is_end() {
         cursor.space("(CONDSTORE)")?;
         cursor.list("(CONDSTORE) or nothing", |cursor| {
-            if cursor.word("CONDSTORE") {
-                condstore = true;
-                return Ok(());
+            match () {
+                () if cursor.word("CONDSTORE") => parameters.condstore = true,
+                () if cursor.word("QRESYNC") => parameters.resync = Some(Resync::read(cursor)?),
+                () => return Err(cursor.fault("CONDSTORE or QRESYNC: this server knows no other parameter")),
             }
-            Err(cursor.fault("CONDSTORE: this server knows no other parameter"))
+            Ok(())
         })?;
     }
-    Ok(Command::Select { name, read_only, condstore })
+    Ok(Command::Select { name, read_only, parameters })
 }
 
 /// CREATE's name may end in a delimiter, which says that folders will lie in it (RFC 3501 6.3.3).
@@ -247,90 +244,7 @@ fn set(cursor: &mut Cursor<'_>) -> Read<Set> {
     Set::read(cursor)
 }
 
-fn pattern(cursor: &mut Cursor<'_>, charset: Charset) -> Read<String> {
-    let before = cursor.clone();
-    let text = if cursor.at_string() {
-        cursor.string("a pattern")?.into_owned()
-    } else {
-        let mut text = Vec::new();
-        // An atom in which the wildcards may stand as well (RFC 9051 9, list-mailbox).
-        while let Some(octet) = cursor.peek().filter(|octet| !matches!(octet, b' ' | b'(' | b')' | b'{' | b'"' | b'\\'))
-        {
-            text.push(octet);
-            cursor.take(octet);
-        }
-        text
-    };
-    if text.len() > MAX_PATTERN {
-        return Err(before.fault("a pattern of at most 1024 octets"));
-    }
-    name::decoded(&text, charset).map(String::from).ok_or_else(|| before.fault("a pattern in modified UTF-7 or UTF-8"))
-}
-
-fn list(cursor: &mut Cursor<'_>, charset: Charset) -> Read<List> {
-    let mut list = List::default();
-    cursor.space("a reference, such as \"\"")?;
-    if cursor.peek() == Some(b'(') {
-        list.extended = true;
-        cursor.list("selection options", |cursor| {
-            match () {
-                () if cursor.word("SUBSCRIBED") => list.subscribed = true,
-                () if cursor.word("RECURSIVEMATCH") => list.recursive = true,
-                () if cursor.word("SPECIAL-USE") => list.special = true,
-                () if cursor.word("REMOTE") => {}
-                () => return Err(cursor.fault("SUBSCRIBED, REMOTE, RECURSIVEMATCH or SPECIAL-USE")),
-            }
-            Ok(())
-        })?;
-        if list.recursive && !list.subscribed && !list.special {
-            return Err(cursor.fault("RECURSIVEMATCH together with SUBSCRIBED or SPECIAL-USE"));
-        }
-        cursor.space("a reference, such as \"\"")?;
-    }
-    list.reference = pattern(cursor, charset)?;
-    cursor.space("a pattern, such as \"*\"")?;
-    if cursor.peek() == Some(b'(') {
-        list.extended = true;
-        let before = cursor.clone();
-        list.patterns = cursor.list("patterns", |cursor| pattern(cursor, charset))?;
-        if list.patterns.len() > MAX_PATTERNS {
-            return Err(before.fault("at most 20 patterns"));
-        }
-    } else {
-        list.patterns = vec![pattern(cursor, charset)?];
-    }
-    if !cursor.is_end() {
-        cursor.space("RETURN")?;
-        if !cursor.word("RETURN") {
-            return Err(cursor.fault("RETURN or the end of the command"));
-        }
-        cursor.space("what to return in brackets")?;
-        cursor.list("what to return in brackets, such as (CHILDREN)", |cursor| {
-            match () {
-                () if cursor.word("SUBSCRIBED") => list.show_subscribed = true,
-                // Answers always say whether there are children, and what a folder is for.
-                () if cursor.word("CHILDREN") || cursor.word("SPECIAL-USE") => {}
-                () if cursor.word("STATUS") => {
-                    cursor.space("what to tell, such as (MESSAGES UNSEEN)")?;
-                    list.status = status_items(cursor)?;
-                }
-                () => return Err(cursor.fault("SUBSCRIBED, CHILDREN, SPECIAL-USE or STATUS (...)")),
-            }
-            Ok(())
-        })?;
-    }
-    Ok(list)
-}
-
-fn lsub(cursor: &mut Cursor<'_>, charset: Charset) -> Read<List> {
-    cursor.space("a reference, such as \"\"")?;
-    let reference = pattern(cursor, charset)?;
-    cursor.space("a pattern, such as \"*\"")?;
-    let patterns = vec![pattern(cursor, charset)?];
-    Ok(List { lsub: true, subscribed: true, reference, patterns, ..List::default() })
-}
-
-fn status_items(cursor: &mut Cursor<'_>) -> Read<Vec<StatusItem>> {
+pub(super) fn status_items(cursor: &mut Cursor<'_>) -> Read<Vec<StatusItem>> {
     let mut items: Vec<StatusItem> = Vec::new();
     let expected = "some of MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ in brackets";
     let before = cursor.clone();
@@ -358,8 +272,10 @@ fn append(cursor: &mut Cursor<'_>, charset: Charset) -> Read<Command> {
         received_secs = Some(date_time(cursor)?);
         cursor.space("the message as a literal")?;
     }
-    let message =
-        cursor.literal().map_err(|fault| Fault { expected: "the message as a literal: {octets}", ..fault })?;
+    if !matches!(cursor.peek(), Some(b'{' | b'~')) {
+        return Err(cursor.fault("the message as a literal: {octets}"));
+    }
+    let message = cursor.literal()?.content;
     let end = cursor.position();
     Ok(Command::Append { name, flags, received_secs, content: end - message.len()..end })
 }
@@ -379,10 +295,15 @@ fn fetch(uid: bool, cursor: &mut Cursor<'_>) -> Read<Command> {
     let set = set(cursor)?;
     cursor.space("what to fetch, such as FLAGS or (UID BODY[])")?;
     let mut items = items::read(cursor)?;
-    let mut changed_since = None;
+    let (mut changed_since, mut vanished) = (None, false);
     if !cursor.is_end() {
         cursor.space("(CHANGEDSINCE n)")?;
+        let before = cursor.clone();
         cursor.list("(CHANGEDSINCE n) or the end of the command", |cursor| {
+            if cursor.word("VANISHED") {
+                vanished = true;
+                return Ok(());
+            }
             if !cursor.word("CHANGEDSINCE") {
                 return Err(cursor.fault("CHANGEDSINCE and a number"));
             }
@@ -390,15 +311,19 @@ fn fetch(uid: bool, cursor: &mut Cursor<'_>) -> Read<Command> {
             changed_since = Some(cursor.number64("a modification sequence")?);
             Ok(())
         })?;
+        if vanished && (changed_since.is_none() || !uid) {
+            return Err(before.fault("VANISHED in UID FETCH, together with CHANGEDSINCE"));
+        }
     }
+    let since = changed_since.map(|modseq| Since { modseq, vanished });
     // RFC 7162 3.1.4.1 and RFC 9051 6.4.9.
-    if changed_since.is_some() && !items.contains(&Item::ModSeq) {
+    if since.is_some() && !items.contains(&Item::ModSeq) {
         items.push(Item::ModSeq);
     }
     if uid && !items.contains(&Item::Uid) {
         items.insert(0, Item::Uid);
     }
-    Ok(Command::Fetch { set, items, changed_since, uid })
+    Ok(Command::Fetch { set, items, since, uid })
 }
 
 fn store(uid: bool, cursor: &mut Cursor<'_>) -> Read<Command> {
@@ -502,16 +427,5 @@ mod tests {
     fn keywords_are_bounded() {
         let stored = |length: usize| read(Verb::Store, &format!(" 1 FLAGS {}", "k".repeat(length))).is_ok();
         assert!(stored(MAX_KEYWORD) && !stored(MAX_KEYWORD + 1));
-    }
-
-    #[test]
-    fn patterns_are_bounded_in_number_and_length() {
-        let listed = |count: usize| read(Verb::List, &format!(" \"\" ({})", vec!["%"; count].join(" ")));
-        assert!(matches!(listed(MAX_PATTERNS), Ok(Command::List(list)) if list.patterns.len() == MAX_PATTERNS));
-        assert_eq!(listed(MAX_PATTERNS + 1), Err("at most 20 patterns"));
-        for verb in [Verb::List, Verb::Lsub] {
-            let fits = |length: usize| read(verb, &format!(" {0} {0}", "x".repeat(length))).is_ok();
-            assert!(fits(MAX_PATTERN) && !fits(MAX_PATTERN + 1), "{verb:?}");
-        }
     }
 }

@@ -4,7 +4,9 @@ use jiff::civil::Date;
 
 use super::{
     sequence::Set,
+    sort::{self, Criterion},
     syntax::{Cursor, Fault, Read},
+    thread::Algorithm,
 };
 use crate::mail::folder::Flags;
 
@@ -17,12 +19,25 @@ pub const MAX_KEYS: usize = 200;
 /// A whole search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Criteria {
+    /// What for.
+    pub purpose: Purpose,
     /// What to return (RFC 4731); none asks for the old answer.
     pub wanted: Option<Returned>,
     /// The text's character set, if it is one that is known here; the name otherwise.
     pub charset: Result<(), String>,
     /// What a message must be.
     pub key: Key,
+}
+
+/// What is done with the messages that are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// They are told in the order of the folder.
+    Search,
+    /// They are put in order (RFC 5256).
+    Sort(Vec<Criterion>),
+    /// They are put together to conversations (RFC 5256).
+    Thread(Algorithm),
 }
 
 /// What an ESEARCH answer tells.
@@ -141,9 +156,15 @@ impl Key {
     }
 }
 
+impl Criteria {
+    const fn new(purpose: Purpose) -> Self {
+        Self { purpose, wanted: None, charset: Ok(()), key: Key::All }
+    }
+}
+
 /// Reads everything after SEARCH.
-pub fn read(cursor: &mut Cursor<'_>) -> Read<Criteria> {
-    let mut criteria = Criteria { wanted: None, charset: Ok(()), key: Key::All };
+pub fn search(cursor: &mut Cursor<'_>) -> Read<Criteria> {
+    let mut criteria = Criteria::new(Purpose::Search);
     cursor.space(EXPECTED)?;
     if cursor.word("RETURN") {
         cursor.space("what to return in brackets")?;
@@ -152,15 +173,40 @@ pub fn read(cursor: &mut Cursor<'_>) -> Read<Criteria> {
     }
     if cursor.word("CHARSET") {
         cursor.space("a character set")?;
-        let name = String::from_utf8_lossy(&cursor.astring("a character set, such as UTF-8")?).to_ascii_uppercase();
-        if name != "UTF-8" && name != "US-ASCII" {
-            criteria.charset = Err(name);
-            // The texts are in a character set that is not known here: they are not read (RFC 9051 7.1, BADCHARSET).
-            while cursor.peek().is_some_and(|octet| cursor.take(octet)) {}
-            return Ok(criteria);
-        }
-        cursor.space(EXPECTED)?;
+        return charset_and_keys(cursor, criteria);
     }
+    keys(cursor, criteria)
+}
+
+/// Reads everything after SORT.
+pub fn sort(cursor: &mut Cursor<'_>) -> Read<Criteria> {
+    cursor.space("what to sort by in brackets, such as (DATE)")?;
+    let criteria = Criteria::new(Purpose::Sort(sort::read(cursor)?));
+    cursor.space("a character set, such as UTF-8")?;
+    charset_and_keys(cursor, criteria)
+}
+
+/// Reads everything after THREAD.
+pub fn thread(cursor: &mut Cursor<'_>) -> Read<Criteria> {
+    cursor.space("REFERENCES or ORDEREDSUBJECT")?;
+    let criteria = Criteria::new(Purpose::Thread(Algorithm::read(cursor)?));
+    cursor.space("a character set, such as UTF-8")?;
+    charset_and_keys(cursor, criteria)
+}
+
+fn charset_and_keys(cursor: &mut Cursor<'_>, mut criteria: Criteria) -> Read<Criteria> {
+    let name = String::from_utf8_lossy(&cursor.astring("a character set, such as UTF-8")?).to_ascii_uppercase();
+    if name != "UTF-8" && name != "US-ASCII" {
+        criteria.charset = Err(name);
+        // The texts are in a character set that is not known here: they are not read (RFC 9051 7.1, BADCHARSET).
+        while cursor.peek().is_some_and(|octet| cursor.take(octet)) {}
+        return Ok(criteria);
+    }
+    cursor.space(EXPECTED)?;
+    keys(cursor, criteria)
+}
+
+fn keys(cursor: &mut Cursor<'_>, mut criteria: Criteria) -> Read<Criteria> {
     let mut left = MAX_KEYS;
     let mut keys = vec![key(cursor, MAX_DEPTH, &mut left)?];
     while !cursor.is_end() {
@@ -327,7 +373,7 @@ mod tests {
 
     fn read_all(text: &str) -> Result<Criteria, Fault> {
         let mut cursor = Cursor::new(text.as_bytes());
-        read(&mut cursor).and_then(|criteria| cursor.end().map(|()| criteria))
+        search(&mut cursor).and_then(|criteria| cursor.end().map(|()| criteria))
     }
 
     fn key(text: &str) -> Key {
@@ -370,6 +416,17 @@ mod tests {
         ] {
             assert_eq!(read_all(text).map_err(|fault| fault.at), Err(at), "{text}");
         }
+    }
+
+    #[test]
+    fn sort_and_thread_name_a_character_set() {
+        let read = |text: &str| sort(&mut Cursor::new(text.as_bytes())).map_err(|fault| fault.at);
+        let by_size = Criterion { by: sort::By::Size, reverse: false };
+        assert_eq!(read(" (SIZE) UTF-8 ALL").unwrap().purpose, Purpose::Sort(vec![by_size]));
+        assert_eq!((read(" (SIZE) ALL").map(|all| all.charset), read(" (SIZE)")), (Ok(Err("ALL".into())), Err(7)));
+        let read = |text: &str| thread(&mut Cursor::new(text.as_bytes())).map_err(|fault| fault.at);
+        assert_eq!(read(" references us-ascii UNSEEN").unwrap().purpose, Purpose::Thread(Algorithm::References));
+        assert_eq!(read(" REFS UTF-8 ALL"), Err(1));
     }
 
     #[test]

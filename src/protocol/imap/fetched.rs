@@ -56,6 +56,8 @@ struct Source {
     decoding: Option<Decoding>,
     /// Whether they are the last of a whole message.
     whole: bool,
+    /// Of BINARY: a NUL is sent as one, in a literal8.
+    binary: bool,
 }
 
 /// A literal that stands encoded in the message.
@@ -205,12 +207,12 @@ impl Answer {
                         let header = message_or_none.get(octets).unwrap_or_default();
                         let text = section::some_fields(header, names, not);
                         let range = section::within(0..text.len() as u64, wanted.range);
-                        write_name(wanted, reply, |reply| write_literal(&text[usable(&range)], "", reply));
+                        write_name(wanted, reply, |reply| write_literal(&text[usable(&range)], reply));
                     }
                     Some(Place { octets, fields: None }) => {
                         let last = section::is_whole(&wanted.section, wanted.range, octets.len());
                         let range = section::within(octets.start as u64..octets.end as u64, wanted.range);
-                        let source = Source { octets: range, decoding: None, whole: last };
+                        let source = Source { octets: range, decoding: None, whole: last, binary: false };
                         self.send(source, wanted, "", message, frame.view, row, out);
                     }
                 }
@@ -244,7 +246,7 @@ impl Answer {
                         (octets.start as u64..octets.end as u64, Some(decoding))
                     }
                 };
-                let source = Source { octets, decoding, whole: false };
+                let source = Source { octets, decoding, whole: false, binary: true };
                 let tilde = if source.has_nul(message_or_none) { "~" } else { "" };
                 self.send(source, wanted, tilde, message, frame.view, row, out);
             }
@@ -310,7 +312,11 @@ impl Source {
         }
         self.octets.start += octets.len() as u64;
         let Some(decoding) = &mut self.decoding else {
+            let start = reply.len();
             reply.extend_from_slice(octets);
+            if !self.binary {
+                without_nul(&mut reply[start..]);
+            }
             return Some(!last);
         };
         let mut text = Vec::new();
@@ -360,9 +366,18 @@ fn write_name(wanted: &Wanted, reply: &mut Vec<u8>, value: impl FnOnce(&mut Vec<
     value(reply);
 }
 
-fn write_literal(octets: &[u8], tilde: &str, reply: &mut Vec<u8>) {
-    let _ = write!(reply, "{tilde}{{{}}}\r\n", octets.len());
+fn write_literal(octets: &[u8], reply: &mut Vec<u8>) {
+    let _ = write!(reply, "{{{}}}\r\n", octets.len());
+    let start = reply.len();
     reply.extend_from_slice(octets);
+    without_nul(&mut reply[start..]);
+}
+
+/// A NUL that came by SMTP may stand in a literal8 alone (RFC 3501 9, CHAR8): elsewhere an octet that is no text stands for it.
+fn without_nul(octets: &mut [u8]) {
+    if memchr::memchr(0, octets).is_some() {
+        octets.iter_mut().filter(|octet| **octet == 0).for_each(|octet| *octet = 0x80);
+    }
 }
 
 /// `17-Jul-1996 02:44:25 -0700`, the day with a blank where it has one digit (RFC 9051 9, date-time).

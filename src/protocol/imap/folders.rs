@@ -60,7 +60,9 @@ impl Session {
     pub(super) fn status(&mut self, under: Under, name: Name, items: Vec<StatusItem>, out: &mut Output) {
         let Some(mailbox) = self.connection.mailbox().cloned() else { return };
         let Some((under, name)) = self.named(under, name, out) else { return };
-        self.condstore |= items.contains(&StatusItem::HighestModSeq);
+        if items.contains(&StatusItem::HighestModSeq) {
+            self.tell_modseqs(out);
+        }
         let shown = listing::quoted_name(&name, self.charset()).into_owned();
         self.ask(under, Task::Status(items, shown), Ask::Status { mailbox, name }, out);
     }

@@ -9,8 +9,9 @@ use crate::{
     protocol::{line::append, sasl, shortened},
 };
 
-/// The longest line, in octets with CRLF: RFC 7162 4 wants 8,192 for a command, a response of AUTHENTICATE may be longer.
-pub const MAX_LINE: usize = sasl::RESPONSE;
+/// The longest line, in octets with CRLF: RFC 7162 4 wants 8,192 for a command; an ID of 30 names and values has 32 KiB (RFC 2971
+/// 3.3), and a response of AUTHENTICATE is between them.
+pub const MAX_LINE: usize = 36 << 10;
 
 /// The most octets of a command together, a message of APPEND apart.
 pub const MAX_COMMAND: usize = 64 << 10;

@@ -8,7 +8,7 @@ use super::{
     reply::Reply,
     verb::Verb,
 };
-use crate::protocol::Output;
+use crate::protocol::{Output, line::Noise};
 
 impl Session {
     pub(super) fn line(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
@@ -23,6 +23,9 @@ impl Session {
     }
 
     fn line_of_command(&mut self, octets: &[u8], crlf: bool, out: &mut Output) {
+        if let Some(noise) = Noise::of(octets) {
+            return self.noise(noise, octets, crlf, out);
+        }
         let announced = self.gathered.line(octets, crlf);
         let Some(Announced { octets, waits }) = announced else {
             let gathered = mem::take(&mut self.gathered);
@@ -49,6 +52,23 @@ impl Session {
         }
         if waits {
             self.say(Reply::Continue, &tag, &[("octets", &octets.to_string())], out);
+        }
+    }
+
+    /// A line that holds what no command does: the command that it is part of is refused.
+    fn noise(&mut self, noise: Noise, octets: &[u8], crlf: bool, out: &mut Output) {
+        let mut gathered = mem::take(&mut self.gathered);
+        gathered.line(octets, crlf);
+        // A NUL before the tag is none of it: the client waits for an answer to what follows.
+        let command: Vec<u8> = gathered.octets.iter().copied().filter(|octet| matches!(octet, b' '..=b'~')).collect();
+        let head = Head::of(&command);
+        let secret = head.verb.is_none() && self.suspicion() != Suspicion::None;
+        let tag = if head.tagged && !secret { String::from_utf8_lossy(head.tag).into_owned() } else { "*".to_owned() };
+        let heard = gathered.heard(self.suspicion());
+        let under = self.under(tag, Verb::Noop, false, heard);
+        self.refuse(under, Reply::Noise, &[("hint", noise.hint())], out);
+        if noise == Noise::Http {
+            self.stage = Stage::Closed;
         }
     }
 

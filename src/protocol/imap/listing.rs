@@ -4,9 +4,9 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     Session, Task, Under,
-    command::List,
     folders::{astring, status_line},
-    name::{self, Charset},
+    list::List,
+    name::Charset,
     reply::Reply,
 };
 use crate::{
@@ -40,8 +40,7 @@ struct Line {
 impl Session {
     pub(super) fn list(&mut self, under: Under, wanted: List, out: &mut Output) {
         let Some(mailbox) = self.connection.mailbox().cloned() else { return };
-        // An empty pattern asks for the delimiter (RFC 9051 6.3.9).
-        if !wanted.extended && wanted.patterns.iter().all(String::is_empty) {
+        if wanted.delimiter && !wanted.extended {
             let verb = if wanted.lsub { "LSUB" } else { "LIST" };
             self.list_line(verb, &["\\Noselect"], "\"\"", out);
             return self.listed(under, out);
@@ -74,7 +73,7 @@ impl Session {
                 for (name, line) in lines(&listing.wanted, &folders) {
                     let shown = quoted_name(&name, charset);
                     let verb = if listing.wanted.lsub { "LSUB" } else { "LIST" };
-                    let with_info = format!("{shown} (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+                    let with_info = format!("{shown} (\"CHILDINFO\" ({}))", listing.wanted.selection());
                     self.list_line(verb, &line.attributes, if line.child_info { &with_info } else { &shown }, out);
                     if !line.attributes.contains(&"\\NonExistent") && !line.attributes.contains(&"\\Noselect") {
                         listing.standings.push(name);
@@ -109,9 +108,7 @@ pub(super) fn quoted_name(name: &FolderName, charset: Charset) -> Cow<'static, s
 
 /// The names to list with what is said of each, in order, INBOX first.
 fn lines(wanted: &List, folders: &[Folder]) -> Vec<(FolderName, Line)> {
-    let fits = |folder: &str| {
-        wanted.patterns.iter().any(|pattern| name::fits(folder, &format!("{}{pattern}", wanted.reference)))
-    };
+    let fits = |folder: &FolderName| wanted.patterns.iter().any(|pattern| pattern.fits(folder));
     let selected = |folder: &Folder| {
         (!wanted.subscribed || folder.subscribed)
             && (!wanted.special || folder.special.is_some())
@@ -119,22 +116,26 @@ fn lines(wanted: &List, folders: &[Folder]) -> Vec<(FolderName, Line)> {
     };
     let mut found: BTreeMap<(bool, FolderName), Line> = BTreeMap::new();
     let key = |name: &FolderName| (!name.is_inbox(), name.clone());
-    for folder in folders.iter().filter(|folder| selected(folder)) {
-        if fits(folder.name.as_str()) {
-            found.entry(key(&folder.name)).or_default().attributes = attributes(folder, folders, wanted);
-        }
+    for folder in folders.iter().filter(|folder| selected(folder) && fits(&folder.name)) {
+        found.entry(key(&folder.name)).or_default().attributes = attributes(folder, folders, wanted);
     }
-    // Names above one that is selected but does not fit itself.
-    for folder in folders.iter().filter(|folder| selected(folder) && !fits(folder.name.as_str())) {
-        for parent in folder.name.parents().filter(|parent| fits(parent.as_str())) {
+    // Names above one that is selected.
+    for folder in folders.iter().filter(|folder| selected(folder)) {
+        let shown = fits(&folder.name);
+        for parent in folder.name.parents().filter(fits) {
             if wanted.recursive {
+                // A name that is selected itself always says what lies in it. One that is not is told for the sake of what is
+                // below, and need not be where that is told as well (RFC 5258 3.5) unless a tree was asked for.
+                if shown && !found.contains_key(&key(&parent)) && !wanted.trees {
+                    continue;
+                }
                 let known = folders.iter().find(|known| known.name == parent);
                 let line = found.entry(key(&parent)).or_insert_with(|| Line {
                     attributes: known.map_or_else(|| vec!["\\NonExistent"], |known| attributes(known, folders, wanted)),
                     child_info: false,
                 });
                 line.child_info = true;
-            } else if wanted.lsub {
+            } else if wanted.lsub && !shown {
                 // RFC 3501 6.3.9: with `%` the client learns that there is something below.
                 found.entry(key(&parent)).or_insert_with(|| Line { attributes: vec!["\\Noselect"], child_info: false });
             }
@@ -163,7 +164,7 @@ fn attributes(folder: &Folder, folders: &[Folder], wanted: &List) -> Vec<&'stati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::folder::Special;
+    use crate::{mail::folder::Special, protocol::imap::list::Pattern};
 
     fn folder(name: &str, subscribed: bool, exists: bool) -> Folder {
         Folder {
@@ -190,7 +191,8 @@ mod tests {
     }
 
     fn pattern(pattern: &str) -> List {
-        List { patterns: vec![pattern.to_owned()], ..List::default() }
+        let trees = pattern.ends_with('*');
+        List { patterns: vec![Pattern::of(pattern.to_owned(), Charset::Utf7)], trees, ..List::default() }
     }
 
     #[test]
@@ -200,7 +202,7 @@ mod tests {
             ["INBOX\\Marked\\HasNoChildren", "Sent\\HasNoChildren\\Sent", "lab\\HasChildren", "lab/one\\HasNoChildren"]
         );
         assert_eq!(listed(&pattern("%")).len(), 3);
-        assert_eq!(listed(&List { reference: "lab/".into(), ..pattern("%") }), ["lab/one\\HasNoChildren"]);
+        assert_eq!(listed(&pattern("lab/%")), ["lab/one\\HasNoChildren"]);
     }
 
     #[test]
@@ -215,8 +217,13 @@ mod tests {
                 "old\\NonExistent\\Subscribed\\HasNoChildren"
             ]
         );
-        let recursive = List { recursive: true, patterns: vec!["l%".into()], ..subscribed };
-        assert_eq!(listed(&recursive), ["lab\\HasChildren+"]);
+        let recursive = |text| List { recursive: true, subscribed: true, extended: true, ..pattern(text) };
+        assert_eq!(listed(&recursive("l%")), ["lab\\HasChildren+"]);
+        let tree = ["lab\\HasChildren+", "lab/one\\Subscribed\\HasNoChildren"];
+        assert_eq!(listed(&recursive("l*")), tree, "a tree is shown with the names that it hangs on");
+        assert_eq!(listed(&recursive("*b*e")), tree[1..], "what is below is told itself (RFC 5258 3.5)");
+        let both = List { patterns: [pattern("lab").patterns, pattern("lab/one").patterns].concat(), ..recursive("") };
+        assert_eq!(listed(&both), tree[1..]);
         let lsub = List { lsub: true, subscribed: true, ..pattern("l%") };
         assert_eq!(listed(&lsub), ["lab\\Noselect"]);
     }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     mail::{
+        address::{Member, addresses},
         body_start,
         fields::{fields, unfolded},
         folder::{Flags, Row},
@@ -58,9 +59,9 @@ pub struct Candidate<'a> {
 }
 
 impl Test {
-    /// Resolves `key`; an error is a message number that no message has.
-    pub fn of(key: &Key, view: &View) -> Result<Self, ()> {
-        Ok(match key {
+    /// Resolves `key`. A message number that no message has fits none.
+    pub fn of(key: &Key, view: &View) -> Self {
+        match key {
             Key::All => Self::Is(true),
             Key::Flags { flags, set } => Self::Flags { flags: *flags, set: *set },
             Key::Keyword { name, set } => match view.keyword(name) {
@@ -68,7 +69,7 @@ impl Test {
                 None => Self::Is(!set),
             },
             Key::Recent(recent) => Self::Recent(*recent),
-            Key::Numbers(set) => Self::Numbers(view.numbers(set).ok_or(())?),
+            Key::Numbers(set) => Self::Numbers(view.numbers(set)),
             Key::Uids(set) => Self::Uids(view.uids(set)),
             Key::Received(when, day) => Self::Received(*when, *day),
             Key::Sent(when, day) => Self::Sent(*when, *day),
@@ -80,10 +81,10 @@ impl Test {
             Key::Body(text) => Self::Body(text.clone()),
             Key::Text(text) => Self::Text(text.clone()),
             Key::ModSeq(modseq) => Self::ModSeq(*modseq),
-            Key::Not(key) => Self::Not(Box::new(Self::of(key, view)?)),
-            Key::Or(one, other) => Self::Or(Box::new(Self::of(one, view)?), Box::new(Self::of(other, view)?)),
-            Key::And(keys) => Self::And(keys.iter().map(|key| Self::of(key, view)).collect::<Result<_, _>>()?),
-        })
+            Key::Not(key) => Self::Not(Box::new(Self::of(key, view))),
+            Key::Or(one, other) => Self::Or(Box::new(Self::of(one, view)), Box::new(Self::of(other, view))),
+            Key::And(keys) => Self::And(keys.iter().map(|key| Self::of(key, view)).collect()),
+        }
     }
 
     /// What the row tells; none where the message must be read.
@@ -179,15 +180,17 @@ impl<'a> Searched<'a> {
 
     /// The day that the Date field names, as it stands there: neither time nor zone count (RFC 9051 6.4.4, SENTBEFORE).
     fn sent(&self) -> Option<Date> {
-        let field = fields(self.header()).find(|field| field.name.eq_ignore_ascii_case(b"Date"))?;
-        let value = terminated(field.value);
-        let date = MessageStream::new(&value).parse_date().into_datetime()?;
+        let date = date(self.header())?;
         Date::new(i16::try_from(date.year).ok()?, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?).ok()
     }
 
     fn header_has(&self, name: &[u8], text: &Text) -> bool {
         let mut named = fields(self.header()).filter(|field| field.name.eq_ignore_ascii_case(name));
-        if text.as_str().is_empty() { named.next().is_some() } else { named.any(|field| value_has(field.value, text)) }
+        if text.as_str().is_empty() {
+            return named.next().is_some();
+        }
+        let lists = [&b"From"[..], b"To", b"Cc", b"Bcc"].iter().any(|list| list.eq_ignore_ascii_case(name));
+        named.any(|field| value_has(field.value, text) || lists && addresses_have(field.value, text))
     }
 
     /// Whether it has the text as it stands, or in a decoded header field.
@@ -206,6 +209,26 @@ impl<'a> Searched<'a> {
     }
 }
 
+/// What the Date field of a header says, in seconds since 1970-01-01T00:00:00Z.
+pub fn sent_secs(header: &[u8]) -> Option<i64> {
+    date(header).filter(mail_parser::DateTime::is_valid).map(|date| date.to_timestamp())
+}
+
+fn date(header: &[u8]) -> Option<mail_parser::DateTime> {
+    let field = fields(header).find(|field| field.name.eq_ignore_ascii_case(b"Date"))?;
+    MessageStream::new(&terminated(field.value)).parse_date().into_datetime()
+}
+
+/// A value, which has no folds any more, with its encoded words decoded.
+pub fn decoded(value: &[u8]) -> String {
+    let stands = || String::from_utf8_lossy(value).into_owned();
+    if memmem::find(value, b"=?").is_none() {
+        return stands();
+    }
+    let value = terminated(value);
+    MessageStream::new(&value).parse_unstructured().as_text().map_or_else(stands, str::to_owned)
+}
+
 /// Whether the texts of a message hold `text`, decoded, in any case.
 fn decoded_has(message: &mail_parser::Message<'_>, text: &Text) -> bool {
     message.parts.iter().any(|part| match &part.body {
@@ -218,13 +241,20 @@ fn decoded_has(message: &mail_parser::Message<'_>, text: &Text) -> bool {
 /// Whether a field's value holds `text` as it stands or with its encoded words decoded.
 fn value_has(value: &[u8], text: &Text) -> bool {
     let value = unfolded(value);
-    let stands = String::from_utf8_lossy(&value).to_lowercase().contains(text.as_str());
-    if stands || memmem::find(&value, b"=?").is_none() {
-        return stands;
-    }
-    let value = terminated(&value);
-    let decoded = MessageStream::new(&value).parse_unstructured();
-    decoded.as_text().is_some_and(|decoded| decoded.to_lowercase().contains(text.as_str()))
+    String::from_utf8_lossy(&value).to_lowercase().contains(text.as_str())
+        || decoded(&value).to_lowercase().contains(text.as_str())
+}
+
+/// Whether an address of a list holds `text`, with what comments and blanks stand inside it taken out: FROM and its like ask
+/// for what ENVELOPE shows (RFC 9051 6.4.4).
+fn addresses_have(value: &[u8], text: &Text) -> bool {
+    addresses(value).into_iter().any(|member| match member {
+        Member::Address { local, domain: Some(domain), .. } => {
+            let address = [local.as_slice(), b"@", &domain].concat();
+            String::from_utf8_lossy(&address).to_lowercase().contains(text.as_str())
+        }
+        Member::Address { domain: None, .. } | Member::GroupStart(_) | Member::GroupEnd => false,
+    })
 }
 
 /// A value with the line end that mail-parser looks for.

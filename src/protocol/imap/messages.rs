@@ -4,11 +4,13 @@
 use super::{
     Session, Stage, Task, Under,
     changes::numbers_missing,
+    command::Since,
     fetched::{Answer, BATCH_OCTETS, Frame, Halt},
     items::Item,
     reply::Reply,
+    resync::vanished,
     sequence::Set,
-    tell::Then,
+    tell::{Telling, Then},
     view::View,
 };
 use crate::{
@@ -58,29 +60,37 @@ enum Step {
 }
 
 impl Session {
-    pub(super) fn fetch(
-        &mut self,
-        under: Under,
-        set: &Set,
-        items: Vec<Item>,
-        changed_since: Option<u64>,
-        out: &mut Output,
-    ) {
-        self.condstore |= items.contains(&Item::ModSeq);
+    pub(super) fn fetch(&mut self, under: Under, set: &Set, items: Vec<Item>, since: Option<Since>, out: &mut Output) {
+        if since.is_some_and(|since| since.vanished) && !self.qresync {
+            return self.refuse(under, Reply::NeedQresync, &[], out);
+        }
+        if items.contains(&Item::ModSeq) {
+            self.tell_modseqs(out);
+        }
         let Some(view) = self.connection.view() else { return };
         let Some(mut places) = view.places(set, under.uid) else { return numbers_missing(self, under, out) };
-        if let Some(since) = changed_since {
-            places.retain(|place| view.rows()[*place].modseq > since);
+        let mut gone = Vec::new();
+        if let Some(since) = since {
+            places.retain(|place| view.rows()[*place].modseq > since.modseq);
+            if since.vanished {
+                gone = vanished(view, &view.uids(set));
+            }
         }
         let unread =
             |place: &usize| Some(view.rows()[*place]).filter(|row| !row.flags.has(Flags::SEEN)).map(|row| row.uid);
         let marks = !view.read_only && items.iter().any(Item::reads);
         let marked: Vec<u32> = if marks { places.iter().filter_map(unread).collect() } else { Vec::new() };
         let answer = Answer::default();
-        let mut fetching = Fetching { items, places, next: 0, answer, marked, step: Step::Mark, fault: None };
+        let fetching = Box::new(Fetching { items, places, next: 0, answer, marked, step: Step::Mark, fault: None });
+        self.tell_on(under, Telling::earlier(gone, Vec::new()), Then::Begin(fetching), out);
+    }
+
+    /// Begins to tell messages, or marks them as read first.
+    pub(super) fn begin_fetch(&mut self, under: Under, mut fetching: Box<Fetching>, out: &mut Output) {
+        let Some(view) = self.connection.view() else { return };
         if fetching.marked.is_empty() {
             fetching.step = Step::Read(0);
-            return self.fetch_on(under, Box::new(fetching), Vec::new(), out);
+            return self.fetch_on(under, fetching, Vec::new(), out);
         }
         let ask = Ask::Store {
             folder: std::sync::Arc::clone(&view.snapshot),
@@ -89,7 +99,7 @@ impl Session {
             flags: NamedFlags { system: Flags::SEEN, keywords: Vec::new() },
             unchanged_since: None,
         };
-        self.ask(under, Task::Fetch(Box::new(fetching)), ask, out);
+        self.ask(under, Task::Fetch(fetching), ask, out);
     }
 
     /// Goes on when the store has answered.

@@ -1,7 +1,7 @@
 //! IMAP as a machine without I/O: IMAP4rev1 (RFC 3501), IMAP4rev2 (RFC 9051) and the extensions in [`CAPABILITIES`]. Here is the
 //! session: which state it is in, and whether a command may come there. How a command comes in is in `intake`, `gather` (literals)
-//! and `syntax` (its pieces), what it is in `verb`, `command`, `items`, `criteria`; what it does in `login`, `folders`,
-//! `messages` and `fetched` (FETCH), `search`, `changes` (STORE, COPY, EXPUNGE, APPEND), `idle`; what goes on when the store has
+//! and `syntax` (its pieces), what it is in `verb`, `command`, `list`, `items`, `criteria`; what it does in `login`, `folders`,
+//! `messages` and `fetched` (FETCH), `search` (with SORT and THREAD), `resync` (QRESYNC), `changes` (STORE, COPY, EXPUNGE, APPEND), `idle`; what goes on when the store has
 //! answered in `outcome`, how a command ends in `answer`; how a session begins and ends in `ends`; what the client knows of the open folder in `view`;
 //! the words in `reply`.
 //!
@@ -28,6 +28,7 @@ mod gather;
 mod idle;
 mod intake;
 mod items;
+mod list;
 mod listing;
 mod login;
 mod matching;
@@ -35,12 +36,15 @@ mod messages;
 mod name;
 mod outcome;
 mod reply;
+mod resync;
 mod search;
 mod section;
 mod sequence;
+mod sort;
 mod structure;
 mod syntax;
 mod tell;
+mod thread;
 mod verb;
 mod view;
 
@@ -63,7 +67,7 @@ pub use sequence::written;
 
 /// What this server can do beyond what comes before the login (RFC 9051 7.2.2).
 pub const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE UIDPLUS MOVE NAMESPACE CHILDREN LIST-EXTENDED \
-                                LIST-STATUS SPECIAL-USE ESEARCH SEARCHRES CONDSTORE UNSELECT BINARY STATUS=SIZE";
+                                LIST-STATUS SPECIAL-USE ESEARCH SEARCHRES CONDSTORE QRESYNC UNSELECT BINARY STATUS=SIZE SORT SORT=DISPLAY THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
 
 /// Every verb as events spell it, those with `UID` before them as well.
 pub fn verbs() -> impl Iterator<Item = String> {
@@ -94,6 +98,8 @@ pub struct Session {
     attempts: u64,
     /// Modification sequences are told (RFC 7162 3.1).
     condstore: bool,
+    /// Deletions are told by UID (RFC 7162 3.2.3).
+    qresync: bool,
     /// IMAP4rev2 is enabled: names in UTF-8, no `\Recent`, ESEARCH answers (RFC 9051 6.3.1).
     rev2: bool,
     connection: Connection,
@@ -151,6 +157,7 @@ enum Task {
     Select {
         read_only: bool,
         name: String,
+        resync: Option<resync::Resync>,
     },
     /// Nothing more than the reply.
     Plain(String),
@@ -225,6 +232,7 @@ impl Session {
             literal_refused: false,
             attempts: 0,
             condstore: false,
+            qresync: false,
             rev2: false,
             connection: Connection::NotAuthenticated,
             stage: Stage::Fresh,
@@ -252,9 +260,9 @@ impl Session {
             Input::Changed => self.changed(out),
             Input::Secured { .. } => self.secured(),
             Input::Denied { of, reply } => self.denied(of, reply, out),
-            // IMAP has no message data that ends in a dot: the session never asks for it.
-            Input::Data(_) => {}
             Input::Exhausted => self.end(Reply::Evidence, out),
+            // IMAP has no message data that ends in a dot: the session never asks for it.
+            Input::Data(_) | Input::LoneDot { .. } => {}
             Input::NoRoom => self.give_up(),
             Input::Idle => self.end(Reply::ByeIdle, out),
             Input::Shutdown => self.end(Reply::ByeShutdown, out),
@@ -368,7 +376,7 @@ impl Session {
             }
             Command::Login { name, password } => self.login(under, &name, &password, out),
             Command::Enable(names) => self.enable(under, &names, out),
-            Command::Select { name, read_only, condstore } => self.select(under, name, read_only, condstore, out),
+            Command::Select { name, read_only, parameters } => self.select(under, name, read_only, parameters, out),
             Command::Create(name) => self.on_folder(under, name, |mailbox, name| Ask::Create { mailbox, name }, out),
             Command::Delete(name) => self.on_folder(under, name, |mailbox, name| Ask::Delete { mailbox, name }, out),
             Command::Subscribe { name, on } => {
@@ -392,7 +400,7 @@ impl Session {
             }
             Command::Expunge { uids } => self.expunge(under, uids.as_ref(), out),
             Command::Search { criteria, .. } => self.search(under, &criteria, out),
-            Command::Fetch { set, items, changed_since, .. } => self.fetch(under, &set, items, changed_since, out),
+            Command::Fetch { set, items, since, .. } => self.fetch(under, &set, items, since, out),
             Command::Store { set, how, flags, silent, unchanged_since, .. } => {
                 self.store(under, &set, changes::Wish { how, flags, silent, unchanged_since }, out);
             }
@@ -402,20 +410,33 @@ impl Session {
 
     fn enable(&mut self, under: Under, names: &[String], out: &mut Output) {
         let mut line = "* ENABLED".to_owned();
+        let mut modseqs = false;
         for name in names {
-            let on = match name.as_str() {
-                "CONDSTORE" => &mut self.condstore,
-                "IMAP4REV2" => &mut self.rev2,
-                // What is not known is passed over in silence (RFC 9051 6.3.1).
-                _ => continue,
-            };
-            if !mem::replace(on, true) {
-                line.push(' ');
-                line.push_str(if name == "CONDSTORE" { name } else { "IMAP4rev2" });
+            match name.as_str() {
+                "CONDSTORE" if !self.condstore && !modseqs => {
+                    modseqs = true;
+                    line.push_str(" CONDSTORE");
+                }
+                // Modification sequences come with it (RFC 7162 3.2.3).
+                "QRESYNC" if !mem::replace(&mut self.qresync, true) => {
+                    modseqs = true;
+                    line.push_str(" QRESYNC");
+                }
+                "IMAP4REV2" if !mem::replace(&mut self.rev2, true) => {
+                    line.push_str(" IMAP4rev2");
+                    if let Some(view) = self.connection.view_mut() {
+                        view.forget_recent();
+                    }
+                }
+                // What is on already is not named again, what is not known passed over in silence (RFC 9051 6.3.1).
+                _ => {}
             }
         }
         out.reply.extend_from_slice(line.as_bytes());
         out.reply.extend_from_slice(b"\r\n");
+        if modseqs {
+            self.tell_modseqs(out);
+        }
         self.complete(under, out);
     }
 

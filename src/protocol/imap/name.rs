@@ -3,25 +3,10 @@
 
 use std::borrow::Cow;
 
-use base64::{
-    Engine as _,
-    alphabet::Alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
-
-use crate::mail::folder::DELIMITER;
+use crate::mail::{folder::DELIMITER, utf7};
 
 /// The longest pattern of LIST, in octets.
 pub const MAX_PATTERN: usize = 1_024;
-
-/// Base64 with a comma for the slash and without padding.
-const MODIFIED: GeneralPurpose = GeneralPurpose::new(
-    &match Alphabet::new("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,") {
-        Ok(alphabet) => alphabet,
-        Err(_) => panic!("64 different characters"),
-    },
-    GeneralPurposeConfig::new().with_encode_padding(false).with_decode_padding_mode(DecodePaddingMode::RequireNone),
-);
 
 /// How a client writes names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,56 +20,18 @@ pub enum Charset {
 /// A name from the wire; none where it cannot be read.
 pub fn decoded(name: &[u8], charset: Charset) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(name).ok()?;
-    if charset == Charset::Utf8 || !text.contains('&') || !text.is_ascii() {
-        return Some(text.into());
+    match charset {
+        Charset::Utf7 => utf7::decoded(text),
+        Charset::Utf8 => Some(text.into()),
     }
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        out.push_str(&rest[..at]);
-        let (shifted, after) = rest[at + 1..].split_once('-')?;
-        if shifted.is_empty() {
-            out.push('&');
-        } else {
-            let octets = MODIFIED.decode(shifted).ok()?;
-            let units = octets.chunks_exact(2);
-            if !units.remainder().is_empty() {
-                return None;
-            }
-            let units = units.map(|unit| u16::from_be_bytes([unit[0], unit[1]]));
-            out.extend(char::decode_utf16(units).collect::<Result<Vec<char>, _>>().ok()?);
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    Some(out.into())
 }
 
 /// A name for the wire.
 pub fn encoded(name: &str, charset: Charset) -> Cow<'_, str> {
-    let plain = |letter: char| matches!(letter, ' '..='~');
-    if charset == Charset::Utf8 || name.chars().all(|letter| plain(letter) && letter != '&') {
-        return name.into();
+    match charset {
+        Charset::Utf7 => utf7::encoded(name),
+        Charset::Utf8 => name.into(),
     }
-    let mut out = String::with_capacity(name.len() + 8);
-    let mut rest = name;
-    while let Some(letter) = rest.chars().next() {
-        if plain(letter) {
-            out.push(letter);
-            if letter == '&' {
-                out.push('-');
-            }
-            rest = &rest[1..];
-            continue;
-        }
-        let end = rest.find(plain).unwrap_or(rest.len());
-        let octets: Vec<u8> = rest[..end].encode_utf16().flat_map(u16::to_be_bytes).collect();
-        out.push('&');
-        out.push_str(&MODIFIED.encode(octets));
-        out.push('-');
-        rest = &rest[end..];
-    }
-    out.into()
 }
 
 /// Whether a name fits a pattern: `*` stands for anything, `%` for anything within one level. INBOX has no case.

@@ -45,8 +45,8 @@ impl Session {
             (Task::Status(items, name), Some(Told::Status(standing))) => {
                 self.standing(under, &items, &name, &standing, out);
             }
-            (Task::Select { read_only, name }, Some(Told::Selected { snapshot, recent })) => {
-                self.selected(under, read_only, &name, snapshot, recent, out);
+            (Task::Select { read_only, name, resync }, Some(Told::Selected { snapshot, recent })) => {
+                self.selected(under, read_only, &name, resync.as_ref(), (snapshot, recent), out);
             }
             (Task::Append(name), Some(Told::Appended { uid_validity, uid })) => {
                 let uids = format!("{uid_validity} {uid}");

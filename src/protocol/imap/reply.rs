@@ -3,7 +3,7 @@
 //!
 //! Placeholders of every template: `{host}`, `{domain}`, `{tag}`. Others by reply: `{capabilities}`, `{user}`, `{verb}`,
 //! `{usage}`, `{expected}`, `{column}`, `{folder}`, `{count}` with its plural `{s}`, `{access}`, `{octets}`, `{limit}`, `{whole}`, `{why}`,
-//! `{uids}`, `{hint}`, `{attributes}` (of which `{mark}` is one and `{rest}` the others), `{name}`, `{mechanisms}`.
+//! `{uids}`, `{modseq}`, `{hint}`, `{line}`, `{newline}`, `{attributes}` (of which `{mark}` is one and `{rest}` the others), `{name}`, `{mechanisms}`.
 
 use crate::protocol::{
     Peer,
@@ -38,6 +38,8 @@ replies! {
     Moved = "moved",
     /// STORE left some messages alone (RFC 7162 3.1.3).
     Modified = "modified",
+    /// EXPUNGE deleted messages, and modification sequences are told.
+    Expunged = "expunged",
     /// STARTTLS may go on: the handshake comes next.
     TlsBegin = "tls_begin",
     /// STARTTLS where TLS is on.
@@ -80,8 +82,12 @@ replies! {
     NeedFolder = "need_folder",
     /// A command that cannot be read.
     Syntax = "syntax",
+    /// QRESYNC is used before it is enabled.
+    NeedQresync = "need_qresync",
     /// A line over the limit.
     LineTooLong = "line_too_long",
+    /// A line that holds what no command does.
+    Noise = "noise",
     /// A line that ended in a lone LF.
     LineFeed = "line_feed",
     /// A command over the limit.
@@ -92,6 +98,8 @@ replies! {
     NoRoom = "no_room",
     /// A CR or LF that stands alone in a message.
     LoneNewline = "lone_newline",
+    /// A NUL in a message.
+    NotBinary = "not_binary",
     /// Something else than DONE in IDLE.
     NotDone = "not_done",
     /// A message number that no message has.
@@ -163,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_template_is_a_status_line_with_nothing_unknown() {
-        let names = "capabilities user verb usage expected column folder count s access octets limit whole why uids hint attributes mark \
+        let names = "capabilities user verb usage expected column folder count s access octets limit whole why uids modseq hint line newline attributes mark \
                      rest name mechanisms host domain tag";
         let values: Vec<_> = names.split_ascii_whitespace().map(|name| (name, "x")).collect();
         for name in dialect::names() {

@@ -1,26 +1,31 @@
 //! SEARCH (RFC 9051 6.4.4, 7.3.4; RFC 3501 7.2.5; RFC 5182): most of it from the folder's rows, the rest from the messages, a
-//! few at a time.
+//! few at a time. SORT and THREAD (RFC 5256) are searches whose answer needs more of each message that is found.
 
 use std::io::Write as _;
 
 use super::{
     Session, Task, Under,
-    changes::numbers_missing,
-    criteria::{Criteria, Returned},
+    criteria::{Criteria, Purpose, Returned},
     matching::{Candidate, Searched, Test},
     messages::batch,
     reply::Reply,
+    sort::{self, Criterion, Value},
+    thread::{self, Algorithm, Member},
     view::View,
 };
-use crate::protocol::{
-    Action, Output, WINDOW,
-    folders::{Ask, Told},
+use crate::{
+    mail::body_start,
+    protocol::{
+        Action, Output, WINDOW,
+        folders::{Ask, Told},
+    },
 };
 
 /// A SEARCH under way.
 #[derive(Debug)]
 pub(super) struct Searching {
     test: Test,
+    answer: Answer,
     wanted: Option<Returned>,
     modseq: bool,
     /// Places of messages that fit.
@@ -42,6 +47,67 @@ enum Said {
     Numbers(usize),
 }
 
+/// What is told of the messages that fit, with what that needs of each, by its place.
+#[derive(Debug)]
+enum Answer {
+    Numbers,
+    Order(Vec<Criterion>, Vec<(usize, Vec<Value>)>),
+    /// With the whole answer, once it is known.
+    Threads(Algorithm, Vec<(usize, Member)>, String),
+}
+
+impl Answer {
+    fn of(purpose: &Purpose) -> Self {
+        match purpose {
+            Purpose::Search => Self::Numbers,
+            Purpose::Sort(criteria) => Self::Order(criteria.clone(), Vec::new()),
+            Purpose::Thread(algorithm) => Self::Threads(*algorithm, Vec::new(), String::new()),
+        }
+    }
+
+    /// Whether each message that fits must be read.
+    fn needs_message(&self) -> bool {
+        match self {
+            Self::Numbers => false,
+            Self::Order(criteria, _) => criteria.iter().any(|criterion| criterion.by.needs_message()),
+            Self::Threads(..) => true,
+        }
+    }
+}
+
+impl Searching {
+    /// Takes a message that fits.
+    fn take(&mut self, view: &View, place: usize, uid: bool, message: &[u8]) {
+        self.found.push(place);
+        let (row, header) = (&view.rows()[place], &message[..body_start(message)]);
+        match &mut self.answer {
+            Answer::Numbers => {}
+            Answer::Order(criteria, known) => {
+                known.push((place, criteria.iter().map(|criterion| criterion.by.value(row, header)).collect()));
+            }
+            Answer::Threads(_, known, _) => known.push((place, Member::of(number(view, place, uid), row, header))),
+        }
+    }
+}
+
+impl Searching {
+    /// Puts what was found in the order in which it is told.
+    fn in_order(&mut self) {
+        match &mut self.answer {
+            Answer::Numbers => self.found.sort_unstable(),
+            Answer::Order(criteria, known) => {
+                known.sort_by(|one, other| sort::compare(criteria, &one.1, &other.1).then(one.0.cmp(&other.0)));
+                self.found = known.iter().map(|(place, _)| *place).collect();
+            }
+            Answer::Threads(algorithm, known, text) => {
+                known.sort_by_key(|(place, _)| *place);
+                let members: Vec<Member> = std::mem::take(known).into_iter().map(|(_, member)| member).collect();
+                *text = thread::written(*algorithm, &members);
+            }
+        }
+    }
+}
+
 impl Session {
     pub(super) fn search(&mut self, under: Under, criteria: &Criteria, out: &mut Output) {
         if criteria.wanted.is_some_and(|wanted| wanted.save)
@@ -54,11 +120,13 @@ impl Session {
         if criteria.charset.is_err() {
             return self.refuse(under, Reply::BadCharset, &[], out);
         }
-        self.condstore |= criteria.key.asks_modseq();
+        if criteria.key.asks_modseq() {
+            self.tell_modseqs(out);
+        }
         let Some(view) = self.connection.view() else { return };
-        let Ok(test) = Test::of(&criteria.key, view) else { return numbers_missing(self, under, out) };
         let mut searching = Searching {
-            test,
+            test: Test::of(&criteria.key, view),
+            answer: Answer::of(&criteria.purpose),
             wanted: criteria.wanted,
             modseq: criteria.key.asks_modseq(),
             found: Vec::new(),
@@ -69,9 +137,9 @@ impl Session {
         };
         for place in 0..view.rows().len() {
             match searching.test.by_row(candidate(view, place, self.now.utc_offset_secs)) {
-                Some(true) => searching.found.push(place),
+                Some(true) if !searching.answer.needs_message() => searching.take(view, place, under.uid, &[]),
                 Some(false) => {}
-                None => searching.open.push(place),
+                Some(true) | None => searching.open.push(place),
             }
         }
         self.search_on(under, Box::new(searching), out);
@@ -87,16 +155,16 @@ impl Session {
     ) {
         let Some(Told::Messages(messages)) = told else { return self.answer(under, Reply::Failed, &[], out) };
         let Some(view) = self.connection.view() else { return };
-        let read = searching.open[searching.next..].iter().zip(&messages).take(searching.batch);
-        let found: Vec<usize> = read
-            .filter(|(place, message)| {
-                let candidate = candidate(view, **place, self.now.utc_offset_secs);
-                searching.test.holds(candidate, &Searched::of(message))
-            })
-            .map(|(place, _)| *place)
-            .collect();
-        searching.found.extend(found);
-        searching.next += searching.batch;
+        let read = searching.next..searching.next + searching.batch;
+        for (at, message) in read.clone().zip(&messages) {
+            let place = searching.open[at];
+            let candidate = candidate(view, place, self.now.utc_offset_secs);
+            let by_row = searching.test.by_row(candidate);
+            if by_row.unwrap_or_else(|| searching.test.holds(candidate, &Searched::of(message))) {
+                searching.take(view, place, under.uid, message);
+            }
+        }
+        searching.next = read.end;
         self.search_on(under, searching, out);
     }
 
@@ -112,12 +180,16 @@ impl Session {
         let old = self.rev2.then_some(Returned { all: true, ..Returned::default() });
         let wanted = searching.wanted.or(old);
         if searching.said == Said::Nothing {
-            searching.found.sort_unstable();
+            searching.in_order();
         }
-        let told = match wanted {
-            Some(wanted) if wanted.tells() => extended(view, &mut searching, wanted, &under, &mut out.reply),
-            Some(_) => true,
-            None => plain(view, &mut searching, &under, &mut out.reply),
+        let told = match (&searching.answer, wanted) {
+            (Answer::Numbers, Some(wanted)) if wanted.tells() => {
+                extended(view, &mut searching, wanted, &under, &mut out.reply)
+            }
+            (Answer::Numbers, Some(_)) => true,
+            (Answer::Numbers, None) => plain("SEARCH", view, &mut searching, &under, &mut out.reply),
+            (Answer::Order(..), _) => plain("SORT", view, &mut searching, &under, &mut out.reply),
+            (Answer::Threads(..), _) => threads(&mut searching, &mut out.reply),
         };
         if !told {
             return self.wait_for(under, Task::Search(searching), Action::Send, out);
@@ -143,10 +215,10 @@ fn number(view: &View, place: usize, uid: bool) -> u32 {
 }
 
 /// `* SEARCH 1 2 3`, as much as goes at once. Whether that is all.
-fn plain(view: &View, searching: &mut Searching, under: &Under, out: &mut Vec<u8>) -> bool {
+fn plain(verb: &str, view: &View, searching: &mut Searching, under: &Under, out: &mut Vec<u8>) -> bool {
     let first = match searching.said {
         Said::Nothing => {
-            out.extend_from_slice(b"* SEARCH");
+            let _ = write!(out, "* {verb}");
             0
         }
         Said::Numbers(first) => first,
@@ -160,6 +232,26 @@ fn plain(view: &View, searching: &mut Searching, under: &Under, out: &mut Vec<u8
     }
     if let Some(modseq) = highest(view, searching.found.iter().copied()).filter(|_| searching.modseq) {
         let _ = write!(out, " (MODSEQ {modseq})");
+    }
+    out.extend_from_slice(b"\r\n");
+    true
+}
+
+/// `* THREAD (1)(2 3)`, as much as goes at once. Whether that is all.
+fn threads(searching: &mut Searching, out: &mut Vec<u8>) -> bool {
+    let Answer::Threads(_, _, text) = &searching.answer else { return true };
+    let first = match searching.said {
+        Said::Nothing => {
+            out.extend_from_slice(if text.is_empty() { b"* THREAD".as_slice() } else { b"* THREAD " });
+            0
+        }
+        Said::Numbers(first) => first,
+    };
+    let end = text.len().min(first + WINDOW);
+    out.extend_from_slice(&text.as_bytes()[first..end]);
+    searching.said = Said::Numbers(end);
+    if end < text.len() {
+        return false;
     }
     out.extend_from_slice(b"\r\n");
     true

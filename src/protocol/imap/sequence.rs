@@ -89,6 +89,12 @@ impl FromIterator<u32> for Ranges {
     }
 }
 
+/// Ranges as a set.
+pub fn ranges(ranges: &[(u32, u32)]) -> String {
+    let one = |(first, last): &(u32, u32)| if first == last { first.to_string() } else { format!("{first}:{last}") };
+    ranges.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
 /// Numbers as a set, runs as ranges, in the order given: `1:3,7`. Pairs such as COPYUID's keep their order (RFC 4315 3).
 pub fn written(numbers: impl IntoIterator<Item = u32>) -> String {
     let mut text = String::new();

@@ -15,6 +15,18 @@ pub struct Fault {
 /// The result of reading a piece.
 pub type Read<T> = Result<T, Fault>;
 
+/// What NUL may not stand in (RFC 3501 9, CHAR8).
+const WITHOUT_NUL: &str = "a literal without NUL: only the literal8 of APPEND, ~{n}, may be read with one";
+
+/// A literal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Literal<'a> {
+    /// Its octets.
+    pub content: &'a [u8],
+    /// Whether it is a literal8, which may hold NULs (RFC 9051 4.3).
+    pub binary: bool,
+}
+
 /// A place in a command.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
@@ -141,9 +153,13 @@ impl<'a> Cursor<'a> {
 
     /// A quoted string or a literal.
     pub fn string(&mut self, expected: &'static str) -> Read<Cow<'a, [u8]>> {
+        let before = self.clone();
         match self.peek() {
             Some(b'"') => self.quoted().map(Into::into),
-            Some(b'{' | b'~') => self.literal().map(Into::into),
+            Some(b'{' | b'~') => match self.literal()? {
+                Literal { content, .. } if content.contains(&0) => Err(before.fault(WITHOUT_NUL)),
+                Literal { content, .. } => Ok(content.into()),
+            },
             Some(_) | None => Err(self.fault(expected)),
         }
     }
@@ -174,10 +190,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// A literal, `{5}` CRLF and five octets; the session has seen to it that they are there.
-    pub fn literal(&mut self) -> Read<&'a [u8]> {
+    pub fn literal(&mut self) -> Read<Literal<'a>> {
         let open = self.clone();
         let fault = || open.fault("a literal: {n} at the end of a line, then n octets");
-        self.take(b'~');
+        let binary = self.take(b'~');
         self.must(b'{', "a literal").map_err(|_| fault())?;
         let digits = self.run(|octet| octet.is_ascii_digit());
         let length: usize =
@@ -186,7 +202,10 @@ impl<'a> Cursor<'a> {
         let after = self.rest().strip_prefix(b"}\r\n").ok_or_else(fault)?;
         let content = after.get(..length).ok_or_else(fault)?;
         self.at += 3 + length;
-        Ok(content)
+        if !binary && content.contains(&0) {
+            return Err(open.fault(WITHOUT_NUL));
+        }
+        Ok(Literal { content, binary })
     }
 
     /// A number of 32 bits.
@@ -313,7 +332,7 @@ mod tests {
             ("\"a b\\\"\\\\\"", "a b\"\\"),
             ("{3}\r\na\r\n", "a\r\n"),
             ("{0+}\r\n", ""),
-            ("~{2}\r\n\0x", "\0x"),
+            ("~{2}\r\nax", "ax"),
         ] {
             let mut cursor = Cursor::new(text.as_bytes());
             assert_eq!(cursor.astring("x").as_deref(), Ok(read.as_bytes()), "{text:?}");
@@ -328,6 +347,7 @@ mod tests {
         assert_eq!(astring("\"abc"), Fault { at: 0, expected: "a closing `\"`" });
         assert_eq!(astring("\"a\\b\"").at, 3);
         assert_eq!(astring("{9}\r\nabc").at, 0);
+        assert_eq!([astring("{1}\r\n\0"), astring("~{1}\r\n\0")], [Fault { at: 0, expected: WITHOUT_NUL }; 2]);
         assert_eq!(astring("(").expected, "a name");
         assert_eq!(Cursor::new(b" x").space("y"), Ok(()));
         assert_eq!(Cursor::new(b"  x").space("y"), Err(Fault { at: 1, expected: "one blank only" }));

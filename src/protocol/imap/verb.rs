@@ -29,6 +29,8 @@ pub enum Verb {
     Unselect,
     Expunge,
     Search,
+    Sort,
+    Thread,
     Fetch,
     Store,
     Copy,
@@ -62,7 +64,7 @@ pub struct Rule {
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Capability,
         Self::Noop,
         Self::Logout,
@@ -89,6 +91,8 @@ impl Verb {
         Self::Unselect,
         Self::Expunge,
         Self::Search,
+        Self::Sort,
+        Self::Thread,
         Self::Fetch,
         Self::Store,
         Self::Copy,
@@ -130,6 +134,8 @@ impl Verb {
             Self::Unselect => ("UNSELECT", Selected, false, "UNSELECT"),
             Self::Expunge => ("EXPUNGE", Selected, true, "EXPUNGE, or UID EXPUNGE 1:3"),
             Self::Search => ("SEARCH", Selected, true, "SEARCH UNSEEN, or SEARCH FROM \"ana\""),
+            Self::Sort => ("SORT", Selected, true, "SORT (REVERSE DATE) UTF-8 ALL"),
+            Self::Thread => ("THREAD", Selected, true, "THREAD REFERENCES UTF-8 ALL"),
             Self::Fetch => ("FETCH", Selected, true, "FETCH 1 (FLAGS BODY[])"),
             Self::Store => ("STORE", Selected, true, "STORE 1 +FLAGS (\\Seen)"),
             Self::Copy => ("COPY", Selected, true, "COPY 1:3 folder"),

@@ -18,6 +18,8 @@ pub struct View {
     pub read_only: bool,
     /// UIDs of messages that are recent in this session, from the first up to, but without, the second of each pair.
     recent: Vec<(u32, u32)>,
+    /// How many recent messages the client knows of.
+    recent_told: usize,
     /// What `$` stands for (RFC 5182).
     pub saved: Vec<u32>,
 }
@@ -27,6 +29,8 @@ pub struct View {
 pub struct Changes {
     /// Message numbers of EXPUNGE answers, each counted after those before it.
     pub expunged: Vec<u32>,
+    /// The UIDs of these messages.
+    pub gone: Vec<u32>,
     /// How many messages there are now, where there are more.
     pub exists: Option<usize>,
     /// Places of messages whose flags changed.
@@ -38,7 +42,7 @@ pub struct Changes {
 impl View {
     /// A folder just opened.
     pub fn new(snapshot: Arc<Snapshot>, recent: (u32, u32), read_only: bool) -> Self {
-        let mut view = Self { snapshot, read_only, recent: Vec::new(), saved: Vec::new() };
+        let mut view = Self { snapshot, read_only, recent: Vec::new(), recent_told: 0, saved: Vec::new() };
         view.claim(recent);
         view
     }
@@ -46,6 +50,11 @@ impl View {
     /// The messages.
     pub fn rows(&self) -> &[Row] {
         &self.snapshot.rows
+    }
+
+    /// From now on no message is recent: IMAP4rev2 knows no `\Recent` (RFC 9051 appendix E, 5).
+    pub fn forget_recent(&mut self) {
+        self.recent.clear();
     }
 
     /// Messages from the first to, but without, the second UID are recent in this session as well.
@@ -64,9 +73,21 @@ impl View {
         self.recent.iter().any(|(first, end)| (*first..*end).contains(&uid))
     }
 
-    /// How many messages are.
-    pub fn recent_count(&self) -> usize {
-        if self.recent.is_empty() { 0 } else { self.rows().iter().filter(|row| self.is_recent(row.uid)).count() }
+    /// How many messages are, for the client to be told.
+    pub fn tell_recent(&mut self) -> usize {
+        let recent = |row: &&Row| self.is_recent(row.uid);
+        self.recent_told = if self.recent.is_empty() { 0 } else { self.rows().iter().filter(recent).count() };
+        self.recent_told
+    }
+
+    /// The same after `changes`: none where the client knows it already. It is told with each EXISTS, and where deletions
+    /// changed it (RFC 3501 7.3.2).
+    pub fn tell_recent_after(&mut self, changes: &Changes) -> Option<usize> {
+        let before = self.recent_told;
+        let fewer = !changes.expunged.is_empty() && before > 0;
+        (fewer || changes.exists.is_some())
+            .then(|| self.tell_recent())
+            .filter(|recent| *recent != before || changes.exists.is_some())
     }
 
     /// The flag of a keyword, if the folder has it.
@@ -74,15 +95,14 @@ impl View {
         self.snapshot.keywords.iter().position(|known| known.eq_ignore_ascii_case(name)).map(Flags::keyword)
     }
 
-    /// A set as message numbers; none where it names one that no message has (RFC 9051 6.4.5 leaves that to the server, and
-    /// saying so teaches more than silence).
-    pub fn numbers(&self, set: &Set) -> Option<Ranges> {
-        let count = u32::try_from(self.rows().len()).unwrap_or(u32::MAX);
-        let Some(ranges) = set.resolved(count) else {
-            return Some(self.saved_places().filter_map(|place| u32::try_from(place + 1).ok()).collect());
-        };
-        let there = ranges.iter().all(|(first, last)| first >= 1 && last <= count);
-        there.then_some(ranges)
+    /// A set as message numbers, whether there are such messages or not.
+    pub fn numbers(&self, set: &Set) -> Ranges {
+        set.resolved(self.count())
+            .unwrap_or_else(|| self.saved_places().filter_map(|place| u32::try_from(place + 1).ok()).collect())
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.rows().len()).unwrap_or(u32::MAX)
     }
 
     /// A set as UIDs.
@@ -91,7 +111,8 @@ impl View {
         set.resolved(highest).unwrap_or_else(|| self.saved.iter().copied().collect())
     }
 
-    /// The places of the messages in a set, in order; none where a message number is wrong.
+    /// The places of the messages in a set, in order; none where it names a message number that no message has, which is BAD in
+    /// every command that does something with messages (RFC 9051 9, seq-number; a UID may be missing, 6.4.9).
     pub fn places(&self, set: &Set, uid: bool) -> Option<Vec<usize>> {
         if *set == Set::Saved {
             return Some(self.saved_places().collect());
@@ -104,7 +125,10 @@ impl View {
                 places.extend(start..end);
             }
         } else {
-            for (first, last) in self.numbers(set)?.iter() {
+            for (first, last) in self.numbers(set).iter() {
+                if first == 0 || last > self.count() {
+                    return None;
+                }
                 places.extend(usize::try_from(first - 1).unwrap_or(0)..usize::try_from(last).unwrap_or(0));
             }
         }
@@ -133,6 +157,7 @@ impl View {
                 }
                 rows.push(*now);
             } else if expunge {
+                changes.gone.push(row.uid);
                 changes.expunged.push(u32::try_from(place + 1 - changes.expunged.len()).unwrap_or(u32::MAX));
             } else {
                 rows.push(*row);
@@ -212,7 +237,10 @@ mod tests {
         let newer = snapshot(&[(1, 1), (4, 2), (9, 1), (10, 3)]);
         let changes = view.catch_up(Arc::clone(&newer), true);
         // RFC 9051 7.5.1: each number counts after the messages before it are gone.
-        assert_eq!(changes, Changes { expunged: vec![2, 3], exists: Some(4), changed: vec![1], keywords: false });
+        assert_eq!(
+            changes,
+            Changes { expunged: vec![2, 3], gone: vec![3, 7], exists: Some(4), changed: vec![1], keywords: false }
+        );
         assert_eq!(uids(&view), [1, 4, 9, 10]);
         assert!(Arc::ptr_eq(&view.snapshot, &newer), "it is shared again");
         assert_eq!(view.catch_up(newer, true), Changes::default());
@@ -223,10 +251,10 @@ mod tests {
         let mut view = view(&[(1, 1), (3, 1), (4, 1)]);
         let newer = snapshot(&[(1, 1), (4, 2), (5, 1)]);
         let changes = view.catch_up(Arc::clone(&newer), false);
-        assert_eq!(changes, Changes { expunged: vec![], exists: Some(4), changed: vec![2], keywords: false });
+        assert_eq!(changes, Changes { exists: Some(4), changed: vec![2], ..Changes::default() });
         assert_eq!(uids(&view), [1, 3, 4, 5]);
         let changes = view.catch_up(newer, true);
-        assert_eq!(changes, Changes { expunged: vec![2], ..Changes::default() });
+        assert_eq!(changes, Changes { expunged: vec![2], gone: vec![3], ..Changes::default() });
         assert_eq!(uids(&view), [1, 4, 5]);
     }
 
@@ -245,7 +273,17 @@ mod tests {
         view.claim((8, 9));
         view.claim((9, 9));
         assert_eq!([1, 5, 8].map(|uid| view.is_recent(uid)), [false, true, true]);
-        assert_eq!(view.recent_count(), 2);
+        assert_eq!(view.tell_recent(), 2);
+        let told = |view: &mut View, rows| {
+            let changes = view.catch_up(snapshot(rows), true);
+            view.tell_recent_after(&changes)
+        };
+        assert_eq!(told(&mut view, &[(5, 1), (8, 1)]), None, "a message went that was not recent");
+        assert_eq!(told(&mut view, &[(5, 2), (8, 1)]), None, "a flag changed");
+        assert_eq!(told(&mut view, &[(8, 1)]), Some(1));
+        assert_eq!(told(&mut view, &[(8, 1), (20, 1)]), Some(1), "a message came that is another session's");
+        view.forget_recent();
+        assert!(!view.is_recent(8));
     }
 
     #[test]
@@ -253,7 +291,8 @@ mod tests {
         let mut view = view(&[(2, 1), (4, 1), (9, 1)]);
         let set = |text: &str| Set::read(&mut super::super::syntax::Cursor::new(text.as_bytes())).unwrap();
         assert_eq!(view.places(&set("2:*"), false), Some(vec![1, 2]));
-        assert_eq!(view.places(&set("4"), false), None);
+        assert_eq!([view.places(&set("4"), false), view.places(&set("2:4"), false)], [None, None]);
+        assert!(view.numbers(&set("2:4")).contains(3), "a search finds those that there are");
         assert_eq!(view.places(&set("1:3,20:*"), true), Some(vec![0, 2]), "the star is the highest UID");
         view.saved = vec![4, 5];
         assert_eq!(view.places(&set("$"), true), Some(vec![1]));

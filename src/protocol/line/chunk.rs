@@ -3,7 +3,7 @@
 
 use super::{
     Limits,
-    text::{Data, DataFault, Text},
+    text::{Data, DataFault, Newline, Text},
 };
 
 /// The chunks of a message on their way.
@@ -46,7 +46,7 @@ impl Chunks {
                 self.text.keep(b"\r\n");
                 rest = behind;
             } else {
-                self.text.lone_newline(b'\r');
+                self.text.lone_newline(Newline::Cr);
             }
         }
         let (mut used, mut kept) = (0, 0);
@@ -65,7 +65,7 @@ impl Chunks {
                 }
                 lone => {
                     self.text.keep(&rest[kept..used]);
-                    self.text.lone_newline(lone[0]);
+                    self.text.lone_newline(Newline::of(lone[0]));
                     used += 1;
                     kept = used;
                 }
@@ -78,7 +78,7 @@ impl Chunks {
     /// The whole message. A last line without an end gets one, as every line of a stored message has it.
     pub fn end(mut self) -> Data {
         if self.cr {
-            self.text.lone_newline(b'\r');
+            self.text.lone_newline(Newline::Cr);
         }
         if self.text.is_inside_a_line() {
             self.text.keep(b"\r\n");
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_newline_that_stands_alone_is_seen_across_chunks() {
         for chunks in [[b"a\r".as_slice(), b"b"], [b"a\n", b""], [b"a\r", b""], [b"a\r", b"\r\n"]] {
-            assert_eq!(content(&chunks), Err(DataFault::LoneNewline), "{chunks:?}");
+            assert!(matches!(content(&chunks), Err(DataFault::LoneNewline { line: 1, .. })), "{chunks:?}");
         }
         let convert = Limits { lone_newline: LoneNewline::Convert, ..LIMITS };
         assert_eq!(whole(convert, &[b"a\r", b"b\n"]).content, b"a\r\nb\r\n");

@@ -2,7 +2,7 @@
 
 use super::{
     Limits,
-    text::{Data, DataFault, Text},
+    text::{Data, DataFault, Newline, Text},
 };
 
 /// Message data on its way.
@@ -11,20 +11,43 @@ pub struct Receiver {
     text: Text,
     /// The next octet is the first after CRLF: a dot there is not text.
     at_start: bool,
+    /// What the line has, whatever ended the one before it.
+    open: Open,
+    /// A line with a dot alone that ended in LF was told.
+    told: bool,
+}
+
+/// What has come of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    Dot,
+    More,
+}
+
+/// How far message data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// More has to come.
+    Open,
+    /// The first time that a line with a dot alone ended in LF, and so did not end the data: which line it was. There may be more.
+    LoneDot { line: u64 },
+    /// All of it is there.
+    Ended,
 }
 
 impl Receiver {
     /// Nothing yet.
     pub fn new(limits: Limits) -> Self {
         // The CRLF before the final dot may be the one that ended DATA's own line (RFC 5321 4.1.1.4).
-        Self { text: Text::new(limits), at_start: true }
+        Self { text: Text::new(limits), at_start: true, open: Open::Nothing, told: false }
     }
 
-    /// Takes what it can, and says how much that was and whether the data has ended. Up to two octets may stay until it
-    /// is known what they mean.
-    pub fn take(&mut self, octets: &[u8]) -> (usize, bool) {
+    /// Takes what it can, and says how much that was and how far the data is. Up to two octets may stay until it is known what
+    /// they mean.
+    pub fn take(&mut self, octets: &[u8]) -> (usize, Progress) {
         let (mut used, mut kept) = (0, 0);
-        let ended = loop {
+        let progress = loop {
             let rest = &octets[used..];
             if self.at_start {
                 match rest {
@@ -32,13 +55,14 @@ impl Receiver {
                         self.text.keep(&octets[kept..used]);
                         used += 3;
                         kept = used;
-                        break true;
+                        break Progress::Ended;
                     }
-                    [] | [b'.'] | [b'.', b'\r'] => break false,
+                    [] | [b'.'] | [b'.', b'\r'] => break Progress::Open,
                     [b'.', ..] => {
                         self.text.keep(&octets[kept..used]);
                         used += 1;
                         kept = used;
+                        self.open = Open::Dot;
                     }
                     [..] => {}
                 }
@@ -47,29 +71,39 @@ impl Receiver {
             }
             let Some(run) = memchr::memchr2(b'\r', b'\n', rest) else {
                 self.text.count(rest.len());
+                self.open = self.open.with(rest);
                 used += rest.len();
-                break false;
+                break Progress::Open;
             };
             self.text.count(run);
+            self.open = self.open.with(&rest[..run]);
             used += run;
             match &octets[used..] {
-                [b'\r'] => break false,
+                [b'\r'] => break Progress::Open,
                 [b'\r', b'\n', ..] => {
                     self.text.newline(2);
                     self.at_start = true;
+                    self.open = Open::Nothing;
                     used += 2;
                 }
                 lone => {
+                    let line = self.text.line_number();
                     self.text.keep(&octets[kept..used]);
-                    self.text.lone_newline(lone[0]);
+                    self.text.lone_newline(Newline::of(lone[0]));
+                    let dot = lone[0] == b'\n' && self.open == Open::Dot && !self.told;
+                    self.open = Open::Nothing;
                     used += 1;
                     kept = used;
+                    if dot {
+                        self.told = true;
+                        break Progress::LoneDot { line };
+                    }
                 }
             }
         };
         self.text.keep(&octets[kept..used]);
         self.text.came(used);
-        (used, ended)
+        (used, progress)
     }
 
     /// Octets of memory that it takes.
@@ -85,6 +119,16 @@ impl Receiver {
     /// The message, when it has ended.
     pub fn into_data(self) -> Data {
         self.text.into_data()
+    }
+}
+
+impl Open {
+    const fn with(self, octets: &[u8]) -> Self {
+        match (self, octets) {
+            (open, []) => open,
+            (Self::Nothing, [b'.']) => Self::Dot,
+            (Self::Nothing | Self::Dot | Self::More, _) => Self::More,
+        }
     }
 }
 
@@ -108,10 +152,48 @@ mod tests {
         let mut pieces = octets.chunks(step);
         loop {
             framer.feed(pieces.next()?);
-            if let Some(input) = framer.next(Next::Data) {
-                let Input::Data(data) = input else { panic!("{input:?}") };
+            while let Some(input) = framer.next(Next::Data) {
+                let data = match input {
+                    Input::Data(data) => data,
+                    Input::LoneDot { .. } => continue,
+                    input => panic!("{input:?}"),
+                };
                 let rest = framer.buffer().clone();
                 return Some((data, [rest, pieces.collect::<Vec<_>>().concat()].concat()));
+            }
+        }
+    }
+
+    /// The lines that the framer tells of: a dot alone that ended in LF.
+    fn lone_dots(octets: &[u8], step: usize) -> Vec<u64> {
+        let mut framer = Framer::new(LIMITS);
+        let mut found = Vec::new();
+        for piece in octets.chunks(step) {
+            framer.feed(piece);
+            while let Some(input) = framer.next(Next::Data) {
+                match input {
+                    Input::LoneDot { line } => found.push(line),
+                    _ => return found,
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_dot_that_ends_in_lf_is_told_once() {
+        for (octets, lines) in [
+            ("a\n\nb\n.\nQUIT\n", vec![4]),
+            (".\n", vec![1]),
+            ("a\r\n.\n", vec![2]),
+            ("a\n.\n.\n", vec![2]),
+            ("a\r\n..\n", vec![]),
+            ("a\n..\nb.\n", vec![]),
+            ("a\r.\r", vec![]),
+            ("a\r\n.\r\n.\n", vec![]),
+        ] {
+            for step in [1, 2, 99] {
+                assert_eq!(lone_dots(octets.as_bytes(), step), lines, "{octets:?} by {step}");
             }
         }
     }
@@ -146,10 +228,20 @@ mod tests {
             (b".\n\r\n.\r\n", "\\r\\n\\r\\n", "\\n\\r\\n"),
             (b"a\r\r\n.\r\n", "a\\r\\n\\r\\n", "a\\r\\r\\n"),
         ] {
-            assert_eq!(content(LoneNewline::Refuse, octets), Err(DataFault::LoneNewline));
+            let fault = content(LoneNewline::Refuse, octets);
+            assert!(matches!(fault, Err(DataFault::LoneNewline { .. })), "{fault:?}");
             assert_eq!(content(LoneNewline::Convert, octets).as_deref(), Ok(converted));
             assert_eq!(content(LoneNewline::Keep, octets).as_deref(), Ok(kept));
         }
+    }
+
+    #[test]
+    fn the_first_lone_newline_is_named_with_its_line() {
+        let fault = |octets| content(LoneNewline::Refuse, octets);
+        let lone = |line, newline| Err(DataFault::LoneNewline { line, newline });
+        assert_eq!(fault(b"a\r\nb\nc\r\n.\r\n"), lone(2, Newline::Lf));
+        assert_eq!(fault(b"a\nb\rc\r\n.\r\n"), lone(1, Newline::Lf));
+        assert_eq!(fault(b"a\rb\n\r\n.\r\n"), lone(1, Newline::Cr));
     }
 
     #[test]

@@ -5,20 +5,23 @@
 //! else, and a dot is taken away only after CRLF (RFC 5321 4.1.1.4, 4.5.2): a server that lets a lone LF do either can be
 //! made to see a message that the next server does not. A chunk of BDAT has a length and needs no end (RFC 3030 2): its octets
 //! are handed on as they come, and never looked at for commands. Here: lines, and what is cut where; `data` has DATA's message,
-//! `chunk` BDAT's, `text` what both check.
+//! `chunk` BDAT's, `text` what both check; `noise` knows what
+//! does not belong into a line.
 
 mod chunk;
 mod data;
+mod noise;
 mod text;
 
 use crate::lab::{LoneNewline, ServerConfig};
 
-use self::data::Receiver;
+use self::data::{Progress, Receiver};
 use super::{Input, Next};
 
 pub use self::{
     chunk::Chunks,
-    text::{Data, DataFault, append},
+    noise::Noise,
+    text::{Data, DataFault, Newline, append},
 };
 
 /// How much room [`Framer::buffer`] has for one read, in octets.
@@ -116,7 +119,7 @@ impl Framer {
     pub fn next(&mut self, want: Next) -> Option<Input<'_>> {
         match want {
             Next::Line => self.line(),
-            Next::Data => self.data().map(Input::Data),
+            Next::Data => self.data(),
             Next::Chunk(left) => self.chunk(left).map(Input::Chunk),
             // After STARTTLS nothing is read but the handshake, which is no business of the framer.
             Next::StartTls | Next::Close => None,
@@ -153,15 +156,18 @@ impl Framer {
         Some(Input::Line { octets, crlf })
     }
 
-    fn data(&mut self) -> Option<Data> {
+    fn data(&mut self) -> Option<Input<'static>> {
         let receiver = self.data.get_or_insert_with(|| Receiver::new(self.limits));
-        let (used, ended) = receiver.take(&self.buffer[self.start..]);
+        let (used, progress) = receiver.take(&self.buffer[self.start..]);
         self.consume(used);
-        if !ended {
-            self.release();
-            return None;
+        match progress {
+            Progress::Open => {
+                self.release();
+                None
+            }
+            Progress::LoneDot { line } => Some(Input::LoneDot { line }),
+            Progress::Ended => self.data.take().map(Receiver::into_data).map(Input::Data),
         }
-        self.data.take().map(Receiver::into_data)
     }
 
     /// What has come of the octets that are left of a chunk.

@@ -22,9 +22,45 @@ pub enum DataFault {
     /// A text line over the limit.
     LineTooLong,
     /// A CR or LF that stands alone, where the lab refuses it.
-    LoneNewline,
+    LoneNewline {
+        /// The line that it ends, however those before it end.
+        line: u64,
+        /// Which of them.
+        newline: Newline,
+    },
     /// The server has too much mail under way to keep it.
     NoRoom,
+}
+
+/// What stands where CRLF should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newline {
+    /// CR without LF.
+    Cr,
+    /// LF without CR.
+    Lf,
+}
+
+impl Newline {
+    /// That which this octet is.
+    pub const fn of(octet: u8) -> Self {
+        if octet == b'\r' { Self::Cr } else { Self::Lf }
+    }
+
+    /// Its name in a reply.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cr => "CR",
+            Self::Lf => "LF",
+        }
+    }
+
+    const fn octet(self) -> u8 {
+        match self {
+            Self::Cr => b'\r',
+            Self::Lf => b'\n',
+        }
+    }
 }
 
 /// Text on its way.
@@ -36,12 +72,14 @@ pub struct Text {
     line: usize,
     /// Octets of the message so far, kept or not.
     size: u64,
+    /// Lines that have ended.
+    lines: u64,
 }
 
 impl Text {
     /// Nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, data: Data::default(), line: 0, size: 0 }
+        Self { limits, data: Data::default(), line: 0, size: 0, lines: 0 }
     }
 
     /// Why the message cannot be taken, as far as that is known.
@@ -52,6 +90,11 @@ impl Text {
     /// Whether the last line has no end yet.
     pub const fn is_inside_a_line(&self) -> bool {
         self.line > 0
+    }
+
+    /// The number of the line that is open, from 1 on.
+    pub const fn line_number(&self) -> u64 {
+        self.lines + 1
     }
 
     /// All of it.
@@ -83,6 +126,7 @@ impl Text {
     /// Counts a line end of so many octets.
     pub fn newline(&mut self, octets: u64) {
         self.line = 0;
+        self.lines += 1;
         self.size += octets;
         if self.size > self.limits.message {
             self.refuse(DataFault::TooLarge);
@@ -90,16 +134,19 @@ impl Text {
     }
 
     /// A CR or LF that stands alone.
-    pub fn lone_newline(&mut self, octet: u8) {
+    pub fn lone_newline(&mut self, newline: Newline) {
         match self.limits.lone_newline {
-            LoneNewline::Refuse => self.refuse(DataFault::LoneNewline),
+            LoneNewline::Refuse => {
+                self.refuse(DataFault::LoneNewline { line: self.line_number(), newline });
+                self.lines += 1;
+            }
             LoneNewline::Convert => {
                 self.newline(2);
                 self.keep(b"\r\n");
             }
             LoneNewline::Keep => {
                 self.newline(1);
-                self.keep(&[octet]);
+                self.keep(&[newline.octet()]);
             }
         }
     }

@@ -34,7 +34,8 @@ use self::{
     reply::Reply,
 };
 use super::{
-    Input, Next, Now, Outcome, Output, Peer, Refusal, line,
+    Input, Next, Now, Outcome, Output, Peer, Refusal,
+    line::{self, Noise},
     sasl::{self, Claim, Exchange},
 };
 use crate::{
@@ -198,7 +199,7 @@ impl Session {
             Input::Done(outcome) => self.done(outcome, out),
             Input::Secured { .. } => self.secured(),
             // POP3 receives no message data and watches no folder: the session never asks for it.
-            Input::Data(_) | Input::Chunk(_) | Input::Changed | Input::NoRoom => {}
+            Input::Data(_) | Input::LoneDot { .. } | Input::Chunk(_) | Input::Changed | Input::NoRoom => {}
             // POP3 replies only to commands, so neither has words; closing here is not QUIT, and nothing is deleted
             // (RFC 1939 3).
             Input::Idle | Input::Shutdown => self.stage = Stage::Closed,
@@ -275,6 +276,13 @@ impl Session {
         let before = self.stage.state();
         let line = Line::of(octets, crlf);
         let heard = self.heard(&line);
+        if let Some(noise) = Noise::of(octets) {
+            self.refuse(Reply::Noise, &[("text", noise.hint())], out);
+            if noise == Noise::Http {
+                self.stage = Stage::Closed;
+            }
+            return self.answered(heard, before, out);
+        }
         match line.may_come(place, self.peer.config.leniency) {
             Ok(verb) => self.obey(Command { verb, line, heard: &heard }, now, out),
             Err(reply) => {

@@ -12,6 +12,8 @@ use crate::protocol::{
 };
 
 replies! {
+    /// A line that holds what no command does.
+    Noise = "noise",
     /// The greeting. Where it has `{timestamp}`, APOP works.
     Greeting = "greeting",
     /// Instead of the greeting: the student has too many sessions.

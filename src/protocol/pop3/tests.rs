@@ -93,9 +93,9 @@ impl Bench {
 fn received(reply: &[u8]) -> (String, Vec<u8>) {
     let first = reply.iter().position(|octet| *octet == b'\n').expect("a first line") + 1;
     let content = reply[first..].strip_suffix(b".\r\n").expect("the final line");
-    let lines = content.split_inclusive(|octet| *octet == b'\n');
-    let unstuffed = lines.flat_map(|line| line.strip_prefix(b".").unwrap_or(line)).copied().collect();
-    (String::from_utf8_lossy(&reply[..first]).into_owned(), unstuffed)
+    let mut before = b'\n';
+    let kept = |octet: &u8| !matches!((std::mem::replace(&mut before, *octet), *octet), (b'\r' | b'\n', b'.'));
+    (String::from_utf8_lossy(&reply[..first]).into_owned(), content.iter().copied().filter(kept).collect())
 }
 
 #[test]

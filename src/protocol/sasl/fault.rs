@@ -1,10 +1,16 @@
 //! What can be wrong with a response, in words that help whoever wrote it: AUTH is where students do base64 by hand.
 
+use crate::protocol::line::Noise;
+
 /// Why a response could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// It is no base64.
     Base64,
+    /// An empty line where something has to come.
+    Empty,
+    /// A NUL in the line.
+    Nul,
     /// It would be, but for the last group of four.
     Padding,
     /// What it stands for ends in a line end.
@@ -33,8 +39,10 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Base64,
+        Self::Empty,
+        Self::Nul,
         Self::Padding,
         Self::LineEnd,
         Self::Initial,
@@ -53,6 +61,8 @@ impl Fault {
     pub const fn hint(self) -> &'static str {
         match self {
             Self::Base64 => "send the response in base64, as this makes it: printf %s ana | base64",
+            Self::Empty => "an empty line came: the line before it had two line ends, its own and the one you added",
+            Self::Nul => Noise::Nul.hint(),
             Self::Padding => "no whole base64: it has groups of four letters, the last one filled up with =",
             Self::LineEnd => "the text that you encoded ends in a line end: encode it with printf, not with echo",
             Self::Initial => "the server speaks first: name the mechanism and nothing else, then answer the challenge",

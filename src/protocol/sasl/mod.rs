@@ -175,6 +175,9 @@ impl Exchange {
         match line.trim_ascii_end() {
             _ if matches!(self.wants, Wants::Regret(_)) => self.answer(b"", config),
             b"*" => Step::Cancelled,
+            line if line.contains(&0) => Step::Fault(Fault::Nul),
+            // Nobody has an empty name or password; two line ends are easily sent.
+            b"" if matches!(self.wants, Wants::Name | Wants::Password(_)) => Step::Fault(Fault::Empty),
             line => self.decode(line, config),
         }
     }

@@ -4,13 +4,7 @@
 
 use crate::protocol::line::{Chunks, DataFault, Limits};
 
-use super::{
-    Now, Output, Session, Stage,
-    command::Command,
-    parameter,
-    reply::Words,
-    transaction::{self, Transaction},
-};
+use super::{Now, Output, Session, Stage, command::Command, parameter, reply::Words, transaction::Transaction};
 
 /// A chunk on its way.
 #[derive(Debug)]
@@ -162,7 +156,7 @@ impl Session {
                 let fault = transaction.chunks.get_or_insert_with(|| Box::new(Chunks::new(limits))).fault();
                 // The message is lost; the chunks that a pipelining client has sent behind this one find no transaction.
                 if let Some(fault) = fault {
-                    self.tell(transaction::refusal(fault), now, out);
+                    self.say_fault(fault, now, out);
                 } else {
                     self.stage = Stage::Open(transaction);
                     self.say("chunk", &Words { text: &chunk.size.to_string(), ..Words::default() }, now, out);

@@ -155,7 +155,8 @@ fn first_word(line: &str) -> Arc<str> {
     if word.len() > PASS.len() && word.get(..PASS.len()).is_some_and(|head| head.eq_ignore_ascii_case(PASS)) {
         return PASS.into();
     }
-    word.chars().take(VERB_KEPT).map(|c| c.to_ascii_uppercase()).collect::<String>().into()
+    // What a program or a terminal puts before the verb is none of it.
+    word.chars().filter(|c| !c.is_control()).take(VERB_KEPT).map(|c| c.to_ascii_uppercase()).collect::<String>().into()
 }
 
 impl Verb {

@@ -7,9 +7,10 @@ use super::{
     command::{Command, Verb},
     offer::Offer,
     parameter,
+    reply::Words,
 };
 use crate::protocol::{
-    line,
+    line::{self, Noise},
     sasl::{RESPONSE, mask},
 };
 
@@ -67,14 +68,24 @@ impl Session {
             } else {
                 self.tell("line.line_feed", now, out);
             }
-        } else if memchr::memchr2(b'\0', b'\r', octets).is_some() {
-            self.tell("line.control", now, out);
         } else if matches!(self.stage, Stage::Auth(_)) {
             self.response(octets, now, out);
+        } else if let Some(noise) = Noise::of(octets) {
+            self.say("line.noise", &Words { text: noise.hint(), ..Words::default() }, now, out);
+            if noise == Noise::Http {
+                self.stage = Stage::Closed;
+            }
+        } else if octets.contains(&b'\r') {
+            self.tell("line.control", now, out);
         } else if response {
             self.tell("unknown.response", now, out);
         } else {
             self.command(&command, octets, now, out);
+        }
+        if command.verb == Verb::Data {
+            self.data_refused = !matches!(self.stage, Stage::Data(_));
+        } else if matches!(command.verb, Verb::Helo | Verb::Ehlo | Verb::Mail | Verb::Rcpt | Verb::Rset) {
+            self.data_refused = false;
         }
         if matches!(self.stage, Stage::Chunk(_)) {
             self.waiting = Some(seen);
@@ -103,12 +114,61 @@ impl Session {
         if matches!(self.stage, Stage::Auth(_)) { line.max(RESPONSE) } else { longest(verb, self.offer, line) }
     }
 
+    /// No command that anybody knows: says what it was probably meant to be.
+    pub(super) fn unknown(&self, command: &Command<'_>, octets: &[u8], now: Now, out: &mut Output) {
+        let words = Words { verb: &command.name, argument: command.argument, ..Words::default() };
+        if self.data_refused {
+            return self.say("unknown.after_data", &words, now, out);
+        }
+        if command.name.is_empty() {
+            return self.say("unknown.empty", &words, now, out);
+        }
+        match unglued(&String::from_utf8_lossy(octets)) {
+            Some(meant) => self.say("unknown.glued", &Words { argument: &meant, ..words }, now, out),
+            None => self.say("unknown.command", &words, now, out),
+        }
+    }
+
     pub(super) fn line_too_long(&mut self, now: Now, out: &mut Output) {
         if matches!(self.stage, Stage::Auth(_)) {
             self.stage = Stage::Idle;
             self.tell("auth.line_too_long", now, out);
         } else {
             self.tell("line.too_long", now, out);
+        }
+    }
+}
+
+/// `MAIL FROM:<…>` for `MAILFROM:<…>`, and so for the other commands whose argument was put to them without a blank.
+fn unglued(line: &str) -> Option<String> {
+    ["MAIL", "RCPT", "HELO", "EHLO"].into_iter().find_map(|verb| {
+        let (word, rest) = line.split_at_checked(verb.len())?;
+        let clause = match verb {
+            "MAIL" => "FROM",
+            "RCPT" => "TO",
+            _ => "",
+        };
+        let fits = rest.get(..clause.len()).is_some_and(|start| start.eq_ignore_ascii_case(clause));
+        (word.eq_ignore_ascii_case(verb) && fits && !rest.is_empty()).then(|| format!("{word} {rest}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blank_that_is_missing_is_put_in() {
+        for (line, meant) in [
+            ("MAILFROM:<a@b>", Some("MAIL FROM:<a@b>")),
+            ("rcptto: <a@b>", Some("rcpt to: <a@b>")),
+            ("EHLOme", Some("EHLO me")),
+            ("MAILBOX", None),
+            ("HELO", None),
+            ("ñ", None),
+            ("", None),
+        ] {
+            assert_eq!(unglued(line).as_deref(), meant, "{line}");
         }
     }
 }

@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 pub use self::{
     intake::framing,
+    path::takes_path,
     reply::rfc_date as date,
     route::{Destination, destination},
     trace::without_return_path,
@@ -86,6 +87,10 @@ pub struct Session {
     secure: bool,
     /// An AUTH was refused and nothing sensible came since: what comes now may be its password.
     auth_refused: bool,
+    /// DATA was refused and no other command came since: what comes now may be the message.
+    data_refused: bool,
+    /// In the data that is coming a dot alone ended in LF.
+    lone_dot: bool,
     errors: usize,
     messages: u64,
 }
@@ -151,6 +156,8 @@ impl Session {
             waiting: None,
             secure: false,
             auth_refused: false,
+            data_refused: false,
+            lone_dot: false,
             errors: 0,
             messages: 0,
         }
@@ -179,6 +186,10 @@ impl Session {
             }
             Input::Chunk(octets) => self.chunk(octets, now, out),
             Input::Data(data) => self.end_of_data(data, now, out),
+            Input::LoneDot { line } => {
+                self.lone_dot = true;
+                out.events.push(EventKind::LoneDot { line });
+            }
             Input::Secured { .. } => self.secured(),
             // Folders are IMAP's: the session never asks for them.
             Input::Changed => {}
@@ -186,6 +197,7 @@ impl Session {
             Input::Denied { of, reply } => self.denied(of, reply, out),
             Input::Done(outcome) => self.done(&outcome, now, out),
             Input::Exhausted => self.end("closing.evidence", now, out),
+            Input::Idle if self.lone_dot => self.end("closing.lone_dot", now, out),
             Input::Idle => self.end("closing.idle", now, out),
             Input::Shutdown => self.end("closing.shutdown", now, out),
         }
@@ -228,6 +240,7 @@ impl Session {
         } else if let Input::Data(data) = of {
             let seen = self.seen("<message>", String::new(), data.octets);
             self.stage = Stage::Idle;
+            self.lone_dot = false;
             seen
         } else {
             return self.connected(out);
@@ -287,8 +300,7 @@ impl Session {
             Verb::Missing => self.say("missing.command", &words, now, out),
             Verb::Extension => self.say("unknown.extension", &words, now, out),
             Verb::Pop3 => self.say("unknown.pop3", &words, now, out),
-            Verb::Unknown if command.name.is_empty() => self.say("unknown.empty", &words, now, out),
-            Verb::Unknown => self.say("unknown.command", &words, now, out),
+            Verb::Unknown => self.unknown(command, octets, now, out),
         }
     }
 

@@ -45,6 +45,11 @@ pub enum Host<'a> {
     Address(IpAddr),
 }
 
+/// Whether an address can stand in a path.
+pub fn takes_path(address: &str, leniency: Leniency) -> bool {
+    Path::parse(&format!("<{address}>"), leniency).is_ok()
+}
+
 /// What is wrong with a path, and the path as far as it goes, for the reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault<'a> {
@@ -59,6 +64,9 @@ impl<'a> Path<'a> {
     pub fn parse(text: &'a str, leniency: Leniency) -> Result<Self, Fault<'a>> {
         let trimmed = text.trim_start_matches([' ', '\t']);
         let bracketed = trimmed.starts_with('<');
+        if let Some(address) = behind_name(trimmed) {
+            return Err(Fault { key: "path.name", address });
+        }
         let end = end_of_path(trimmed, bracketed);
         let (written, rest) = trimmed.split_at(end.unwrap_or(trimmed.len()));
         let inner = if bracketed { written[1..].strip_suffix('>').unwrap_or(&written[1..]) } else { written };
@@ -81,6 +89,9 @@ impl<'a> Path<'a> {
         if !(rest.is_empty() || rest.starts_with([' ', '\t'])) {
             return Err(fault("path.after"));
         }
+        if bracketed && inner.trim_ascii() != inner && !inner.trim_ascii().is_empty() {
+            return Err(Fault { key: "path.blank", address: inner.trim_ascii() });
+        }
         let address = without_route(inner).map_err(fault)?;
         let mailbox = if address.is_empty() { None } else { Some(Mailbox::parse(address).map_err(fault)?) };
         if let Some(Mailbox { local, domain: None }) = &mailbox
@@ -91,6 +102,13 @@ impl<'a> Path<'a> {
         }
         Ok(Self { written, address, mailbox, parameters: rest.trim_matches([' ', '\t']) })
     }
+}
+
+/// The address of `Name <address>`, which a header field has and a path does not; `AUTH=<>` after a path is no such thing.
+fn behind_name(text: &str) -> Option<&str> {
+    let (before, rest) = text.rsplit_once('<')?;
+    let address = rest.split_once('>')?.0;
+    (!before.is_empty() && !before.ends_with('=') && !before.contains('>') && address.contains('@')).then_some(address)
 }
 
 /// Where the path ends; none if its bracket or quote is not closed.
@@ -225,6 +243,9 @@ mod tests {
         assert_eq!(host("<a@[IPv6:::1]>"), Some(Host::Address("::1".parse().unwrap())));
         assert_eq!(host("<a@B.lab.>"), Some(Host::Name("B.lab")));
         assert!(strict("<Postmaster>").is_ok());
+        assert_eq!(parse("user1 AUTH=<a@b.lab>").unwrap().parameters, "AUTH=<a@b.lab>");
+        assert_eq!(parse("<a@b.lab> AUTH=<c@d.lab>").unwrap().parameters, "AUTH=<c@d.lab>");
+        assert_eq!(Path::parse("Fil <a@b.lab>", Leniency::LENIENT).unwrap_err().address, "a@b.lab");
     }
 
     #[test]
@@ -252,6 +273,11 @@ mod tests {
             ("<a@[999.0.0.1]>", "path.literal"),
             ("<a@[127.0.0.1>", "path.literal"),
             ("a@b.lab>", "path.domain"),
+            ("<a@b.lab >", "path.blank"),
+            ("< a@b.lab>", "path.blank"),
+            ("Fil <a@b.lab>", "path.name"),
+            ("\"Fil X\"<a@b.lab>", "path.name"),
+            ("<Fil <a@b.lab>>", "path.name"),
         ] {
             assert_eq!(parse(text).map(|_| ()), Err(key), "{text}");
         }

@@ -48,16 +48,6 @@ pub struct Transaction {
     pub chunks: Option<Box<Chunks>>,
 }
 
-/// The key of the reply to a message with this fault.
-pub const fn refusal(fault: DataFault) -> &'static str {
-    match fault {
-        DataFault::TooLarge => "message.too_large",
-        DataFault::LineTooLong => "message.line_too_long",
-        DataFault::LoneNewline => "message.lone_newline",
-        DataFault::NoRoom => "message.no_room",
-    }
-}
-
 /// A recipient that waits for the store's word.
 #[derive(Debug)]
 pub struct Asked {
@@ -248,11 +238,13 @@ impl Session {
     pub(super) fn data(&mut self, now: Now, out: &mut Output) {
         if let Stage::Open(transaction) = std::mem::replace(&mut self.stage, Stage::Idle) {
             self.stage = Stage::Data(transaction);
+            self.lone_dot = false;
             self.say("data", &Words::default(), now, out);
         }
     }
 
     pub(super) fn end_of_data(&mut self, data: Data, now: Now, out: &mut Output) {
+        self.lone_dot = false;
         let seen = self.seen("<message>", String::new(), data.octets);
         let Stage::Data(transaction) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
         self.accept(transaction, data, seen, now, out);
@@ -260,12 +252,12 @@ impl Session {
 
     /// All of a message is there: refuses it, or has it stored.
     pub(super) fn accept(&mut self, transaction: Transaction, data: Data, seen: Seen, now: Now, out: &mut Output) {
-        let refusal = match data.fault {
-            Some(fault) => Some(refusal(fault)),
-            None => (trace::count(&data.content, "Received") > self.peer.config.limits.hops).then_some("message.loop"),
-        };
-        if let Some(key) = refusal {
-            self.tell(key, now, out);
+        if let Some(fault) = data.fault {
+            self.say_fault(fault, now, out);
+            return self.finish(seen, now, out);
+        }
+        if trace::count(&data.content, "Received") > self.peer.config.limits.hops {
+            self.tell("message.loop", now, out);
             return self.finish(seen, now, out);
         }
         self.messages += 1;
@@ -282,6 +274,19 @@ impl Session {
         out.action = Some(Action::Deliver(envelope));
         self.waiting = Some(seen);
         self.stage = Stage::Storing(reply);
+    }
+
+    /// Says why a message cannot be taken.
+    pub(super) fn say_fault(&self, fault: DataFault, now: Now, out: &mut Output) {
+        match fault {
+            DataFault::TooLarge => self.tell("message.too_large", now, out),
+            DataFault::LineTooLong => self.tell("message.line_too_long", now, out),
+            DataFault::NoRoom => self.tell("message.no_room", now, out),
+            DataFault::LoneNewline { line, newline } => {
+                let words = Words { text: &line.to_string(), argument: newline.as_str(), ..Words::default() };
+                self.say("message.lone_newline", &words, now, out);
+            }
+        }
     }
 
     fn envelope(&self, transaction: Transaction, content: Vec<u8>, id: &str, now: Now) -> Envelope {

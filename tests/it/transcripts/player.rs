@@ -356,6 +356,7 @@ fn describe(event: &EventKind) -> String {
             format!("E: flagged {mailbox}/{folder} {uids} {change:?} ({flags})")
         }
         EventKind::Folder { mailbox, folder, change } => format!("E: folder {mailbox}/{folder} {change:?}"),
+        EventKind::LoneDot { line } => format!("E: lone_dot line={line}"),
         EventKind::Queued { recipients, .. } => format!("E: queued {}", recipients.join(",")),
         EventKind::Relayed { .. }
         | EventKind::Deferred { .. }

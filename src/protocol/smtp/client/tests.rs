@@ -70,6 +70,29 @@ fn check(letters: &[Letter], script: &str) {
 }
 
 #[test]
+fn a_dot_after_a_cr_that_stands_alone_does_not_end_the_data() {
+    let kept = Letter { content: b"x\r.\rb\r\n".to_vec(), ..letter(&["ben@g2.lab"]) };
+    check(
+        &[kept],
+        "S: 220 mail.g2.lab
+         C: EHLO mail.g1.lab
+         S: 250 mail.g2.lab
+         = ready
+         >
+         C: MAIL FROM:<ana@g1.lab>
+         S: 250 ok
+         C: RCPT TO:<ben@g2.lab>
+         S: 250 ok
+         C: DATA
+         S: 354 go on
+         C: x\r..\rb
+         C: .
+         S: 250 ok
+         = done: taken 250",
+    );
+}
+
+#[test]
 fn without_pipelining_it_asks_one_thing_after_the_other() {
     check(
         &[letter(&["ben@g2.lab", "eva@g2.lab"])],
