@@ -376,6 +376,38 @@ pub enum Ending {
 }
 
 impl EventKind {
+    /// Goes through the messages that the event speaks of.
+    pub fn messages(&mut self, each: &mut dyn FnMut(&mut MessageId)) {
+        match self {
+            Self::Accepted { message, .. }
+            | Self::Queued { message, .. }
+            | Self::Relayed { message, .. }
+            | Self::Deferred { message, .. }
+            | Self::Bounced { message, .. }
+            | Self::Retrieved { message, .. }
+            | Self::Deleted { message, .. }
+            | Self::Appended { message, .. } => each(message),
+            Self::Copied { copies, .. } => copies.iter_mut().for_each(|copied| each(&mut copied.message)),
+            Self::Connected { .. }
+            | Self::Command { .. }
+            | Self::Secured { .. }
+            | Self::HandshakeFailed { .. }
+            | Self::Discarded { .. }
+            | Self::LoggedIn { .. }
+            | Self::LoginFailed { .. }
+            | Self::Query { .. }
+            | Self::Flagged { .. }
+            | Self::Folder { .. }
+            | Self::Disconnected { .. }
+            | Self::Reset { .. }
+            | Self::Fault { .. }
+            | Self::FaultSet { .. }
+            | Self::FaultCleared { .. }
+            | Self::Started { .. }
+            | Self::Damaged { .. } => {}
+        }
+    }
+
     /// The kind as `trace` and the store name it.
     pub const fn name(&self) -> &'static str {
         match self {

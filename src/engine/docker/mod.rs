@@ -18,6 +18,7 @@ mod observe;
 mod perform;
 pub mod place;
 mod remove;
+mod seed;
 mod settle;
 mod tend;
 mod transport;
@@ -35,7 +36,7 @@ pub use perform::{Failure, Outcome, Progress, Work};
 pub use remove::{Remains, Removal};
 pub use tend::{Care, Tended};
 
-use super::state::{Home, LabDir, StateError};
+use super::state::{CopyError, Home, LabDir, StateError};
 use crate::{
     control::ClientError,
     lab::{GroupName, LabName, Subnet},
@@ -107,6 +108,9 @@ pub enum DockerError {
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A copy of a store could not be put into its place.
+    #[error(transparent)]
+    Placing(#[from] CopyError),
     /// A copy of a store could not be written.
     #[error("copy the store of group `{group}`: {source}")]
     Copy {
@@ -186,6 +190,7 @@ impl DockerError {
             | Self::Client(_)
             | Self::State(_)
             | Self::Copy { .. }
+            | Self::Placing(_)
             | Self::Copying { .. }
             | Self::Stopped => None,
         }
@@ -254,6 +259,7 @@ pub struct Docker {
     owner: Owner,
     dir: LabDir,
     sizes: volume::Sizes,
+    seeded: seed::Seeded,
 }
 
 impl Docker {
@@ -272,7 +278,8 @@ impl Docker {
         let Host { api, place } = Host::connect().await?;
         let state = dir.state();
         let owner = Owner { id: state.owner()?.unwrap_or_default(), called: state.called() };
-        Ok(Self { api, place, lab: dir.name().clone(), owner, dir, sizes: volume::Sizes::default() })
+        let (lab, sizes, seeded) = (dir.name().clone(), volume::Sizes::default(), seed::Seeded::default());
+        Ok(Self { api, place, lab, owner, dir, sizes, seeded })
     }
 
     /// The Engine.

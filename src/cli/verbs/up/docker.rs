@@ -242,6 +242,12 @@ impl Run<'_> {
 
     /// What failed, what to type next, and how it ended.
     fn finish(self) -> Result<Exit, Error> {
+        for (group, seq) in self.docker.seeded() {
+            self.out.note(format_args!(
+                "server `{group}`: its volume is new; it goes on from the copy here, which ends with event {}",
+                seq.0
+            ));
+        }
         let (sent, undelivered) = self.mail.end(self.out);
         if sent > 0 && !self.args.json {
             self.out.note(format_args!("sent {}", count(sent, "mail")));
