@@ -22,21 +22,22 @@ pub(super) use self::faults::Struck;
 use self::secure::Door;
 use super::{
     Shared,
+    flight::{GATHERED, Share},
     machine::Machine,
     registry::{Seat, learnt},
     wire::Accepted,
 };
 use crate::{
     evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
-    protocol::{Action, Input, Next, Now, Output, Peer, Refusal, line::Framer},
+    protocol::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line::Framer},
     store::{MailboxLock, Origin},
 };
 
 /// How long the changes of a folder are gathered before a session that idles is told.
 const CALM: Duration = Duration::from_millis(20);
 
-/// Replies to pipelined commands leave in one write, up to about so many octets.
-const GATHERED: usize = 64 << 10;
+/// The largest buffer that a session keeps when its replies are sent.
+const KEPT: usize = 4 << 10;
 
 /// A connection and everything that belongs to it.
 pub(super) struct Drive<M, W> {
@@ -59,8 +60,9 @@ pub(super) struct Drive<M, W> {
     lock: Option<MailboxLock>,
     /// What the session says in one turn.
     out: Output,
-    /// Replies that are not sent yet.
+    /// Replies that are not sent yet, and the session's share of all that are not.
     reply: Vec<u8>,
+    flight: Share,
     /// What the session waits for.
     next: Next,
     /// Events that the store does not have yet, and when the first of them was.
@@ -74,6 +76,8 @@ pub(super) struct Drive<M, W> {
     pipelined: Option<bool>,
     /// Whether the client was waited for since the last input.
     heard: bool,
+    /// Whether something came that nothing was said to: a line without its end, message data on its way.
+    unanswered: bool,
     /// The fault that strikes what came last.
     struck: Option<Box<Struck>>,
 }
@@ -108,6 +112,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             conn: server.store.next_conn(),
             who: peer.who.clone(),
             session: M::new(peer),
+            flight: server.flight.join(),
             server,
             wire,
             seat,
@@ -122,6 +127,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             quit: false,
             pipelined: None,
             heard: true,
+            unanswered: false,
             struck: None,
         }
     }
@@ -188,9 +194,13 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             if early {
                 continue;
             }
+            if std::mem::take(&mut self.unanswered) {
+                self.wire.acknowledge();
+            }
             let (last, how) = match self.listen().await {
                 Heard::Octets => {
                     self.heard = true;
+                    self.unanswered = true;
                     continue;
                 }
                 Heard::Changed => {
@@ -234,14 +244,37 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 self.become_known(who);
             }
             let Some(action) = self.take_in(now) else { return Ok(()) };
-            // A long answer is sent while the rest of it is read.
-            if self.reply.len() >= GATHERED {
-                self.send().await?;
-            }
-            let outcome = self.perform(action).await;
+            let outcome = match (self.make_way(&action).await, &action) {
+                (Ok(()), _) => self.perform(action).await,
+                // The session records how far it came, and is over.
+                (Err(ending), Action::Send | Action::Read { .. }) => {
+                    self.session.handle(Input::Done(Outcome::Lost), now, &mut self.out);
+                    self.take_in(now);
+                    return Err(ending);
+                }
+                (Err(ending), _) => return Err(ending),
+            };
             now = self.server.clock.now();
             self.session.handle(Input::Done(outcome), now, &mut self.out);
         }
+    }
+
+    /// Sends what was said, where that must be before an action: a long answer is made as the client takes it.
+    async fn make_way(&mut self, action: &Action) -> Result<(), Ending> {
+        let full = match action {
+            Action::Send => true,
+            Action::Read { most, .. } => self.reply.len() as u64 + most > GATHERED as u64,
+            Action::Room { .. }
+            | Action::QueueRoom { .. }
+            | Action::Hurry { .. }
+            | Action::Waiting { .. }
+            | Action::TurnRound { .. }
+            | Action::Deliver(_)
+            | Action::Open { .. }
+            | Action::Expunge { .. }
+            | Action::Folders(_) => self.reply.len() >= GATHERED,
+        };
+        if full { self.send_on().await } else { Ok(()) }
     }
 
     /// Empties the output for the session's next turn; what is left to do is its action.
@@ -262,6 +295,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         } else {
             self.reply.append(&mut self.out.reply);
         }
+        self.flight.hold(self.reply.len());
         self.next = std::mem::take(&mut self.out.next);
         self.out.action.take()
     }
@@ -313,10 +347,12 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             sent = timeout(self.idle, self.wire.write(&self.reply)) => sent,
             () = deadline(&mut self.stopping) => return Err(Ending::Shutdown),
         };
-        if self.reply.capacity() > GATHERED / 16 {
+        self.unanswered = false;
+        if self.reply.capacity() > KEPT {
             self.reply = Vec::new();
         }
         self.reply.clear();
+        self.flight.hold(0);
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Ending::Dropped),

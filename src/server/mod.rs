@@ -5,12 +5,16 @@
 //!  accept ─▶ registry (who, one too many?) ─▶ drive: wire ─▶ framer ─▶ session ─▶ reply ─▶ wire
 //!                                                                        └ events, actions ─▶ store
 //! ```
+//!
+//! A long answer is made as the wire takes it (`crate::protocol`, long answers): `drive` performs `Action::Send` and `Action::Read`
+//! only when what was said before is written, and `flight` counts what is not, for each session and for the server.
 
 mod accept;
 mod clock;
 mod drive;
 mod error;
 mod faults;
+mod flight;
 mod machine;
 mod names;
 mod registry;
@@ -34,12 +38,14 @@ use tokio::{
 };
 
 pub use error::ServerError;
+pub use flight::{PER_SERVER, PER_SESSION};
 
 use self::{
     accept::{Listener, Sockets},
     clock::{Clock, Seeds},
     drive::Drive,
     faults::Desk,
+    flight::Flight,
     names::Names,
     registry::Registry,
     relay::Relay,
@@ -78,6 +84,7 @@ struct Shared {
     clock: Clock,
     seeds: Seeds,
     faults: Desk,
+    flight: Flight,
     /// Until when sessions may finish what is under way; none while the server runs.
     stopping: watch::Sender<Option<Instant>>,
 }
@@ -119,6 +126,7 @@ impl Server {
             clock: Clock::default(),
             seeds: Seeds::new()?,
             faults: Desk::default(),
+            flight: Flight::default(),
             stopping: watch::Sender::new(None),
         });
         shared.remember_faults()?;
@@ -191,6 +199,11 @@ impl Server {
     /// Tries all mail for other servers now, or that for one domain; says how many recipients that are.
     pub fn try_now(&self, domain: Option<&str>) -> usize {
         self.shared.relay.hurry(domain, Timestamp(self.shared.clock.now().micros))
+    }
+
+    /// Octets that are answered and not yet taken by a client, now and at most so far.
+    pub fn octets_in_flight(&self) -> (usize, usize) {
+        self.shared.flight.octets()
     }
 
     /// Connections now: all of them, and by student as far as they are known. Asks nothing of the store.

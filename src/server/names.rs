@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     Shared,
     registry::{self, Seat},
+    wire::acknowledge,
 };
 use crate::{
     evidence::{Conn, EventKind, Timestamp, Who},
@@ -146,6 +147,8 @@ pub(super) async fn tcp(server: Arc<Shared>, mut stream: TcpStream, local: Socke
 
 async fn query(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let length = stream.read_u16().await?;
+    // Some send the length by itself.
+    acknowledge(stream);
     let mut query = vec![0; usize::from(length)];
     stream.read_exact(&mut query).await?;
     Ok(query)

@@ -33,7 +33,7 @@ use crate::{
         embedded::{self, Embedded, Failure},
         owner,
     },
-    lab::{EngineKind, GroupName, Key, Lab, Login, Service},
+    lab::{EngineKind, GroupName, Key, Lab, Login},
     plan::{
         self, Addressing, Desired, Step,
         choice::{self, Choice, Elsewhere, Held, Known},
@@ -185,9 +185,8 @@ fn own_address() -> Option<IpAddr> {
 fn is_elsewhere(lab: &Lab, record: &Record, addressing: Addressing) -> bool {
     let Some((group, student)) = lab.students().next() else { return false };
     let Some(place) = record.numbers.place(&group.name, &student.login) else { return false };
-    let port = |service: Service| lab.settings.ports.get(&service).copied().unwrap_or(service.embedded_port());
     lab.settings.services.iter().any(|&service| {
-        let address = addressing.endpoint(place, service, port(service));
+        let address = addressing.endpoint(place, service, lab.settings.port(service, EngineKind::Embedded));
         let in_use = TcpListener::bind(address).is_err_and(|problem| problem.kind() == io::ErrorKind::AddrInUse);
         in_use && owner::of(address).is_none_or(|owner| owner.name == "labctl")
     })

@@ -4,6 +4,7 @@
 //! Objects are found by their labels alone, never by guessing names. The Engine's "not modified", "not found" and
 //! "conflict" are answers that a second attempt expects.
 
+mod about;
 mod base;
 pub mod copy;
 pub mod exec;
@@ -18,6 +19,7 @@ mod observe;
 mod perform;
 pub mod place;
 mod remove;
+mod seccomp;
 mod seed;
 mod settle;
 mod tend;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 
 use bollard::errors::Error as Answer;
 
+pub use about::About;
 pub use exec::{Dialer, Running};
 pub use host::Host;
 pub use labels::Owner;
@@ -140,6 +143,14 @@ pub enum DockerError {
     /// A container stays though the Engine says that it goes.
     #[error("the Engine says that it is being removed, and it is still there")]
     Going,
+    /// A program could not be started in a container.
+    #[error("{what}: {why}")]
+    Session {
+        /// Which.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// Files of a student could not be copied.
     #[error("copy `{whose}`: {source}")]
     Copying {
@@ -147,6 +158,14 @@ pub enum DockerError {
         whose: String,
         /// Why not.
         source: std::io::Error,
+    },
+    /// Files of a student were not copied, because something is there already.
+    #[error("nothing of `{whose}` was copied: {}", in_the_way(blocked))]
+    Blocked {
+        /// Whose, and which.
+        whose: String,
+        /// What is there.
+        blocked: copy::Blocked,
     },
     /// Somebody stopped it.
     #[error("stopped before it was done")]
@@ -181,10 +200,15 @@ impl DockerError {
             }
             Self::NotRunning { .. } => Some("run `labctl up`".into()),
             Self::Frozen { .. } => Some("let it go on with `labctl thaw`".into()),
+            Self::Blocked { blocked, .. } if blocked.forcible => {
+                Some("copy to a new folder, or overwrite files with `--force`".into())
+            }
+            Self::Blocked { .. } => Some("copy to a new folder: `--force` overwrites files only, and follows no link".into()),
             Self::Left { .. } => Some("run `labctl down` again".into()),
             Self::InUse { .. } => Some("take it off with `docker network disconnect`, then run the same again".into()),
             Self::Going => Some("restart the Engine, then run the same again".into()),
             Self::Overlap { .. } => Some("run `labctl up` again".into()),
+            Self::Session { .. } => Some("`labctl restart STUDENT` ends all that runs in a student's container".into()),
             Self::Unstable { .. }
             | Self::Engine { .. }
             | Self::Client(_)
@@ -212,9 +236,43 @@ fn way_in(place: &Place) -> String {
 /// What the Engine said, without the library's words around it.
 fn told(answer: &Answer) -> String {
     match answer {
-        Answer::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        Answer::DockerResponseServerError { message, .. } => plain(message),
         other => other.to_string(),
     }
+}
+
+/// What an Engine said, without the names of its parts that passed it on, and without the numbers of containers, which mean
+/// nothing to anybody.
+fn plain(message: &str) -> String {
+    const PARTS: [&str; 12] = [
+        "Error response from daemon:",
+        "OCI runtime exec failed:",
+        "OCI runtime create failed:",
+        "OCI runtime error:",
+        "failed to create task for container:",
+        "failed to create shim task:",
+        "failed to create shim:",
+        "runc create failed:",
+        "runc:",
+        "exec failed:",
+        "container_linux.go:380:",
+        "unable to start container process:",
+    ];
+    let mut rest = message.trim().trim_end_matches(": unknown").trim();
+    while let Some(inner) = PARTS.iter().find_map(|part| rest.strip_prefix(part)) {
+        rest = inner.trim_start();
+    }
+    let is_number = |word: &str| {
+        let word = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        word.len() == 64 && word.bytes().all(|octet| octet.is_ascii_hexdigit())
+    };
+    let line = |line: &str| line.split(' ').filter(|word| !is_number(word)).collect::<Vec<_>>().join(" ");
+    rest.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn in_the_way(blocked: &copy::Blocked) -> String {
+    let more = if blocked.more > 0 { format!(", and {} more", blocked.more) } else { String::new() };
+    blocked.places.join(", ") + &more
 }
 
 fn in_use(users: &[String]) -> String {
@@ -260,6 +318,8 @@ pub struct Docker {
     dir: LabDir,
     sizes: volume::Sizes,
     seeded: seed::Seeded,
+    about: About,
+    known: about::Known,
 }
 
 impl Docker {
@@ -275,16 +335,16 @@ impl Docker {
 
     /// The same, whichever Engine has the lab.
     pub async fn connect_anywhere(dir: LabDir) -> Result<Self, DockerError> {
-        let Host { api, place } = Host::connect().await?;
+        let Host { api, place, about } = Host::connect().await?;
         let state = dir.state();
         let owner = Owner { id: state.owner()?.unwrap_or_default(), called: state.called() };
         let (lab, sizes, seeded) = (dir.name().clone(), volume::Sizes::default(), seed::Seeded::default());
-        Ok(Self { api, place, lab, owner, dir, sizes, seeded })
+        Ok(Self { api, place, lab, owner, dir, sizes, seeded, about, known: about::Known::default() })
     }
 
     /// The Engine.
     pub fn machine(&self) -> Host {
-        Host { api: self.api.clone(), place: self.place.clone() }
+        Host { api: self.api.clone(), place: self.place.clone(), about: self.about.clone() }
     }
 
     /// The lab of the same name that is somebody else's: another state directory's, or another machine's.
@@ -313,5 +373,27 @@ impl Docker {
     pub async fn client(&self) -> Result<crate::control::Client, DockerError> {
         let servers = self.running_servers().await?;
         Ok(crate::control::Client::new(Arc::new(Dialer::new(self.api.clone(), servers))))
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engines_parts_and_numbers_are_nobodys_business() {
+        let id = "0123456789abcdef".repeat(4);
+        for (said, shown) in [
+            (format!("Container {id} is not running\n"), "Container is not running"),
+            (format!("Cannot pause container {id}: it is broken"), "Cannot pause container it is broken"),
+            (
+                "OCI runtime exec failed: exec failed: unable to start container process: exec: \"x\": executable file not \
+                 found in $PATH: unknown"
+                    .to_owned(),
+                "exec: \"x\": executable file not found in $PATH",
+            ),
+            ("a\n b".to_owned(), "a\n b"),
+        ] {
+            assert_eq!(plain(&said), shown);
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         docker::{Docker, DockerError, Failure, Outcome, Progress, Work},
         state::DockerChoices,
     },
-    lab::{EngineKind, Key, Lab, ServerConfig},
+    lab::{EngineKind, Key, Lab, ServerConfig, Service},
     plan::docker::{self, Desired, Images, Object, Observed, Role, Spec, State},
 };
 
@@ -248,6 +248,11 @@ impl Run<'_> {
                 seq.0
             ));
         }
+        let not_held = self.docker.not_held();
+        if !not_held.is_empty() {
+            let limits = not_held.into_iter().collect::<Vec<_>>().join(", ");
+            self.out.warn(format_args!("this Engine does not hold containers to limits of: {limits}"));
+        }
         let (sent, undelivered) = self.mail.end(self.out);
         if sent > 0 && !self.args.json {
             self.out.note(format_args!("sent {}", count(sent, "mail")));
@@ -335,8 +340,14 @@ pub fn servers(desired: &Desired) -> impl Iterator<Item = &ServerConfig> {
 fn next(student: &credentials::Student, lab: &str) -> String {
     let program = said::program();
     let (login, password) = (&student.login, &student.password);
-    let shell =
-        (format!("{program} shell {login}"), format!("then `telnet mail 25`; `telnet mail 110`, PASS {password}"));
+    let telnet = |service| {
+        let (_, port) = student.endpoints.get(&service)?.rsplit_once(':')?;
+        let password = if service == Service::Pop3 { format!(", PASS {password}") } else { String::new() };
+        Some(format!("`telnet mail {port}`{password}"))
+    };
+    let ways: Vec<String> =
+        [Service::Smtp, Service::Pop3, Service::Imap].into_iter().filter_map(telnet).take(2).collect();
+    let shell = (format!("{program} shell {login}"), format!("then {}", ways.join("; ")));
     let rest = said::as_instructor(&program, lab);
     let line = |(line, what): &(String, String)| said::explained(line, what);
     let rest: String = rest.iter().map(line).collect();
