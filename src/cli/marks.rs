@@ -15,6 +15,7 @@ use crate::{
     lab::{Group, Key, Lab},
     live::Record,
     marking::{Marker, StudentMarks},
+    names::GroupName,
     store::StoreError,
 };
 
@@ -23,9 +24,9 @@ pub type Problem = String;
 
 /// The marker of one group and how far it has read.
 pub struct Marked {
+    group: GroupName,
     marker: Marker,
     record: Record,
-    last: Seq,
 }
 
 impl Marked {
@@ -36,41 +37,48 @@ impl Marked {
             Ok(paths) => (paths, None),
             Err(problem) => (Vec::new(), Some(problem.to_string())),
         };
-        let mut marked = Self { marker: Marker::new(lab, group, key), record: Record::new(paths), last: Seq(0) };
+        let mut marked =
+            Self { group: group.name.clone(), marker: Marker::new(lab, group, key), record: Record::new(paths) };
         let problems = marked.pass();
         (marked, problem.into_iter().chain(problems.iter().map(ToString::to_string)).collect())
     }
 
     /// Gives the marker what is in the stores, as often as it has to look again.
     fn pass(&mut self) -> Vec<StoreError> {
-        let Self { marker, last, record } = self;
+        let Self { marker, record, .. } = self;
         let mut problems = Vec::new();
         let read = marker.read(|marker| {
             problems = record.read(&mut |reading, event| {
                 marker.take(&event, &mut |id| reading.message(id));
-                *last = (*last).max(event.seq);
             });
             Ok::<(), Infallible>(())
         });
         read.map_or_else(|never| match never {}, |()| problems)
     }
 
-    /// The number of the last event that was marked.
-    pub fn last(&self) -> Seq {
-        self.last
+    /// The group.
+    pub fn group(&self) -> &GroupName {
+        &self.group
     }
 
-    /// Takes an event that came later.
-    pub fn take(&mut self, event: &Event) {
-        let mut event = event.clone();
+    /// The last event that was read of the store that the server writes.
+    pub fn last_written(&self) -> Seq {
+        self.record.last_written()
+    }
+
+    /// Takes an event that came later, with the message that came with it. Whether that was enough: otherwise the marker has to
+    /// look again at what was.
+    pub fn take(&mut self, event: &Event, message: Option<&[u8]>) -> bool {
+        let (mut event, came_with) = (event.clone(), event.kind.stored());
         self.record.renumber(&mut event);
-        let reading = self.record.reading();
-        self.marker.take(&event, &mut |id| reading.message(id));
-        self.last = event.seq;
-        if self.marker.is_stale() {
-            // What cannot be read again was read before: the marker keeps what it has until it can.
-            let _ = self.pass();
-        }
+        let (own, reading) = (event.kind.stored(), self.record.reading());
+        let mut found = came_with.is_none() || message.is_some();
+        self.marker.take(&event, &mut |id| {
+            let content = message.filter(|_| own == Some(id)).map(<[u8]>::to_vec).or_else(|| reading.message(id));
+            found &= content.is_some();
+            content
+        });
+        found && !self.marker.is_stale()
     }
 
     /// The marks of the group's students as they are now.

@@ -376,6 +376,37 @@ pub enum Ending {
 }
 
 impl EventKind {
+    /// The message that came with the event.
+    pub fn stored(&self) -> Option<MessageId> {
+        match self {
+            Self::Accepted { message, .. } | Self::Appended { message, .. } => Some(*message),
+            Self::Queued { .. }
+            | Self::Relayed { .. }
+            | Self::Deferred { .. }
+            | Self::Bounced { .. }
+            | Self::Retrieved { .. }
+            | Self::Deleted { .. }
+            | Self::Copied { .. }
+            | Self::Connected { .. }
+            | Self::Command { .. }
+            | Self::Secured { .. }
+            | Self::HandshakeFailed { .. }
+            | Self::Discarded { .. }
+            | Self::LoggedIn { .. }
+            | Self::LoginFailed { .. }
+            | Self::Query { .. }
+            | Self::Flagged { .. }
+            | Self::Folder { .. }
+            | Self::Disconnected { .. }
+            | Self::Reset { .. }
+            | Self::Fault { .. }
+            | Self::FaultSet { .. }
+            | Self::FaultCleared { .. }
+            | Self::Started { .. }
+            | Self::Damaged { .. } => None,
+        }
+    }
+
     /// Goes through the messages that the event speaks of.
     pub fn messages(&mut self, each: &mut dyn FnMut(&mut MessageId)) {
         match self {

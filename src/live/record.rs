@@ -27,6 +27,8 @@ pub struct Record {
     branches: Vec<Branch>,
     /// The highest numbers so far.
     highest: Numbers<u64>,
+    /// The last event of the last store, as that numbers it.
+    written: Seq,
 }
 
 /// One store of a record, as far as it was read.
@@ -131,10 +133,12 @@ impl Record {
             message: common.message.branch(message, highest.message),
         };
         self.branches.push(Branch { reader, lineage, renumbering });
-        let Self { branches, highest, .. } = self;
+        let Self { branches, highest, written, .. } = self;
+        *written = fork;
         let Some(branch) = branches.last() else { return Ok(()) };
         let reading = Reading { branches };
         branch.reader.events(fork, &mut |mut event| {
+            *written = event.seq;
             branch.renumber(&mut event);
             highest.seq = highest.seq.max(event.seq.0);
             highest.conn = highest.conn.max(event.conn.0);
@@ -152,12 +156,9 @@ impl Record {
         }
     }
 
-    /// The number of the message in the store that is written, where it is there.
-    pub fn written(&self, id: MessageId) -> Option<MessageId> {
-        match self.branches.last() {
-            Some(branch) if self.is_branched() => branch.renumbering.message.back(id.0).map(MessageId),
-            Some(_) | None => Some(id),
-        }
+    /// The last event that was read of the store that is written, as that numbers it.
+    pub fn last_written(&self) -> Seq {
+        self.written
     }
 
     /// What of the stores is open.

@@ -27,7 +27,7 @@ use crate::{
 /// Copies.
 pub fn run(shell: &Shell, args: &Archive) -> Result<Exit, Error> {
     let opened = shell.open_to_read(args.lab.as_deref())?;
-    opened.settle(shell.out)?;
+    opened.settle(shell.out, None)?;
     let now = Zoned::now();
     let name = format!("{}-archive-{}", opened.lab.name, now.strftime("%Y%m%d-%H%M"));
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from(".")).join(name);
