@@ -78,6 +78,8 @@ pub enum Verb {
     Inject(Inject),
     /// Show what went over the wire
     Trace(Trace),
+    /// Print a message of a group's server as it came
+    Show(Show),
     /// Mark what the students did
     Report(Report),
     /// Try a lab out: solutions must give all points, an idle student none
@@ -308,6 +310,12 @@ pub struct Trace {
     #[arg(long, help = LAB)]
     /// The lab.
     pub lab: Option<String>,
+    /// Only this connection of a group's server
+    #[arg(long, value_name = "N", conflicts_with_all = ["event", "follow"])]
+    pub conn: Option<u64>,
+    /// Only this event, with the connection it belongs to
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    pub event: Option<u64>,
     /// Stay and show what comes
     #[arg(long, short)]
     pub follow: bool,
@@ -317,6 +325,20 @@ pub struct Trace {
     /// Print events as NDJSON, the same as --format json
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+}
+
+/// `show`
+#[derive(Debug, ArgGroup)]
+pub struct Show {
+    /// A student or a group
+    #[arg(value_name = "STUDENT|GROUP")]
+    pub who: String,
+    /// The number of the message, as `trace` and `report` tell it
+    #[arg(value_name = "MESSAGE")]
+    pub message: u64,
+    #[arg(long, help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
 }
 
 /// How `trace` shows events.
@@ -342,6 +364,9 @@ pub struct Report {
     /// Explain every verdict for this student
     #[arg(long, value_name = "LOGIN")]
     pub student: Option<String>,
+    /// Print the connections that prove this student's marks, too
+    #[arg(long, requires = "student", conflicts_with_all = ["csv", "json", "follow"])]
+    pub proof: bool,
     /// Only the exercises of this session
     #[arg(long, value_name = "N")]
     pub session: Option<u32>,

@@ -206,6 +206,26 @@ pub enum Error {
         /// What was written.
         session: u32,
     },
+    /// No server has this number.
+    #[error("{place} has no {what} {number}")]
+    NoNumber {
+        /// A connection, an event or a message.
+        what: &'static str,
+        /// Its number.
+        number: u64,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// Several servers have this number.
+    #[error("which {what} {number}? groups `{}` have one each", groups.join("`, `"))]
+    SeveralNumbers {
+        /// A connection or an event.
+        what: &'static str,
+        /// Its number.
+        number: u64,
+        /// The groups.
+        groups: Vec<String>,
+    },
     /// The fault that the command line describes makes no sense.
     #[error("{why}")]
     WrongFault {
@@ -299,13 +319,18 @@ impl Error {
             | Self::Nobody { .. }
             | Self::UnknownMail { .. }
             | Self::UnknownFault { .. }
-            | Self::UnknownSession { .. } => Exit::Unknown,
+            | Self::UnknownSession { .. }
+            | Self::NoNumber { .. }
+            | Self::SeveralNumbers { .. } => Exit::Unknown,
         }
     }
 
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::SeveralNumbers { groups, .. } => {
+                Some(format!("name the group: `labctl trace {}`", groups.first().map_or("GROUP", String::as_str)))
+            }
             Self::CannotAsk { .. } => Some("pass `--yes` if the answer is yes".into()),
             Self::Engine(problem) => problem.hint(),
             Self::File { what: "read the lab", source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -379,6 +404,7 @@ impl Error {
             | Self::WrongLab { .. }
             | Self::HomePath { .. }
             | Self::UnknownSession { .. }
+            | Self::NoNumber { .. }
             | Self::WrongFault { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }

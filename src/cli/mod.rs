@@ -53,6 +53,7 @@ fn run(out: Output, args: Args) -> Result<Exit, Error> {
         Verb::Trace(args) => verbs::trace::run(&shell, &args),
         Verb::Report(args) => verbs::report::run(&shell, &args),
         Verb::Rehearse(args) => verbs::rehearse::run(&shell, &args),
+        Verb::Show(args) => verbs::show::run(&shell, &args),
         Verb::Queue(args) => verbs::queue::run(&shell, &args),
         Verb::Fault(args) => verbs::fault::run(&shell, &args),
         Verb::Reset(args) => verbs::reset::run(&shell, &args),

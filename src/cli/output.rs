@@ -96,6 +96,12 @@ impl Output {
         write(&harmless(text, Styles::Kept))
     }
 
+    /// Prints data as it is, for a pipe or a file.
+    pub fn octets(self, octets: &[u8]) -> Result<(), Error> {
+        let mut out = io::stdout().lock();
+        out.write_all(octets).and_then(|()| out.flush()).map_err(Error::Output)
+    }
+
     /// Prints data as JSON, one line.
     pub fn json(self, value: &impl Serialize) -> Result<(), Error> {
         let text = serde_json::to_string(value).map_err(|problem| Error::Output(problem.into()))?;

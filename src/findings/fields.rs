@@ -103,6 +103,11 @@ impl<'a> Field<'a> {
         self.value.is_str()
     }
 
+    /// Whether it is a switch.
+    pub fn is_switch(&self) -> bool {
+        self.value.is_bool()
+    }
+
     /// Whether it is a table.
     pub fn is_table(&self) -> bool {
         self.value.is_table()
@@ -259,6 +264,13 @@ impl<'a> Field<'a> {
         }
         self.wrong_type("a table", findings).help(format!("write {}", section.name));
         None
+    }
+
+    /// The value of a key of a table that was read before.
+    pub fn inside(&self, key: &'static str) -> Option<Self> {
+        let DeValue::Table(table) = self.value else { return None };
+        let (found, value) = table.get_key_value(key)?;
+        Some(Self { key, key_span: found.span(), span: value.span(), value: value.get_ref(), listed: false })
     }
 
     /// A list of tables of this section, at most `most` of them.

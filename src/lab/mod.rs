@@ -59,6 +59,12 @@ impl Text {
         found.or_else(|| self.0.values().next()).map_or("", String::as_str)
     }
 
+    /// The same with each of its texts changed.
+    #[must_use]
+    pub fn map(&self, change: impl Fn(&str) -> String) -> Self {
+        Self(self.0.iter().map(|(language, text)| (language.clone(), change(text))).collect())
+    }
+
     /// Whether nobody wrote anything.
     pub fn is_empty(&self) -> bool {
         self.0.values().all(String::is_empty)
@@ -177,6 +183,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// How patiently servers try to pass mail on.
     pub patience: Patience,
+    /// Whether `{neighbour}` in a check is the domain of any other group, not only of the next one.
+    pub any_neighbour: bool,
 }
 
 impl Settings {

@@ -150,6 +150,11 @@ impl Live {
         }
     }
 
+    /// Whether the address tells whose it is.
+    pub fn is_by_address(&self) -> bool {
+        matches!(self.owner, Owner::Student(_, By::ClientAddress | By::Endpoint))
+    }
+
     /// Whom the event counts for; `place` finds a student of the group. An address settles it, unless a login contradicts
     /// it. Otherwise the event says it; where it names another student than before, the conversation starts again as that student's.
     pub fn turn(&mut self, event: &Event, place: impl Fn(&str) -> Option<usize>) -> Turn {

@@ -136,6 +136,7 @@ pub(crate) mod tests {
                 limits: Limits::default(),
                 routes: Vec::new(),
                 patience: Patience::default(),
+                any_neighbour: false,
             },
             docker: crate::lab::Containers::default(),
             mails: Vec::new(),

@@ -29,6 +29,7 @@ pub const LAB: Section = Section {
         "docker",
         "queue",
         "route",
+        "neighbour",
         "roster",
         "students",
         "groups",
@@ -75,6 +76,7 @@ pub const LIMITS: Section = Section {
         "recipients",
         "message",
         "mailbox",
+        "mail_under_way",
         "sessions_per_student",
         "sessions",
         "hops",
@@ -114,7 +116,7 @@ pub const FAULT: Section =
 /// An exercise.
 pub const EXERCISE: Section = Section {
     name: "`[[exercise]]`",
-    keys: &["id", "title", "hint", "session", "points", "partial", "after", "check", "solution"],
+    keys: &["id", "title", "hint", "session", "points", "partial", "after", "same", "any", "check", "solution", "weak"],
 };
 
 /// One or more connections of a reference solution.

@@ -131,11 +131,14 @@ fn document(
     let people = People::read(fields, name.as_ref().unwrap_or(&name_of(path)), roster, findings);
     let settings = settings::settings(fields, &people, findings);
     let docker = containers::containers(fields, findings);
+    containers::memory(fields, &settings.limits, docker.server, findings);
     let drafts = mail::drafts(fields, findings);
     let known = Known {
         names: &people.names,
         settings: &settings,
         mails: mail::known(&drafts),
+        shared_mails: mail::shared(&drafts),
+        in_company: people.groups.iter().any(|group| group.students.len() > 1),
         faults: fault::names(fields),
         offered: Offered::of(&settings),
     };

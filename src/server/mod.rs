@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A long answer is made as the wire takes it (`crate::protocol`, long answers): `drive` performs `Action::Send` and `Action::Read`
-//! only when what was said before is written, and `flight` counts what is not, for each session and for the server.
+//! only when what was said before is written, and `flight` counts what is not, for each session and for the server. Mail that comes in
+//! is counted by `under_way`.
 
 mod accept;
 mod clock;
@@ -20,6 +21,7 @@ mod names;
 mod registry;
 mod relay;
 mod tls;
+mod under_way;
 mod wire;
 
 use std::{
@@ -49,6 +51,7 @@ use self::{
     names::Names,
     registry::Registry,
     relay::Relay,
+    under_way::UnderWay,
     wire::Stream,
 };
 use crate::{
@@ -85,6 +88,7 @@ struct Shared {
     seeds: Seeds,
     faults: Desk,
     flight: Flight,
+    under_way: UnderWay,
     /// Until when sessions may finish what is under way; none while the server runs.
     stopping: watch::Sender<Option<Instant>>,
 }
@@ -127,6 +131,7 @@ impl Server {
             seeds: Seeds::new()?,
             faults: Desk::default(),
             flight: Flight::default(),
+            under_way: UnderWay::default(),
             stopping: watch::Sender::new(None),
         });
         shared.remember_faults()?;

@@ -11,3 +11,4 @@ mod sessions;
 mod strangers;
 mod streamed;
 mod tls;
+mod under_way;

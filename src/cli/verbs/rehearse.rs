@@ -105,6 +105,9 @@ fn show(shell: &Shell, lab: &Lab, rehearsal: &Rehearsal) -> Result<(), Error> {
         }
     }
     let verdict = if wrong.is_empty() { "is marked right" } else { "is not marked right" };
+    for row in rehearsal.rows.iter().filter(|row| !row.away.is_empty() && row.problems.is_empty()) {
+        shell.out.note(format!("exercise `{}` is given without {}, as it says", row.id, row.away.join(", without ")));
+    }
     let plays = rehearsal.rows.iter().map(|row| row.steps.len()).sum::<usize>() + 2;
     shell.out.note(format!(
         "lab `{}` {verdict}: {}, {}",
@@ -134,6 +137,7 @@ fn as_json(lab: &Lab, rehearsal: &Rehearsal) -> Value {
             "solution": row.solved,
             "idle": !row.idle,
             "without": row.steps.iter().map(step).collect::<Vec<_>>(),
+            "away": row.away,
             "problems": row.problems,
         })
     };

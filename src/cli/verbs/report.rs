@@ -20,6 +20,7 @@ use crate::{
     marking::StudentMarks,
     names::GroupName,
     report::{self, Report, TableOptions},
+    trace::Look,
     words::Words,
 };
 
@@ -57,7 +58,17 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
         super::runtime()?.block_on(follow(&view, &opened, groups))?;
         return Ok(exit);
     }
-    let text = view.render(&opened, &groups);
+    let mut text = view.render(&opened, &groups);
+    if args.proof {
+        let words = shell.out.words();
+        let look =
+            Look { utc_offset_secs: words.utc_offset_secs, colour: shell.out.is_colored() && args.output.is_none() };
+        let own =
+            groups.iter().flat_map(Marked::marks).find(|marks| Some(marks.login.as_str()) == view.student.as_deref());
+        if let Some(marks) = own {
+            text = text + "\n" + &super::proof::transcript(&opened, &marks, look)?;
+        }
+    }
     match &args.output {
         Some(path) => fs::write(path, text).map_err(Error::file("write", path))?,
         None => shell.out.styled(&text)?,

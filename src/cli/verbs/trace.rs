@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::proof;
 use crate::{
     cli::{
         args::{Trace as Args, TraceFormat},
@@ -24,11 +25,17 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     let filter = Filter {
         group: whom.as_ref().map(|whom| whom.group(&opened.lab).name.clone()),
         student: whom.as_ref().and_then(Whom::student).cloned(),
+        only: None,
     };
-    let groups: Vec<GroupName> = match &filter.group {
+    let mut groups: Vec<GroupName> = match &filter.group {
         Some(group) => vec![group.clone()],
         None => opened.lab.groups.iter().map(|group| group.name.clone()).collect(),
     };
+    let mut filter = filter;
+    if args.conn.is_some() || args.event.is_some() {
+        let (group, only) = proof::find(&opened, &groups, args.conn, args.event)?;
+        (filter.only, groups) = (Some(only), vec![group]);
+    }
     let format = match (args.json, args.format) {
         (true, _) | (false, TraceFormat::Json) => Format::Ndjson,
         (false, TraceFormat::Transcript) => Format::Transcript,

@@ -54,6 +54,7 @@ pub const fn refusal(fault: DataFault) -> &'static str {
         DataFault::TooLarge => "message.too_large",
         DataFault::LineTooLong => "message.line_too_long",
         DataFault::LoneNewline => "message.lone_newline",
+        DataFault::NoRoom => "message.no_room",
     }
 }
 
@@ -347,6 +348,9 @@ impl Session {
 
     /// The session has learnt who it is.
     pub(super) fn known_as(&mut self, login: Login, by: By, out: &mut Output) {
+        if self.peer.is_for_servers() {
+            return;
+        }
         self.who = Who::Student { login, by };
         out.who = Some(self.who.clone());
     }
