@@ -17,7 +17,7 @@
 //! |---|---|
 //! | 0 values | [`names`], [`mail`], [`lab`], [`evidence`] |
 //! | 1 pure logic | [`pattern`], [`findings`], [`reading`], [`words`], [`plan`], [`protocol`], [`marking`], [`report`], [`trace`] |
-//! | 2 edges | [`store`], [`server`], [`control`], [`engine`], [`inject`], [`rehearse`] |
+//! | 2 edges | [`store`], [`server`], [`control`], [`engine`], [`inject`], [`live`], [`rehearse`] |
 //! | 3 shell | [`cli`] |
 //!
 //! # Reading order
@@ -41,6 +41,7 @@ pub mod evidence;
 pub mod findings;
 pub mod inject;
 pub mod lab;
+pub mod live;
 pub mod mail;
 pub mod marking;
 pub mod names;

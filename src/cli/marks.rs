@@ -1,8 +1,7 @@
 //! Marks from the stores, read from their files whether the lab is up or not: a marker per group, groups spread over the cores.
 
 use std::{
-    ops::ControlFlow,
-    path::Path,
+    convert::Infallible,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -12,68 +11,74 @@ use std::{
 
 use crate::{
     engine::LabDir,
-    evidence::{Conn, Event, EventKind, MessageId, Seq, Timestamp, Who},
+    evidence::{Event, Seq},
     lab::{Group, Key, Lab},
+    live::Record,
     marking::{Marker, StudentMarks},
-    store::{Reader, StoreError},
+    names::GroupName,
+    store::StoreError,
 };
+
+/// Why something of a record could not be read, as a fragment.
+pub type Problem = String;
 
 /// The marker of one group and how far it has read.
 pub struct Marked {
+    group: GroupName,
     marker: Marker,
-    reader: Option<Reader>,
-    last: Seq,
+    record: Record,
 }
 
 impl Marked {
-    /// Marks what is in the group's store; nothing where it has none yet. From where it cannot be read on, it is damaged:
+    /// Marks what is in the group's stores; nothing where it has none yet. From where one cannot be read on, it is damaged:
     /// what is not done by then is unclear, and no student's fault.
-    fn new(lab: &Lab, group: &Group, key: &Key, dir: &LabDir) -> (Self, Option<StoreError>) {
-        let mut marked = Self { marker: Marker::new(lab, group, key), reader: None, last: Seq(0) };
-        let problem = marked.read(&dir.store(&group.name)).err();
-        if let Some(problem) = &problem {
-            let kind = EventKind::Damaged { why: problem.to_string() };
-            let seq = Seq(marked.last.0 + 1);
-            marked.take(&Event { seq, time: Timestamp(0), run: 1, conn: Conn(0), who: Who::Unknown, kind });
-        }
-        (marked, problem)
+    fn new(lab: &Lab, group: &Group, key: &Key, dir: &LabDir) -> (Self, Vec<Problem>) {
+        let (paths, problem) = match dir.records(&group.name) {
+            Ok(paths) => (paths, None),
+            Err(problem) => (Vec::new(), Some(problem.to_string())),
+        };
+        let mut marked =
+            Self { group: group.name.clone(), marker: Marker::new(lab, group, key), record: Record::new(paths) };
+        let problems = marked.pass();
+        (marked, problem.into_iter().chain(problems.iter().map(ToString::to_string)).collect())
     }
 
-    fn read(&mut self, store: &Path) -> Result<(), StoreError> {
-        if !store.exists() {
-            return Ok(());
-        }
-        self.reader = Some(Reader::open(store)?);
-        self.pass()
-    }
-
-    /// Gives the marker what is in the store, as often as it has to look again.
-    fn pass(&mut self) -> Result<(), StoreError> {
-        let Self { marker, last, reader: Some(reader) } = self else { return Ok(()) };
-        marker.read(|marker| {
-            let read = reader.events(Seq(0), &mut |event| {
-                marker.take(&event, &mut |id| content(reader, id));
-                *last = (*last).max(event.seq);
-                ControlFlow::Continue(())
+    /// Gives the marker what is in the stores, as often as it has to look again.
+    fn pass(&mut self) -> Vec<StoreError> {
+        let Self { marker, record, .. } = self;
+        let mut problems = Vec::new();
+        let read = marker.read(|marker| {
+            problems = record.read(&mut |reading, event| {
+                marker.take(&event, &mut |id| reading.message(id));
             });
-            read.map(drop)
-        })
+            Ok::<(), Infallible>(())
+        });
+        read.map_or_else(|never| match never {}, |()| problems)
     }
 
-    /// The number of the last event that was marked.
-    pub fn last(&self) -> Seq {
-        self.last
+    /// The group.
+    pub fn group(&self) -> &GroupName {
+        &self.group
     }
 
-    /// Takes an event that came later.
-    pub fn take(&mut self, event: &Event) {
-        let reader = self.reader.as_ref();
-        self.marker.take(event, &mut |id| reader.and_then(|reader| content(reader, id)));
-        self.last = event.seq;
-        if self.marker.is_stale() {
-            // What cannot be read again was read before: the marker keeps what it has until it can.
-            let _ = self.pass();
-        }
+    /// The last event that was read of the store that the server writes.
+    pub fn last_written(&self) -> Seq {
+        self.record.last_written()
+    }
+
+    /// Takes an event that came later, with the message that came with it. Whether that was enough: otherwise the marker has to
+    /// look again at what was.
+    pub fn take(&mut self, event: &Event, message: Option<&[u8]>) -> bool {
+        let (mut event, came_with) = (event.clone(), event.kind.stored());
+        self.record.renumber(&mut event);
+        let (own, reading) = (event.kind.stored(), self.record.reading());
+        let mut found = came_with.is_none() || message.is_some();
+        self.marker.take(&event, &mut |id| {
+            let content = message.filter(|_| own == Some(id)).map(<[u8]>::to_vec).or_else(|| reading.message(id));
+            found &= content.is_some();
+            content
+        });
+        found && !self.marker.is_stale()
     }
 
     /// The marks of the group's students as they are now.
@@ -83,14 +88,14 @@ impl Marked {
 }
 
 /// One group of a lab, marked, and why its store could not be read.
-pub fn of_group(lab: &Lab, group: &Group, key: &Key, dir: &LabDir) -> (Marked, Option<StoreError>) {
+pub fn of_group(lab: &Lab, group: &Group, key: &Key, dir: &LabDir) -> (Marked, Vec<Problem>) {
     Marked::new(lab, group, key, dir)
 }
 
 /// The groups of a lab, marked, in the order of the lab, and what could not be read.
-pub fn of_lab(lab: &Lab, key: &Key, dir: &LabDir) -> (Vec<Marked>, Vec<StoreError>) {
+pub fn of_lab(lab: &Lab, key: &Key, dir: &LabDir) -> (Vec<Marked>, Vec<Problem>) {
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Marked, Option<StoreError>)>> = Mutex::default();
+    let done: Mutex<Vec<(usize, Marked, Vec<Problem>)>> = Mutex::default();
     let work = || {
         while let Some((index, group)) = pick(&next, &lab.groups) {
             let (marked, problem) = Marked::new(lab, group, key, dir);
@@ -117,8 +122,4 @@ pub fn of_lab(lab: &Lab, key: &Key, dir: &LabDir) -> (Vec<Marked>, Vec<StoreErro
 fn pick<'a>(next: &AtomicUsize, groups: &'a [Group]) -> Option<(usize, &'a Group)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     groups.get(index).map(|group| (index, group))
-}
-
-fn content(reader: &Reader, id: MessageId) -> Option<Vec<u8>> {
-    reader.message(id).ok().flatten().map(|message| message.octets)
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, LabDir, Record, StateDir, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, Key, Lab, LabName},
+    lab::{EngineKind, GroupName, Key, Lab, LabName},
     reading::diagnostic::closest,
 };
 
@@ -164,13 +164,14 @@ impl Opened {
 
     /// Has the lab's process, if one runs, commit what it has seen: what a verb reads from the stores is then all there is.
     /// Where that cannot be, what is on disk still tells the rest.
-    pub fn settle(&self, out: Output) -> Result<(), Error> {
+    /// Of one group where only that is asked for.
+    pub fn settle(&self, out: Output, group: Option<&GroupName>) -> Result<(), Error> {
         // Of a lab that is down there is nothing newer, and perhaps no Engine to ask.
         if self.record.engine == EngineKind::Docker && !self.record.up {
             return Ok(());
         }
         let runtime = super::verbs::runtime()?;
-        let settled = runtime.block_on(async { self.engine().await?.settle().await });
+        let settled = runtime.block_on(async { self.engine().await?.settle(group).await });
         // Copies that nobody brings up to date would be shown as if they were all there is.
         if let Err(problem @ EngineError::Docker(DockerError::Elsewhere { .. })) = settled {
             return Err(problem.into());

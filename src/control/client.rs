@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Method, Request, Response,
+    Method, Request, Response, StatusCode,
     body::{Body, Bytes, Incoming},
     client::conn::http1,
     header,
@@ -22,7 +22,7 @@ use super::{
     values::{Delivered, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
 };
 use crate::{
-    evidence::{Event, Seq},
+    evidence::{Event, MessageId, Seq},
     lab::{GroupName, ServerConfig},
     protocol::fault::Standing,
 };
@@ -174,9 +174,30 @@ impl Client {
         copy.flush().await.map_err(|problem| broken(&what, &problem))
     }
 
+    /// A message of the group's server as it is stored, what the server put in front first; none where there is none.
+    pub async fn message(&self, group: &GroupName, id: MessageId) -> Result<Option<Vec<u8>>, ClientError> {
+        let ask = Ask::new(Method::GET, format!("/v1/servers/{group}/messages/{}", id.0)).of(Some(group.clone()));
+        let what = ask.what();
+        let answer = refused(self.send(ask).await?).await?;
+        if answer.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        whole(answer).await.map(|message| Some(message.into())).map_err(|why| ClientError::Broken { what, why })
+    }
+
+    /// The group's events after a number that there are now.
+    pub async fn events(&self, group: &GroupName, after: Seq) -> Result<Events, ClientError> {
+        self.events_after(group, after, false).await
+    }
+
     /// The group's events after a number, also those to come.
     pub async fn follow(&self, group: &GroupName, after: Seq) -> Result<Events, ClientError> {
-        let ask = Ask::new(Method::GET, format!("/v1/servers/{group}/events?after={}&follow=true", after.0));
+        self.events_after(group, after, true).await
+    }
+
+    async fn events_after(&self, group: &GroupName, after: Seq, follow: bool) -> Result<Events, ClientError> {
+        let path = format!("/v1/servers/{group}/events?after={}&follow={follow}", after.0);
+        let ask = Ask::new(Method::GET, path);
         let ask = ask.of(Some(group.clone()));
         let what = ask.what();
         let answer = self.send(ask).await?;

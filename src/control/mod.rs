@@ -7,6 +7,7 @@
 //! | `PUT /v1/servers/GROUP` | a `ServerConfig`: starts the server, or gives it its new configuration |
 //! | `DELETE /v1/servers/GROUP` | stops the server; its store stays |
 //! | `GET /v1/servers/GROUP/events?after=N&follow=true` | events as NDJSON, with `follow` for as long as both live |
+//! | `GET /v1/servers/GROUP/messages/N` | one message as it is stored |
 //! | `GET /v1/servers/GROUP/store` | a copy of the whole store as of now, an SQLite file |
 //! | `POST /v1/servers/GROUP/reset` | a [`Reset`]: students start their next run |
 //! | `GET /v1/servers/GROUP/queue` | [`Queue`]: the mail that waits for other servers |
@@ -26,6 +27,6 @@ pub mod reach;
 pub mod routes;
 pub mod values;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Events};
 pub use reach::{Dial, Dialing, Wire};
 pub use values::{FaultChanges, Letters, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};

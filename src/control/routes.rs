@@ -19,7 +19,7 @@ use super::{
     values::{Delivered, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
 };
 use crate::{
-    evidence::Seq,
+    evidence::{MessageId, Seq},
     lab::ServerConfig,
     protocol::fault::Standing,
     store::{Reader, Store},
@@ -44,6 +44,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/servers/{group}", put(put_server).delete(delete_server))
         .route("/v1/servers/{group}/events", get(events))
+        .route("/v1/servers/{group}/messages/{number}", get(message))
         .route("/v1/servers/{group}/store", get(store))
         .route("/v1/servers/{group}/reset", post(reset))
         .route("/v1/servers/{group}/queue", get(queue).post(try_queue))
@@ -199,6 +200,15 @@ fn read_events(reader: &Reader, after: Seq, send: &Chunks) -> Option<Seq> {
         gone = send.blocking_send(Ok(Bytes::from(chunk))).is_err();
     }
     last.ok().filter(|_| !gone)
+}
+
+/// One message as it is stored; no content where there is none of this number.
+async fn message(State(host): State<Arc<Host>>, Path((group, number)): Path<(String, u64)>) -> Answer<Response> {
+    let store = host.server(&group)?.store().clone();
+    let read = tokio::task::spawn_blocking(move || Reader::open(store.path())?.message(MessageId(number)));
+    let read = read.await.map_err(|problem| Problem::new(problem.to_string()))?;
+    let message = read.map_err(|problem| Problem::new(problem.to_string()))?;
+    Ok(message.map_or_else(|| StatusCode::NO_CONTENT.into_response(), |message| message.octets.into_response()))
 }
 
 /// The whole store as of one moment. The copy is made beside it, because a server's volume is all that it can write to.

@@ -18,6 +18,7 @@ use self::{
 use crate::{
     control::{Client, ClientError, Status},
     lab::EngineKind,
+    names::GroupName,
 };
 
 /// A lab where it runs: what verbs ask of it, whatever engine that is.
@@ -58,11 +59,12 @@ impl Engine {
         }
     }
 
-    /// Makes the stores' files here tell all that the servers have seen.
-    pub async fn settle(&self) -> Result<(), EngineError> {
-        match self {
-            Self::Embedded(embedded) => embedded.settle().await,
-            Self::Docker(docker) => Ok(docker.settle().await?),
+    /// Makes the stores' files here, or that of one group, tell all that the servers have seen.
+    pub async fn settle(&self, group: Option<&GroupName>) -> Result<(), EngineError> {
+        match (self, group) {
+            (Self::Embedded(embedded), _) => embedded.settle().await,
+            (Self::Docker(docker), None) => Ok(docker.settle().await?),
+            (Self::Docker(docker), Some(group)) => Ok(docker.settle_group(group).await?),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod folders;
 mod identity;
 mod kept;
+mod messages;
 mod state;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -10,7 +10,7 @@ use std::{
 const LAYERS: [&[&str]; 4] = [
     &["names", "mail", "lab", "evidence"],
     &["pattern", "findings", "reading", "words", "plan", "protocol", "marking", "report", "trace"],
-    &["store", "server", "control", "engine", "inject", "rehearse"],
+    &["store", "server", "control", "engine", "inject", "live", "rehearse"],
     &["cli"],
 ];
 

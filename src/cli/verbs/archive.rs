@@ -27,7 +27,7 @@ use crate::{
 /// Copies.
 pub fn run(shell: &Shell, args: &Archive) -> Result<Exit, Error> {
     let opened = shell.open(args.lab.as_deref())?;
-    opened.settle(shell.out)?;
+    opened.settle(shell.out, None)?;
     let now = Zoned::now();
     let name = format!("{}-archive-{}", opened.lab.name, now.strftime("%Y%m%d-%H%M"));
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from(".")).join(name);
@@ -71,21 +71,39 @@ fn copy_lab(opened: &Opened, folder: &Path) -> Result<(), Error> {
 
 /// All there are, also of groups that the lab no longer has.
 fn copy_stores(shell: &Shell, opened: &Opened, stores: &Path) -> Result<(), Error> {
-    let folder = opened.dir.stores();
-    let entries = fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut all: Vec<PathBuf> =
-        entries.map_err(Error::file("read the folder", folder))?.iter().map(DirEntry::path).collect();
-    all.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
-    all.sort();
+    let mut all = stores_in(&opened.dir.stores())?;
+    let branches = opened.dir.all_branches();
+    if branches.exists() {
+        for group in entries_of(&branches)? {
+            all.extend(stores_in(&group)?);
+        }
+    }
     let mut progress = shell.out.progress("stores", all.len());
     for store in all {
-        let copy = stores.join(store.file_name().unwrap_or_default());
+        // A branch is called after its group, too.
+        let name = store.file_name().unwrap_or_default().to_string_lossy();
+        let group = store.parent().filter(|folder| folder.parent() == Some(&branches)).and_then(Path::file_name);
+        let copy = stores.join(group.map_or_else(|| name.to_string(), |group| format!("{}.{name}", group.display())));
         Reader::open(&store)?.copy_to(&copy)?;
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).map_err(Error::file("protect", copy))?;
         progress.step();
     }
     progress.finish();
     Ok(())
+}
+
+fn entries_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut all: Vec<PathBuf> =
+        entries.map_err(Error::file("read the folder", folder))?.iter().map(DirEntry::path).collect();
+    all.sort();
+    Ok(all)
+}
+
+fn stores_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut all = entries_of(folder)?;
+    all.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
+    Ok(all)
 }
 
 fn write_marks(shell: &Shell, opened: &Opened, folder: &Path) -> Result<(), Error> {

@@ -1,8 +1,8 @@
 //! `labctl report`: marks, read straight from the stores, so it works whether the lab is up or not.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     cli::{
@@ -12,22 +12,21 @@ use crate::{
         marks::{self, Marked},
         naming::{Opened, Shell},
         output::Output,
+        verbs::trace::said,
         whom::Whom,
     },
-    engine::Engine,
-    evidence::Event,
+    evidence::Seq,
     lab::{Lab, exercise::Points},
+    live::{Health, Live, News},
     marking::StudentMarks,
+    names::GroupName,
     report::{self, Report, TableOptions},
     trace::Look,
     words::Words,
 };
 
-/// Changes that come closer together than this are shown together.
+/// How long changes are gathered before they are shown, from the first one on.
 const TOGETHER: Duration = Duration::from_millis(250);
-
-/// Events that may wait to be marked.
-const WAITING: usize = 1_024;
 
 /// The width of a table where nobody knows how wide the terminal is.
 const WIDTH: usize = 100;
@@ -39,14 +38,21 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     if args.proof {
         of_one_student(&opened.lab, whom.as_ref())?;
     }
-    opened.settle(shell.out)?;
+    let only = whom.as_ref().map(|whom| whom.group(&opened.lab));
+    opened.settle(shell.out, only.map(|group| &group.name))?;
     if let Some(session) = args.session
         && !opened.lab.exercises.iter().any(|exercise| exercise.session == session)
     {
         return Err(Error::UnknownSession { lab: opened.lab.name, session });
     }
+    let (groups, problems) = match only {
+        Some(group) => {
+            let (marked, problems) = marks::of_group(&opened.lab, group, &opened.key, &opened.dir);
+            (vec![marked], problems)
+        }
+        None => marks::of_lab(&opened.lab, &opened.key, &opened.dir),
+    };
     let view = View { out: shell.out, args, whom };
-    let (groups, problems) = marks::of_lab(&opened.lab, &opened.key, &opened.dir);
     for problem in &problems {
         shell.out.problem(format_args!("{problem}; what depends on it is marked unclear"), None);
     }
@@ -159,50 +165,69 @@ fn plain(report: &Report) -> String {
     line(head.collect()) + &report.students.iter().map(row).collect::<String>()
 }
 
-/// Shows the marks again whenever they change, until the lab is down.
+/// Shows the marks again whenever they change, until the lab is down: at once, and then as often as [`TOGETHER`] lets it,
+/// however much goes on. What does not answer is waited for, and it is said.
 async fn follow(view: &View<'_>, opened: &Opened, mut groups: Vec<Marked>) -> Result<(), Error> {
     let engine = opened.engine().await?;
     engine.status().await?.ok_or_else(|| Error::NotUp { name: opened.lab.name.clone() })?;
-    let mut events = subscribe(opened, &engine, &groups).await?;
-    let mut shown = String::new();
-    loop {
-        let text = view.render(opened, &groups);
-        if text != shown {
-            view.out.clear()?;
-            view.out.styled(&text)?;
-            shown = text;
+    let seen: BTreeMap<GroupName, Seq> =
+        groups.iter().map(|marked| (marked.group().clone(), marked.last_written())).collect();
+    let live = Live::open(engine.clone(), opened.dir.clone(), seen.clone());
+    let mut watch = live.watch(seen);
+    let (mut shown, mut awaited) = (String::new(), BTreeMap::new());
+    view.draw(opened, &groups, &awaited, &mut shown)?;
+    while let Some(first) = watch.next().await {
+        let (mut next, until) = (Some(first), Instant::now() + TOGETHER);
+        while let Some(news) = next.take() {
+            match news {
+                News::Event { group, event } => {
+                    let Some(marked) = groups.iter_mut().find(|marked| *marked.group() == group) else { continue };
+                    let message = match event.kind.stored() {
+                        Some(id) => watch.message(&group, id).await,
+                        None => None,
+                    };
+                    if !marked.take(&event, message.as_deref()) {
+                        // It has to look again at what was, and at what came since the copy.
+                        let settled = engine.settle(Some(&group)).await;
+                        if let (Ok(()), Some(found)) = (settled, opened.lab.group(group.as_str())) {
+                            (*marked, _) = marks::of_group(&opened.lab, found, &opened.key, &opened.dir);
+                        }
+                    }
+                }
+                News::Health { group, health } => {
+                    view.out.note(said(&group, &health));
+                    match health {
+                        Health::Answers => awaited.remove(&group),
+                        Health::Awaited { .. } => awaited.insert(group, health),
+                    };
+                }
+                News::Behind { .. } => {}
+            }
+            next = timeout_at(until, watch.next()).await.ok().flatten();
         }
-        let Some((index, event)) = events.recv().await else { return Ok(()) };
-        groups[index].take(&event);
-        while let Ok(Some((index, event))) = timeout(TOGETHER, events.recv()).await {
-            groups[index].take(&event);
-        }
-        if let Engine::Docker(docker) = &engine {
-            // The mail that these events speak of is not in the copies yet.
-            docker.settle().await?;
-            (groups, _) = marks::of_lab(&opened.lab, &opened.key, &opened.dir);
-        }
+        view.draw(opened, &groups, &awaited, &mut shown)?;
     }
+    Ok(())
 }
 
-/// The events of all groups that come after what was marked, each with the place of its group.
-async fn subscribe(
-    opened: &Opened,
-    engine: &Engine,
-    groups: &[Marked],
-) -> Result<mpsc::Receiver<(usize, Event)>, Error> {
-    let client = engine.client().await?;
-    let (send, receive) = mpsc::channel(WAITING);
-    for (index, (group, marked)) in opened.lab.groups.iter().zip(groups).enumerate() {
-        let mut events = client.follow(&group.name, marked.last()).await?;
-        let send = send.clone();
-        tokio::spawn(async move {
-            while let Ok(Some(event)) = events.next().await {
-                if send.send((index, event)).await.is_err() {
-                    return;
-                }
+impl View<'_> {
+    /// Shows the marks where they are others than those shown.
+    fn draw(
+        &self,
+        opened: &Opened,
+        groups: &[Marked],
+        awaited: &BTreeMap<GroupName, Health>,
+        shown: &mut String,
+    ) -> Result<(), Error> {
+        let text = self.render(opened, groups);
+        if text != *shown {
+            self.out.clear()?;
+            self.out.styled(&text)?;
+            if self.out.is_terminal() {
+                awaited.iter().for_each(|(group, health)| self.out.note(said(group, health)));
             }
-        });
+            *shown = text;
+        }
+        Ok(())
     }
-    Ok(receive)
 }

@@ -39,6 +39,7 @@ pub fn run(args: &Serve) -> Result<Exit, Error> {
     runtime.block_on(async {
         let host = Host::new(dir.stores(), args.beyond_loopback);
         for config in servers {
+            dir.take_seed(&config.group)?;
             host.put(config).await.map_err(crate::control::ClientError::Refused)?;
         }
         let socket = dir.socket()?;

@@ -10,7 +10,7 @@ use crate::{
 /// Prints the message; on a terminal with its control characters made visible.
 pub fn run(shell: &Shell, args: &Show) -> Result<Exit, Error> {
     let opened = shell.open(args.lab.as_deref())?;
-    opened.settle(shell.out)?;
+    opened.settle(shell.out, None)?;
     let whom = Whom::find(&opened.lab, &args.who)?;
     let group = whom.group(&opened.lab).name.clone();
     let path = opened.dir.store(&group);

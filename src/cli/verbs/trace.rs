@@ -1,8 +1,6 @@
 //! `labctl trace`: what went over the wire, from the stores; with `--follow` also what comes.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
-
-use tokio::sync::mpsc;
+use std::collections::BTreeMap;
 
 use super::proof;
 use crate::{
@@ -14,20 +12,16 @@ use crate::{
         output::Output,
         whom::Whom,
     },
-    control::ClientError,
-    evidence::{Event, Seq},
+    evidence::{Event, MessageId, Seq},
     lab::GroupName,
-    store::Reader,
+    live::{Health, Live, News, Record},
     trace::{Filter, Format, Look, Renderer},
 };
-
-/// Events that may wait to be printed.
-const WAITING: usize = 1_024;
 
 /// Shows what went over the wire, group by group; then what comes, as it comes.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     let (opened, whom) = shell.open_for(&args.whose)?;
-    opened.settle(shell.out)?;
+    opened.settle(shell.out, whom.as_ref().map(|whom| &whom.group(&opened.lab).name))?;
     let filter = Filter {
         group: whom.as_ref().map(|whom| whom.group(&opened.lab).name.clone()),
         student: whom.as_ref().and_then(Whom::student).cloned(),
@@ -52,7 +46,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     let mut printer = Printer {
         out: shell.out,
         renderer: Renderer::new(format, filter, look).knowing(&opened.lab),
-        readers: BTreeMap::new(),
+        records: BTreeMap::new(),
     };
     if !args.follow {
         for group in &groups {
@@ -67,69 +61,81 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
 struct Printer {
     out: Output,
     renderer: Renderer,
-    /// The stores that were read, for what was mailed.
-    readers: BTreeMap<GroupName, Reader>,
+    /// What was read of each group.
+    records: BTreeMap<GroupName, Record>,
 }
 
 impl Printer {
-    /// Prints what the group's store has; the number of its last event.
+    /// Prints what the group's stores have; the number of the last event in the one that is written.
     fn print_stored(&mut self, opened: &Opened, group: &GroupName) -> Result<Seq, Error> {
-        let path = opened.dir.store(group);
-        if !path.exists() {
-            return Ok(Seq(0));
-        }
-        let reader = Reader::open(&path)?;
-        self.readers.insert(group.clone(), reader);
-        let Self { out, renderer, readers } = self;
-        let reader = &readers[group];
+        let mut record = Record::new(opened.dir.records(group)?);
+        let Self { out, renderer, .. } = self;
         let mut printed = Ok(());
-        let last = reader.events(Seq(0), &mut |event| {
-            printed = show(*out, renderer, Some(reader), (group, &event));
-            if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        printed.map(|()| last)
+        let problems = record.read(&mut |reading, event| {
+            if printed.is_ok() {
+                printed = show(*out, renderer, (group, &event), &mut |id| reading.message(id));
+            }
+        });
+        printed?;
+        let last = record.last_written();
+        self.records.insert(group.clone(), record);
+        problems.into_iter().next().map_or(Ok(last), |problem| Err(problem.into()))
     }
 
-    fn print(&mut self, group: &GroupName, event: &Event) -> Result<(), Error> {
-        show(self.out, &mut self.renderer, self.readers.get(group), (group, event))
+    /// Prints an event that came, with the message that it speaks of, if that could be had.
+    fn print(&mut self, group: &GroupName, event: &mut Event, message: Option<&[u8]>) -> Result<(), Error> {
+        let Self { out, renderer, records } = self;
+        let record = records.get(group);
+        if let Some(record) = record {
+            record.renumber(event);
+        }
+        let mut content = |id| message.map(<[u8]>::to_vec).or_else(|| record?.reading().message(id));
+        show(*out, renderer, (group, event), &mut content)
     }
 }
 
 fn show(
     out: Output,
     renderer: &mut Renderer,
-    reader: Option<&Reader>,
     (group, event): (&GroupName, &Event),
+    content: &mut dyn FnMut(MessageId) -> Option<Vec<u8>>,
 ) -> Result<(), Error> {
-    let mut content = |id| reader?.message(id).ok().flatten().map(|message| message.octets);
-    let text = renderer.render_with(group, event, &mut content);
+    let text = renderer.render_with(group, event, content);
     if text.is_empty() { Ok(()) } else { out.styled(&text) }
 }
 
+/// Shows what comes, until the lab is down. What does not answer is waited for, and it is said.
 async fn follow(printer: &mut Printer, opened: &Opened, groups: &[GroupName]) -> Result<(), Error> {
     let engine = opened.engine().await?;
     engine.status().await?.ok_or_else(|| Error::NotUp { name: opened.lab.name.clone() })?;
-    let client = engine.client().await?;
-    let (send, mut receive) = mpsc::channel(WAITING);
+    let mut seen = BTreeMap::new();
     for group in groups {
-        let last = printer.print_stored(opened, group)?;
-        let mut events = match client.follow(group, last).await {
-            // The lab went down while its store was read: this is its end, too.
-            Err(ClientError::Connect { .. } | ClientError::Broken { .. }) => continue,
-            events => events?,
-        };
-        let (send, group) = (send.clone(), group.clone());
-        tokio::spawn(async move {
-            while let Ok(Some(event)) = events.next().await {
-                if send.send((group.clone(), event)).await.is_err() {
-                    return;
-                }
-            }
-        });
+        seen.insert(group.clone(), printer.print_stored(opened, group)?);
     }
-    drop(send);
-    while let Some((group, event)) = receive.recv().await {
-        printer.print(&group, &event)?;
+    let live = Live::open(engine, opened.dir.clone(), seen.clone());
+    let mut watch = live.watch(seen);
+    while let Some(news) = watch.next().await {
+        match news {
+            News::Event { group, mut event } => {
+                let message = match event.kind.stored() {
+                    Some(id) => watch.message(&group, id).await,
+                    None => None,
+                };
+                printer.print(&group, &mut event, message.as_deref())?;
+            }
+            News::Health { group, health } => printer.out.note(said(&group, &health)),
+            News::Behind { missed } => {
+                printer.out.note(format_args!("{missed} events came faster than they were shown; they follow"));
+            }
+        }
     }
     Ok(())
+}
+
+/// How a server is, for people.
+pub fn said(group: &GroupName, health: &Health) -> String {
+    match health {
+        Health::Answers => format!("server `{group}` answers again"),
+        Health::Awaited { why } => format!("waiting for server `{group}`: {why}"),
+    }
 }

@@ -158,7 +158,7 @@ fn warn_of_absent(out: Output, lab: &Lab, dir: &LabDir, record: &Record) -> Resu
         }
         // What the process has not written yet counts too; where it cannot write, what is on disk has to do.
         if record.engine == EngineKind::Embedded || record.up {
-            let settled = async { Engine::of(dir, record.engine).await?.settle().await };
+            let settled = async { Engine::of(dir, record.engine).await?.settle(None).await };
             let _ = super::runtime()?.block_on(settled);
         }
         let seen = Reader::open(&store)?.students()?;

@@ -21,6 +21,7 @@ pub mod place;
 mod program;
 mod remove;
 mod seccomp;
+mod seed;
 mod settle;
 mod tend;
 mod transport;
@@ -40,7 +41,7 @@ pub use perform::{Failure, Outcome, Progress, Work};
 pub use remove::{Remains, Removal};
 pub use tend::{Care, Tended};
 
-use super::state::{Home, LabDir, StateError};
+use super::state::{CopyError, Home, LabDir, StateError};
 use crate::{
     control::ClientError,
     lab::{GroupName, LabName, Subnet},
@@ -126,6 +127,9 @@ pub enum DockerError {
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A copy of a store could not be put into its place.
+    #[error(transparent)]
+    Placing(#[from] CopyError),
     /// A copy of a store could not be written.
     #[error("copy the store of group `{group}`: {source}")]
     Copy {
@@ -233,6 +237,7 @@ impl DockerError {
             | Self::Client(_)
             | Self::State(_)
             | Self::Copy { .. }
+            | Self::Placing(_)
             | Self::Copying { .. }
             | Self::Stopped => None,
         }
@@ -335,6 +340,7 @@ pub struct Docker {
     owner: Owner,
     dir: LabDir,
     sizes: volume::Sizes,
+    seeded: seed::Seeded,
     about: About,
     known: about::Known,
 }
@@ -355,8 +361,8 @@ impl Docker {
         let Host { api, place, about } = Host::connect().await?;
         let state = dir.state();
         let owner = Owner { id: state.owner()?.unwrap_or_default(), called: state.called() };
-        let (lab, sizes, known) = (dir.name().clone(), volume::Sizes::default(), about::Known::default());
-        Ok(Self { api, place, lab, owner, dir, sizes, about, known })
+        let (lab, sizes, seeded) = (dir.name().clone(), volume::Sizes::default(), seed::Seeded::default());
+        Ok(Self { api, place, lab, owner, dir, sizes, seeded, about, known: about::Known::default() })
     }
 
     /// The Engine.

@@ -318,6 +318,7 @@ impl Docker {
         // It is called as it should be from its beginning.
         if let Spec::Server { config, .. } = spec {
             self.upload(config, &container).await?;
+            self.seed(&config.group, &container).await?;
         }
         self.begin(&container).await.map(|()| Some(container))
     }
@@ -333,6 +334,7 @@ impl Docker {
     async fn start(&self, object: &Object, spec: &Spec, id: &str) -> Result<(), DockerError> {
         if let Spec::Server { config, .. } = spec {
             self.upload(config, id).await?;
+            self.seed(&config.group, id).await?;
             self.call(object, spec, id).await?;
         }
         self.begin(id).await

@@ -43,7 +43,8 @@ impl Docker {
         let new = tempfile::Builder::new().prefix(".copy-").tempfile_in(self.dir.stores()).map_err(failed)?;
         let mut file = tokio::fs::File::from_std(new.reopen().map_err(failed)?);
         self.server_client(group, server).store(group, &mut file).await?;
-        new.persist(self.dir.store(group)).map(drop).map_err(|problem| failed(problem.error))
+        // Whatever is here and not there stays here.
+        Ok(self.dir.place_copy(group, new.path())?)
     }
 }
 

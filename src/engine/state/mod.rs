@@ -11,9 +11,11 @@
 //!  labs/NAME/serve.lock      held by the serving process as long as it lives; holds its process number
 //!  labs/NAME/serve.log       what it had to say
 //!  labs/NAME/control.sock    where it answers
-//!  labs/NAME/stores/GROUP.sqlite   mail and evidence
+//!  labs/NAME/stores/GROUP.sqlite   mail and evidence; on Docker a copy of it
+//!  labs/NAME/branches/GROUP/       copies that went their own ways: no copy is replaced by one that lacks something it has
 //! ```
 
+mod copies;
 mod delivered;
 mod files;
 mod labdir;
@@ -28,6 +30,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use copies::{CopyError, SEED};
 pub use delivered::Delivered;
 pub use files::{Lock, MAX_SOCKET_PATH, SocketPath};
 pub use labdir::LabDir;

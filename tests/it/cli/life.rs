@@ -275,3 +275,48 @@ fn a_folder_need_not_be_called_in_utf_8() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("as it was last brought up"), "{said}");
 }
+
+#[test]
+fn a_store_that_went_its_own_way_counts_beside_the_one_that_goes_on() {
+    let both = LAB.replace("from = \"user1*\" }", "from = \"{login}*\" }");
+    let test = Test::with(&both);
+    let report = |test: &Test| test.run(&["report", "class"]);
+    test.done(&["up", "class"]);
+    test.smtp(1, &["HELO me", "QUIT"]);
+    test.done(&["down"]);
+    let store = test.path("state/labs/class/stores/class.sqlite");
+    fs::copy(&store, test.path("copy.sqlite")).expect("a copy");
+    test.done(&["up"]);
+    test.send_mail();
+    test.done(&["down"]);
+    // The group goes on from the copy, and what was done meanwhile comes back later.
+    let branch = test.path("state/labs/class/branches/class/old.sqlite");
+    fs::create_dir_all(branch.parent().expect("a folder")).expect("a folder");
+    fs::rename(&store, &branch).expect("a file");
+    fs::rename(test.path("copy.sqlite"), &store).expect("a file");
+    labctl::store::branch(&store).expect("a store");
+    test.done(&["up"]);
+    let ran = report(&test);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("class\tuser1\tdone\t2/2\nclass\tuser2\tmissing\t0/2\n"), "{}", ran.out);
+    let words = [
+        "HELO me",
+        "MAIL FROM:<user2@lib.lab>",
+        "RCPT TO:<user2@lib.lab>",
+        "DATA",
+        "Subject: y\r\n\r\nhi\r\n.",
+        "QUIT",
+    ];
+    test.smtp(2, &words);
+    let ran = report(&test);
+    assert!(ran.out.contains("class\tuser1\tdone\t2/2\nclass\tuser2\tdone\t2/2\n"), "{}", ran.out);
+    // Its messages are those of its own, whatever number they have.
+    assert_eq!(test.done(&["trace", "--json"]).matches(r#""event":"accepted""#).count(), 2);
+    assert!(test.done(&["trace"]).contains("Subject: x") && test.done(&["trace"]).contains("Subject: y"));
+    test.done(&["archive", "class", "--output", "archive"]);
+    fs::write(&branch, "rubbish").expect("a file");
+    let ran = report(&test);
+    assert_eq!(ran.code, 5);
+    assert!(ran.err.contains("branches/class/old.sqlite"), "{}", ran.err);
+    assert!(ran.out.contains("class\tuser1\tunclear\t0/2\nclass\tuser2\tdone\t2/2\n"), "{}", ran.out);
+}

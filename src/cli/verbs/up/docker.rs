@@ -256,6 +256,12 @@ impl Run<'_> {
 
     /// What failed, what to type next, and how it ended.
     fn finish(self) -> Result<Exit, Error> {
+        for (group, seq) in self.docker.seeded() {
+            self.out.note(format_args!(
+                "server `{group}`: its volume is new; it goes on from the copy here, which ends with event {}",
+                seq.0
+            ));
+        }
         let not_held = self.docker.not_held();
         if !not_held.is_empty() {
             let limits = not_held.into_iter().collect::<Vec<_>>().join(", ");

@@ -237,7 +237,7 @@ fn not_copied(whose: impl Into<String>) -> impl FnOnce(io::Error) -> DockerError
 }
 
 /// A file in pieces.
-fn chunks(mut file: File) -> ReceiverStream<io::Result<Bytes>> {
+pub(super) fn chunks(mut file: File) -> ReceiverStream<io::Result<Bytes>> {
     let (send, receive) = mpsc::channel(CHUNKS);
     tokio::task::spawn_blocking(move || {
         loop {
