@@ -182,7 +182,7 @@ impl Client {
         if answer.status() == StatusCode::NO_CONTENT {
             return Ok(None);
         }
-        whole(answer).await.map(|message| Some(message.into())).map_err(|why| ClientError::Broken { what, why })
+        whole(answer).await.map(Some).map_err(|why| ClientError::Broken { what, why })
     }
 
     /// The group's events after a number that there are now.

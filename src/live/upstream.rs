@@ -17,14 +17,15 @@ const SAID_AFTER: u32 = 4;
 pub(super) async fn run(source: Source, dir: LabDir, after: BTreeMap<GroupName, Seq>, send: broadcast::Sender<News>) {
     let mut groups = JoinSet::new();
     for (group, after) in after {
-        let group = Group { source: source.clone(), dir: dir.clone(), group, after, send: send.clone(), failed: 0 };
-        groups.spawn(group.follow());
+        let upstream =
+            Upstream { source: source.clone(), dir: dir.clone(), group, after, send: send.clone(), failed: 0 };
+        groups.spawn(upstream.follow());
     }
     drop(send);
     groups.join_all().await;
 }
 
-struct Group {
+struct Upstream {
     source: Source,
     dir: LabDir,
     group: GroupName,
@@ -34,7 +35,7 @@ struct Group {
     failed: u32,
 }
 
-impl Group {
+impl Upstream {
     async fn follow(mut self) {
         loop {
             let ended = self.read().await;

@@ -224,7 +224,9 @@ impl View<'_> {
             self.out.clear()?;
             self.out.styled(&text)?;
             if self.out.is_terminal() {
-                awaited.iter().for_each(|(group, health)| self.out.note(said(group, health)));
+                for (group, health) in awaited {
+                    self.out.note(said(group, health));
+                }
             }
             *shown = text;
         }

@@ -103,7 +103,7 @@ impl LabDir {
             .and_then(|reader| Ok(format!("{}-{}", reader.identity()?, reader.head()?.0.0)))
             .unwrap_or_else(|_| "unreadable".to_owned());
         let free = |number: &u32| !folder.join(format!("{name}.{number}.sqlite")).exists();
-        let number = (1..).find(free).unwrap_or_default();
+        let number = (1..=u32::MAX).find(free).unwrap_or_default();
         let target = folder.join(format!("{name}.{number}.sqlite"));
         fs::rename(store, &target).map_err(failed("rename", store)).map_err(CopyError::from)
     }
