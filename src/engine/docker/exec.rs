@@ -250,7 +250,7 @@ impl Running {
                 continue;
             }
             let written = match said {
-                LogOutput::StdErr { message } => err.write_all(&message).await,
+                LogOutput::StdErr { message } => err.write_all(&message).await.and(err.flush().await),
                 LogOutput::StdOut { message } | LogOutput::Console { message } | LogOutput::StdIn { message } => {
                     out.write_all(&message).await.and(out.flush().await)
                 }
@@ -275,7 +275,7 @@ impl Running {
             }
             // A program that talks like an Engine.
             Some(said) => {
-                let _ = out.write_all(said.as_bytes()).await;
+                let _ = out.write_all(said.as_bytes()).await.and(out.flush().await);
                 Ok(code)
             }
             None => Ok(code),

@@ -89,7 +89,8 @@ fn ctrl_c_ends_what_was_begun_and_the_next_up_goes_on() {
     let Some(world) = World::new(LAB) else { return };
     let (code, said) = world.up_signalled("-INT", 4);
     assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains("stopped; `") && said.contains(" up class` goes on from here"), "{said}");
+    assert!(said.contains("stopped; `") && said.contains("` goes on from here"), "{said}");
+    assert!(said.contains(" up --engine docker --pool "), "as it was typed: {said}");
     let left = world.snapshot();
     assert!(!left.is_empty() && left.len() < 6, "{left:?}");
     assert!(left.iter().all(|line| !line.contains("created")), "nothing is half made: {left:?}");
