@@ -185,7 +185,6 @@ async fn docker_down(shell: &Shell, args: &Down, dir: &LabDir, docker: Docker) -
     let what = what(&remains);
     remove(shell, &docker, remains, !args.purge && record.is_some()).await?;
     if args.purge {
-        docker.release().await?;
         dir.delete()?;
         shell.out.note(format_args!(
             "lab `{name}` is down: {what} removed, nothing is left; its mail, evidence and homes are deleted"

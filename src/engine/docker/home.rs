@@ -1,14 +1,15 @@
 //! Which Engine has a lab, and whose labs an Engine has. An Engine is known by an id that the first `up` keeps in the label of
-//! a volume there: what Engines call themselves changes with an upgrade, and with each call where it is Podman.
+//! a volume there: what Engines call themselves changes with an upgrade, and with each call where it is Podman. The volume stays
+//! when the last lab goes: taking it away while somebody's `up` has just read it would make that lab's Engine another one.
 
 use std::collections::{BTreeSet, HashMap};
 
 use bollard::{
     models::VolumeCreateRequest,
-    query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptions},
+    query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions},
 };
 
-use super::{Docker, DockerError, Owner, expected, failed, labels};
+use super::{Docker, DockerError, Owner, failed, labels};
 use crate::engine::state::{Home, random_id};
 
 /// What the volume is called.
@@ -51,16 +52,6 @@ impl Docker {
             Some(home) if !self.is_home(&home).await? => Ok(Some(home)),
             Some(_) | None => Ok(None),
         }
-    }
-
-    /// Takes the volume with the id away, where the Engine has nothing of anybody's labs any more.
-    pub async fn release(&self) -> Result<(), DockerError> {
-        if !self.owners_by(&[("label".to_owned(), vec![labels::LAB.to_owned()])].into()).await?.is_empty() {
-            return Ok(());
-        }
-        // Somebody's `up` may come between; who does not find the volume makes it again.
-        let removed = self.api.remove_volume(VOLUME, None::<RemoveVolumeOptions>).await;
-        expected(removed, &[404, 409]).map_err(failed("remove the volume that names the Engine"))
     }
 
     /// The same lab, of an owner with an id: one is drawn where the state directory has none yet.
