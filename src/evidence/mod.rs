@@ -383,6 +383,14 @@ pub enum EventKind {
         /// Which.
         fault: FaultId,
     },
+    /// A limit was reached that holds for a student in all sessions together. Said once, and again when it is reached anew after
+    /// a time in which it was kept.
+    Limited {
+        /// Its key in `[limits]`.
+        limit: String,
+        /// What it is set to.
+        value: u64,
+    },
     /// The server started.
     Started {
         /// labctl's version.
@@ -473,6 +481,7 @@ impl EventKind {
             Self::Fault { .. } => "fault",
             Self::FaultSet { .. } => "fault_set",
             Self::FaultCleared { .. } => "fault_cleared",
+            Self::Limited { .. } => "limited",
             Self::Started { .. } => "started",
             Self::Damaged { .. } => "damaged",
         }

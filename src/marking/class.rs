@@ -139,6 +139,7 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Limited { .. }
             | EventKind::Started { .. } => {}
         }
     }
@@ -229,6 +230,7 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Limited { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}
         }

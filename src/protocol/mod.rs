@@ -35,8 +35,10 @@ use crate::{
 /// The time a session is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
-    /// Microseconds since 1970-01-01T00:00:00Z.
+    /// The date: microseconds since 1970-01-01T00:00:00Z. Somebody may set it, so it is told and never waited by.
     pub micros: i64,
+    /// The same moment on a clock that nobody sets: what is waited by, and what rates are measured by.
+    pub steady_micros: i64,
     /// Seconds east of UTC, for dates that people read.
     pub utc_offset_secs: i32,
 }

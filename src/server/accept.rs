@@ -134,7 +134,8 @@ fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, strea
     let seat = server.registry.admit(&who, &settings.config.limits);
     if endpoint.service.protocol() == Protocol::Dns {
         if let Ok(seat) = seat {
-            tokio::spawn(names::tcp(Arc::clone(server), stream, local, who, seat));
+            let ends = names::Ends { local: local.ip(), remote: remote.ip() };
+            tokio::spawn(names::tcp(Arc::clone(server), stream, ends, who, seat));
         }
         return;
     }

@@ -15,6 +15,7 @@ use std::{
 
 use tokio::{
     sync::watch,
+    task::yield_now,
     time::{Instant, sleep_until, timeout},
 };
 
@@ -34,6 +35,9 @@ use crate::{
 
 /// How long the changes of a folder are gathered before a session that idles is told.
 const CALM: Duration = Duration::from_millis(20);
+
+/// How long a session goes on with what it has, in microseconds, before others get their turn.
+const TURN_MICROS: i64 = 200;
 
 /// Replies to pipelined commands leave in one write, up to about so many octets.
 const GATHERED: usize = 64 << 10;
@@ -76,6 +80,8 @@ pub(super) struct Drive<M, W> {
     heard: bool,
     /// The fault that strikes what came last.
     struck: Option<Box<Struck>>,
+    /// When its turn began, on the clock that nobody sets; none: it waits for the client.
+    turn_began: Option<i64>,
 }
 
 /// What waiting for the client brought.
@@ -123,6 +129,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             pipelined: None,
             heard: true,
             struck: None,
+            turn_began: None,
         }
     }
 
@@ -169,6 +176,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 self.send().await?;
             }
             let now = self.server.clock.now();
+            self.give_way(now).await;
             if let Some(input) = self.framer.next(self.next) {
                 // Nothing was waited for since the last input, so this one was there before that was answered. A command of
                 // several inputs (literals, chunks) is as pipelined as its first.
@@ -209,6 +217,16 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         }
     }
 
+    /// Lets others have their turn where this one has lasted long enough: a client that sends faster than it is answered would
+    /// otherwise have the thread for itself.
+    async fn give_way(&mut self, now: Now) {
+        let began = *self.turn_began.get_or_insert(now.steady_micros);
+        if now.steady_micros.saturating_sub(began) >= TURN_MICROS {
+            self.turn_began = None;
+            yield_now().await;
+        }
+    }
+
     /// Has the record hold what the session does not know of.
     fn note<const N: usize>(&mut self, events: [EventKind; N]) {
         if self.events.is_empty() {
@@ -240,6 +258,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             }
             let outcome = self.perform(action).await;
             now = self.server.clock.now();
+            self.give_way(now).await;
             self.session.handle(Input::Done(outcome), now, &mut self.out);
         }
     }
@@ -335,6 +354,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
     /// Waits for the client. A message under way may be finished while the server stops; a command may not be begun.
     async fn listen(&mut self) -> Heard {
         let data = matches!(self.next, Next::Data | Next::Chunk(_));
+        self.turn_began = None;
         let read = timeout(self.idle, self.wire.read(&mut self.framer));
         let read = tokio::select! {
             biased;

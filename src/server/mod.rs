@@ -7,6 +7,7 @@
 //! ```
 
 mod accept;
+mod bucket;
 mod clock;
 mod drive;
 mod error;
@@ -116,7 +117,7 @@ impl Server {
             store,
             settings: RwLock::new(Arc::new(settings)),
             registry: Registry::default(),
-            clock: Clock::default(),
+            clock: Clock::system(Timestamp(0)),
             seeds: Seeds::new()?,
             faults: Desk::default(),
             stopping: watch::Sender::new(None),

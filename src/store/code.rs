@@ -94,6 +94,7 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
         | EventKind::Fault { .. }
         | EventKind::FaultSet { .. }
         | EventKind::FaultCleared { .. }
+        | EventKind::Limited { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => return None,
     };
@@ -150,7 +151,7 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
 
 /// The kind's name as a constant.
 pub(super) fn kind(name: &str) -> Result<&'static str, String> {
-    const KINDS: [&str; 26] = [
+    const KINDS: [&str; 27] = [
         "command",
         "connected",
         "disconnected",
@@ -175,6 +176,7 @@ pub(super) fn kind(name: &str) -> Result<&'static str, String> {
         "fault",
         "fault_set",
         "fault_cleared",
+        "limited",
         "started",
         "damaged",
     ];

@@ -173,6 +173,7 @@ impl Renderer {
                 | EventKind::Deferred { .. }
                 | EventKind::Bounced { .. }
                 | EventKind::Query { .. }
+                | EventKind::Limited { .. }
                 | EventKind::Retrieved { .. }
                 | EventKind::Deleted { .. }
                 | EventKind::Appended { .. }

@@ -206,6 +206,7 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
         EventKind::FaultCleared { student, fault } => {
             out.note(&format!("{group}: fault `{fault}` is cleared for `{student}`"));
         }
+        EventKind::Limited { limit, value } => out.note(&format!("over the limit `{}` of {value}", visible(limit))),
         EventKind::Started { version } => out.note(&format!("{group}: server started (labctl {})", visible(version))),
         EventKind::Damaged { why } => out.note(&format!("{group}: the record is damaged: {}", visible(why))),
     }

@@ -64,6 +64,7 @@ fn every_kind() -> Vec<EventKind> {
     let delivered = vec![Delivered { mailbox: login("ben"), uid: Uid(7) }];
     vec![
         EventKind::Started { version: "0.1.0".into() },
+        EventKind::Limited { limit: "queries_per_second".into(), value: 5_000 },
         EventKind::Connected {
             protocol: Protocol::Smtp,
             service: Service::Smtp,

@@ -214,7 +214,7 @@ impl Session {
     pub fn new(peer: Peer) -> Self {
         Self {
             peer,
-            now: Now { micros: 0, utc_offset_secs: 0 },
+            now: Now { micros: 0, steady_micros: 0, utc_offset_secs: 0 },
             secured: false,
             errors: 0,
             login_tried: false,

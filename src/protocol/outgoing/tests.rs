@@ -48,7 +48,7 @@ fn server() -> Tried {
 }
 
 fn at(secs: i64) -> Now {
-    Now { micros: secs * 1_000_000, utc_offset_secs: 3_600 }
+    Now { micros: secs * 1_000_000, steady_micros: secs * 1_000_000, utc_offset_secs: 3_600 }
 }
 
 fn taken(told: bool) -> Verdict {
