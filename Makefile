@@ -1,16 +1,19 @@
 # The commands that people and CI share. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build up images check test bench fuzz
+.PHONY: help build up images dist check test bench fuzz
 
 # One static file: the servers' image is that file and nothing else. Macros cannot be built so, hence the target.
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+# What `make dist` builds for; another system's or processor's needs that target's standard library and linker.
+TARGET ?= $(HOST)
 LABCTL = target/$(HOST)/release/labctl
+STATIC = RUSTFLAGS="-C target-feature=+crt-static"
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## labctl, as one static program
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(HOST)
+	$(STATIC) cargo build --release --locked --target $(HOST)
 
 up: build ## build labctl and bring up labs/practica2: in containers where Docker answers, else in one process
 	@$(MAKE) --silent --no-print-directory tools
@@ -28,6 +31,10 @@ tools:
 		apt-get update -qq && apt-get install -y -qq mmdebstrap; \
 	fi
 
+dist: ## target/dist: the static program, optimised whole, and a Debian package with completions, manual pages and a lab
+	$(STATIC) cargo build --profile dist --locked --target $(TARGET)
+	packaging/deb.sh target/$(TARGET)/dist/labctl $(TARGET) target/dist
+
 check: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -38,7 +45,7 @@ test: ## every test (installs what they need from Debian's packages)
 	cargo test --locked
 
 bench: ## labctl beside Postfix, Dovecot and docker-compose, medians and ratios (root; ONLY="accept pop3 imap relay memory marking docker")
-	RUSTFLAGS="-C target-feature=+crt-static" cargo bench --locked --target $(HOST) --bench labctl -- $(ONLY)
+	$(STATIC) cargo bench --locked --target $(HOST) --bench labctl -- $(ONLY)
 
 fuzz: ## the line layers and sessions against random octets, SECONDS_EACH seconds each (60), from the transcripts' corpus
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

@@ -110,6 +110,9 @@ pub enum Verb {
     Down(Down),
     /// Print a completion script for a shell
     Completions(Completions),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(Man),
     /// Serve a lab (labctl starts this itself)
     #[command(hide = true)]
     Serve(Serve),
@@ -470,6 +473,15 @@ pub enum ImagesVerb {
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
+}
+
+/// `man`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Example:\n  labctl man ~/.local/share/man/man1")]
+pub struct Man {
+    /// Where to; it is made where it is not there
+    #[arg(value_name = "FOLDER")]
+    pub to: PathBuf,
 }
 
 /// `serve`

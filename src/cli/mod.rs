@@ -68,6 +68,7 @@ fn run(out: Output, args: Args) -> Result<Exit, Error> {
         Verb::Images(args) => verbs::images::run(&shell, &args),
         Verb::Down(args) => verbs::down::run(&shell, &args),
         Verb::Completions(args) => verbs::completions::run(&shell, &args),
+        Verb::Man(args) => verbs::man::run(&args),
         Verb::Serve(args) => verbs::serve::run(&args),
         Verb::Dial(args) => verbs::dial::run(&args),
     }

@@ -7,6 +7,7 @@ mod docker;
 mod dovecot;
 mod layers;
 mod marking;
+mod package;
 mod reading;
 mod rehearse;
 mod relay;

@@ -14,6 +14,7 @@ pub mod freeze;
 pub mod images;
 pub mod inject;
 pub mod logs;
+pub mod man;
 pub mod new;
 pub mod queue;
 pub mod rehearse;
