@@ -122,7 +122,7 @@ pub(super) async fn udp(server: Arc<Shared>, endpoint: Endpoint, address: Socket
         }
         let mut taken = 0;
         while let Some(received) = receive(&server, &endpoint, address, &socket) {
-            if let Some(Received { who, now, remote, reply }) = received {
+            if let Received::Query { who, now, remote, reply } = received {
                 // First, so that what a client does with the answer comes after the question.
                 record(&server, who, now, reply.seen).await;
                 // An answer that does not fit into the system's buffer now is lost, as any may be: whoever asked asks again.
@@ -137,12 +137,12 @@ pub(super) async fn udp(server: Arc<Shared>, endpoint: Endpoint, address: Socket
     }
 }
 
-/// A query that gets an answer.
-struct Received {
-    who: Who,
-    now: Now,
-    remote: SocketAddr,
-    reply: Reply,
+/// What the system handed over.
+enum Received {
+    /// A query that gets an answer.
+    Query { who: Who, now: Now, remote: SocketAddr, reply: Reply },
+    /// Something that gets none.
+    Nothing,
 }
 
 /// An answer, and what the record is told.
@@ -151,20 +151,19 @@ struct Reply {
     seen: Option<EventKind>,
 }
 
-/// Takes one query; none where no more has come, and none within where it gets no answer. The buffer lives only here: an
-/// endpoint that waits holds none.
-fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &UdpSocket) -> Option<Option<Received>> {
+/// Takes one query; none where no more has come. The buffer lives only here: an endpoint that waits holds none.
+fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &UdpSocket) -> Option<Received> {
     let mut query = [0; QUERY];
     let (length, remote) = match socket.try_recv_from(&mut query) {
         Ok(received) => received,
         // Whoever asked may have gone: the system says so here, and the next query is none the worse for it.
-        Err(problem) if problem.kind() == io::ErrorKind::ConnectionRefused => return Some(None),
+        Err(problem) if problem.kind() == io::ErrorKind::ConnectionRefused => return Some(Received::Nothing),
         Err(_) => return None,
     };
     let settings = server.settings();
     let config = &settings.config;
     if !registry::is_served(config, address.ip(), remote.ip()) {
-        return Some(None);
+        return Some(Received::Nothing);
     }
     let who = registry::at_the_door(config, remote.ip(), endpoint.student.as_ref());
     let now = server.clock.now();
@@ -179,7 +178,7 @@ fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &U
         }
         Turn::Dropped(_) => None,
     };
-    Some(reply.map(|reply| Received { who, now, remote, reply }))
+    Some(reply.map_or(Received::Nothing, |reply| Received::Query { who, now, remote, reply }))
 }
 
 /// Answers the queries of one connection, one after the other. Its seat is given back when it returns. What goes beyond the
