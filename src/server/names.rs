@@ -122,9 +122,9 @@ pub(super) async fn udp(server: Arc<Shared>, endpoint: Endpoint, address: Socket
         }
         let mut taken = 0;
         while let Some(received) = receive(&server, &endpoint, address, &socket) {
-            if let Received::Query { who, now, remote, reply } = received {
+            if let Received::Query { who, now, remote, mut reply } = received {
                 // First, so that what a client does with the answer comes after the question.
-                record(&server, who, now, reply.seen).await;
+                record(&server, who, now, reply.seen.take()).await;
                 // An answer that does not fit into the system's buffer now is lost, as any may be: whoever asked asks again.
                 let _ = socket.try_send_to(&reply.octets, remote);
             }
@@ -140,7 +140,7 @@ pub(super) async fn udp(server: Arc<Shared>, endpoint: Endpoint, address: Socket
 /// What the system handed over.
 enum Received {
     /// A query that gets an answer.
-    Query { who: Who, now: Now, remote: SocketAddr, reply: Reply },
+    Query { who: Who, now: Now, remote: SocketAddr, reply: Box<Reply> },
     /// Something that gets none.
     Nothing,
 }
@@ -178,7 +178,7 @@ fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &U
         }
         Turn::Dropped(_) => None,
     };
-    Some(reply.map_or(Received::Nothing, |reply| Received::Query { who, now, remote, reply }))
+    Some(reply.map_or(Received::Nothing, |reply| Received::Query { who, now, remote, reply: Box::new(reply) }))
 }
 
 /// Answers the queries of one connection, one after the other. Its seat is given back when it returns. What goes beyond the
