@@ -21,8 +21,11 @@
 pub mod client;
 pub mod dial;
 pub mod host;
+pub mod letters;
+pub mod reach;
 pub mod routes;
 pub mod values;
 
 pub use client::{Client, ClientError};
+pub use reach::{Dial, Dialing, Wire};
 pub use values::{FaultChanges, Letters, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};

@@ -27,8 +27,8 @@ use std::{
 };
 
 use crate::{
-    evidence::{EventKind, TlsVersion, Who},
-    lab::{Login, ServerConfig, Service, Tls},
+    evidence::{EventKind, Who},
+    lab::{Login, ServerConfig, Service, Tls, TlsVersion},
     mail::{Entry, Envelope},
 };
 
