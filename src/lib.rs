@@ -6,7 +6,8 @@
 //!                                          │          engine: docker ───▶ one network and server per group, one client per student
 //!                                          ├─ inject ──────▶ server (real SMTP over the control socket)
 //!                                          └─ marking ◀─ evidence ◀─ server's store (SQLite: mail + events, one transaction)
-//!                                               └▶ report: table, csv, json, words
+//!                                               │ checks: a file a kind
+//!                                               └▶ report: table, csv, json ◀─ words: a catalogue a language
 //! ```
 //!
 //! # Layers
@@ -15,7 +16,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | 0 values | [`names`], [`mail`], [`lab`], [`evidence`] |
-//! | 1 pure logic | [`reading`], [`plan`], [`protocol`], [`marking`], [`report`], [`trace`] |
+//! | 1 pure logic | [`pattern`], [`findings`], [`reading`], [`words`], [`plan`], [`protocol`], [`marking`], [`report`], [`trace`] |
 //! | 2 edges | [`store`], [`server`], [`control`], [`engine`], [`inject`], [`rehearse`] |
 //! | 3 shell | [`cli`] |
 //!
@@ -26,6 +27,8 @@
 //! # Invariants, also of what is absent
 //! - Layers 0 and 1 have no sockets, files, clock, randomness or threads: time and seeds are arguments.
 //! - A reply that promises (250 after DATA, +OK after POP3 QUIT) is sent after the commit that keeps the promise.
+//! - A store has an identity of its own, and its events are a chain of hashes: one that was changed, moved or taken away is found,
+//!   unless `compact` took it out and left a tombstone.
 //! - An event never holds a password. A message once accepted stays in the store as evidence when its mailbox entry is gone.
 //! - Docker objects are found by their labels, and nothing without them is touched; no password is in a label or a variable.
 //! - No control interface listens on a network; injected mail comes in over the control socket and never counts as a student's.
@@ -35,11 +38,13 @@ pub mod cli;
 pub mod control;
 pub mod engine;
 pub mod evidence;
+pub mod findings;
 pub mod inject;
 pub mod lab;
 pub mod mail;
 pub mod marking;
 pub mod names;
+pub mod pattern;
 pub mod plan;
 pub mod protocol;
 pub mod reading;
@@ -48,3 +53,4 @@ pub mod report;
 pub mod server;
 pub mod store;
 pub mod trace;
+pub mod words;

@@ -5,13 +5,19 @@ mod tend;
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
-use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args as ArgGroup, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 pub use fault::{Fault, FaultClear, FaultList, FaultSet, FaultVerb};
 pub use tend::{Cp, Exec, Freeze, Logs, Restart, ShellArgs, Start, Thaw};
 
 use super::exit::EXIT_CODES;
-use crate::lab::{EngineKind, Subnet, subnet::pool};
+use crate::{
+    lab::{EngineKind, Subnet, subnet::pool},
+    words::Lang,
+};
 
 /// A lab for e-mail protocols: mail servers for a class, and marks from what went over the wire.
 #[derive(Debug, Parser)]
@@ -32,20 +38,16 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
     /// The language of titles, hints and verdicts [default: from LANG]
-    #[arg(long, global = true, value_name = "CODE")]
-    pub lang: Option<Language>,
+    #[arg(long, global = true, value_name = "CODE", value_parser = language())]
+    pub lang: Option<Lang>,
     /// Colour in what is printed
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
 }
 
-/// A language that labctl's own labs are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Language {
-    /// Spanish
-    Es,
-    /// English
-    En,
+/// The languages that there is a catalogue of.
+fn language() -> impl TypedValueParser<Value = Lang> {
+    PossibleValuesParser::new(Lang::all().map(Lang::code)).map(|code| Lang::from_code(&code))
 }
 
 /// When to use colour.

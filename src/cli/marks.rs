@@ -43,15 +43,21 @@ impl Marked {
         if !store.exists() {
             return Ok(());
         }
-        let reader = Reader::open(store)?;
-        let Self { marker, last, .. } = self;
-        reader.events(Seq(0), &mut |event| {
-            marker.take(&event, &mut |id| content(&reader, id));
-            *last = event.seq;
-            ControlFlow::Continue(())
-        })?;
-        self.reader = Some(reader);
-        Ok(())
+        self.reader = Some(Reader::open(store)?);
+        self.pass()
+    }
+
+    /// Gives the marker what is in the store, as often as it has to look again.
+    fn pass(&mut self) -> Result<(), StoreError> {
+        let Self { marker, last, reader: Some(reader) } = self else { return Ok(()) };
+        marker.read(|marker| {
+            let read = reader.events(Seq(0), &mut |event| {
+                marker.take(&event, &mut |id| content(reader, id));
+                *last = (*last).max(event.seq);
+                ControlFlow::Continue(())
+            });
+            read.map(drop)
+        })
     }
 
     /// The number of the last event that was marked.
@@ -64,6 +70,10 @@ impl Marked {
         let reader = self.reader.as_ref();
         self.marker.take(event, &mut |id| reader.and_then(|reader| content(reader, id)));
         self.last = event.seq;
+        if self.marker.is_stale() {
+            // What cannot be read again was read before: the marker keeps what it has until it can.
+            let _ = self.pass();
+        }
     }
 
     /// The marks of the group's students as they are now.

@@ -17,10 +17,10 @@ use jiff::Zoned;
 use serde::Serialize;
 
 use super::{
-    args::{Color, Global, Language},
+    args::{Color, Global},
     error::Error,
 };
-use crate::marking::words::{Lang, Words};
+use crate::words::{Lang, Words};
 
 /// A progress bar shows after this: what takes less is over before it can be read.
 const BLINK: Duration = Duration::from_millis(300);
@@ -33,7 +33,7 @@ const BOLD: Style = Style::new().bold();
 /// Where the program prints, and in which language.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
-    language: Language,
+    language: Lang,
 }
 
 impl Output {
@@ -55,11 +55,7 @@ impl Output {
 
     /// How marks are put into words.
     pub fn words(self) -> Words {
-        let lang = match self.language {
-            Language::Es => Lang::Spanish,
-            Language::En => Lang::English,
-        };
-        Words { lang, utc_offset_secs: Zoned::now().offset().seconds() }
+        Words { lang: self.language, utc_offset_secs: Zoned::now().offset().seconds() }
     }
 
     /// How many characters fit on a line of the terminal that data goes to.
@@ -198,11 +194,11 @@ impl Progress {
 }
 
 /// The language that the environment asks for, by the variables' usual order.
-fn language_of_environment() -> Language {
+fn language_of_environment() -> Lang {
     let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    if set.is_some_and(|value| value.to_lowercase().starts_with("es")) { Language::Es } else { Language::En }
+    set.map_or_else(Lang::default, |value| Lang::from_code(&value))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! An event never holds a password: whoever makes one masks it first ([`masked`]).
 
 mod folders;
+mod identity;
 mod kept;
 mod state;
 
@@ -19,6 +20,7 @@ pub use crate::names::{By, Conn, MessageId, Seq, Timestamp, Uid, Who};
 
 pub use self::{
     folders::{Copied, FlagChange, FolderChange, Removed},
+    identity::{ChainHash, Identity, Parent},
     kept::{LINE_KEPT, REPLY_KEPT, kept_line, kept_reply, kept_tagged, masked},
     state::State,
 };

@@ -10,7 +10,6 @@ pub mod service;
 pub mod subnet;
 pub mod template;
 pub mod tls;
-pub mod witness;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::names::{Domain, ExerciseId, FaultId, GroupName, LabName, Login, MailId};
 pub use containers::Containers;
-pub use exercise::{Check, Exercise, Script};
+pub use exercise::{Asked, Exercise, Script};
 pub use fault::Fault;
 pub use personal::Key;
 pub use relaying::{Neighbour, Patience, Relaying, Route};

@@ -2,7 +2,7 @@
 //! and counts from the beginning once a login or a sender says who it was.
 
 use super::{
-    conversation::{Secure, Track},
+    checks::conversation::talk::{Secure, Track},
     quick::QuickMap,
 };
 use crate::{
@@ -47,8 +47,6 @@ enum Owner {
     Student(usize, By),
     /// labctl's own, or somebody's who is no student of the group.
     Nobody,
-    /// It came to one student's address and logged in as another: nobody's for good.
-    Neither,
 }
 
 /// What an event's connection says about whom it counts for.
@@ -149,7 +147,7 @@ impl Live {
     pub fn student(&self) -> Option<usize> {
         match self.owner {
             Owner::Student(student, _) => Some(student),
-            Owner::Unknown | Owner::Nobody | Owner::Neither => None,
+            Owner::Unknown | Owner::Nobody => None,
         }
     }
 
@@ -157,7 +155,6 @@ impl Live {
     /// it. Otherwise the event says it; where it names another student than before, the conversation starts again as that student's.
     pub fn turn(&mut self, event: &Event, place: impl Fn(&str) -> Option<usize>) -> Turn {
         if let Some((address, login)) = self.contradiction(event, &place) {
-            self.owner = Owner::Neither;
             return Turn::Neither(address, login);
         }
         if let Owner::Student(student, By::ClientAddress | By::Endpoint) = self.owner {
@@ -169,8 +166,7 @@ impl Live {
                 Turn::Nobody
             }
             (Who::Unknown, Owner::Student(student, _)) => Turn::Same(student),
-            (Who::Unknown | Who::Instructor | Who::Server { .. } | Who::Student { .. }, Owner::Neither)
-            | (Who::Unknown, Owner::Nobody) => Turn::Nobody,
+            (Who::Unknown, Owner::Nobody) => Turn::Nobody,
             (Who::Instructor | Who::Server { .. }, Owner::Unknown | Owner::Nobody | Owner::Student(..)) => {
                 self.owner = Owner::Nobody;
                 Turn::Nobody
@@ -183,7 +179,7 @@ impl Live {
                 self.owner = Owner::Student(student, *by);
                 match owner {
                     Owner::Student(same, _) if same == student => Turn::Same(student),
-                    Owner::Unknown | Owner::Nobody | Owner::Neither | Owner::Student(..) => {
+                    Owner::Unknown | Owner::Nobody | Owner::Student(..) => {
                         Turn::New(student, std::mem::take(&mut self.unknown))
                     }
                 }
@@ -195,9 +191,6 @@ impl Live {
     /// mailbox that the group shares contradicts nothing.
     fn contradiction(&self, event: &Event, place: impl Fn(&str) -> Option<usize>) -> Option<(usize, usize)> {
         let EventKind::LoggedIn { mailbox, .. } = &event.kind else { return None };
-        if self.owner == Owner::Neither {
-            return None;
-        }
         let login = place(mailbox.as_str())?;
         let address = match (self.owner, &event.who) {
             (Owner::Student(student, By::ClientAddress | By::Endpoint), _) => Some(student),

@@ -8,8 +8,10 @@ use std::cell::OnceCell;
 use mail_parser::{MessageParser, MessagePart, MimeHeaders as _, PartType, parsers::MessageStream};
 use memchr::memmem;
 
-use super::glob::{Glob, folded};
-use crate::mail::sha256;
+use crate::{
+    mail::sha256,
+    pattern::{Glob, folded},
+};
 
 /// A message as sent.
 #[derive(Debug)]

@@ -1,13 +1,12 @@
 //! A delivered message as message checks look at it: what the event says, and what several checks ask, worked out once.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::cell::OnceCell;
 
-use super::{
-    content::Content,
-    glob::{Glob, Path},
-    marks::Condition,
+use super::content::Content;
+use crate::{
+    evidence::{Delivered, MessageId},
+    pattern::{Glob, Path},
 };
-use crate::evidence::{Delivered, MessageId};
 
 /// A delivered message.
 pub struct Delivery<'a> {
@@ -17,14 +16,14 @@ pub struct Delivery<'a> {
     pub delivered: &'a [Delivered],
     /// Octets as sent.
     pub octets: u64,
-    from: &'a str,
+    /// The reverse-path.
+    pub from: &'a str,
     recipients: &'a [String],
     domain: &'a str,
     fetch: &'a mut dyn FnMut(MessageId) -> Option<Vec<u8>>,
     content: OnceCell<Option<Content>>,
     sender: OnceCell<Path>,
     receivers: OnceCell<Vec<Path>>,
-    texts: [OnceCell<Arc<str>>; 4],
 }
 
 impl<'a> Delivery<'a> {
@@ -46,7 +45,6 @@ impl<'a> Delivery<'a> {
             content: OnceCell::new(),
             sender: OnceCell::new(),
             receivers: OnceCell::new(),
-            texts: Default::default(),
         }
     }
 
@@ -67,22 +65,14 @@ impl<'a> Delivery<'a> {
         self.receivers.get_or_init(all).iter().any(|path| path.matches(pattern))
     }
 
-    /// What it has where the envelope does not meet this condition.
-    pub fn found(&self, condition: &Condition) -> Option<Arc<str>> {
-        let text =
-            |place: usize, make: &dyn Fn() -> String| Some(Arc::clone(self.texts[place].get_or_init(|| make().into())));
-        match condition {
-            Condition::Mailbox => text(0, &|| list(self.delivered.iter().map(|delivered| delivered.mailbox.as_str()))),
-            Condition::From => text(1, &|| self.from.to_owned()),
-            Condition::To => text(2, &|| list(self.recipients.iter().map(String::as_str))),
-            Condition::Size => text(3, &|| self.octets.to_string()),
-            Condition::Header(_)
-            | Condition::Body
-            | Condition::Parts
-            | Condition::Hash
-            | Condition::Text
-            | Condition::Secret => None,
-        }
+    /// The mailboxes it went to, with commas between.
+    pub fn mailboxes(&self) -> String {
+        list(self.delivered.iter().map(|delivered| delivered.mailbox.as_str()))
+    }
+
+    /// The recipients, with commas between.
+    pub fn recipients(&self) -> String {
+        list(self.recipients.iter().map(String::as_str))
     }
 
     fn path(&self, path: &str) -> Path {

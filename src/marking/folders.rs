@@ -7,11 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{marks::Place, quick::QuickMap};
+use super::quick::QuickMap;
 use crate::{
     evidence::{Conn, Event, EventKind, FlagChange, FolderChange, MessageId, Seq, Timestamp},
     lab::Login,
     mail::folder::{Flags, FolderName, INBOX, NamedFlags, Special},
+    words::{Phrase, phrase, quoted},
 };
 
 /// The most messages of one mailbox that are followed one by one. Of what comes while there are more, only the number is known
@@ -23,9 +24,9 @@ pub type Stamp = (Seq, Conn, Timestamp);
 
 /// The mailboxes that checks speak of.
 #[derive(Debug)]
-pub struct Cabinets {
+pub struct Mailboxes {
     places: QuickMap<Arc<str>, usize>,
-    all: Vec<Cabinet>,
+    all: Vec<Mailbox>,
     /// The keywords that checks name, without case; others are not remembered.
     keywords: Vec<String>,
     /// What the last event did to single messages.
@@ -38,7 +39,7 @@ pub struct Cabinets {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
     /// The mailbox's place.
-    pub cabinet: usize,
+    pub mailbox: usize,
     /// The folder.
     pub folder: FolderName,
     /// The message's number in it.
@@ -47,7 +48,7 @@ pub struct Spot {
 
 /// A mailbox.
 #[derive(Debug)]
-struct Cabinet {
+struct Mailbox {
     name: Arc<str>,
     folders: BTreeMap<FolderName, Folder>,
     /// Whether checks ask for single messages.
@@ -111,7 +112,7 @@ impl Flagging {
     }
 }
 
-impl Default for Cabinets {
+impl Default for Mailboxes {
     fn default() -> Self {
         Self {
             places: QuickMap::default(),
@@ -124,13 +125,13 @@ impl Default for Cabinets {
     }
 }
 
-impl Cabinets {
+impl Mailboxes {
     /// The place of a mailbox, which is looked at from now on.
     pub fn place(&mut self, name: &str) -> usize {
         let name: Arc<str> = name.to_ascii_lowercase().into();
         *self.places.entry(Arc::clone(&name)).or_insert_with(|| {
             let (folders, watched) = (BTreeMap::new(), Vec::new());
-            self.all.push(Cabinet { name, folders, follows: false, followed: 0, watched });
+            self.all.push(Mailbox { name, folders, follows: false, followed: 0, watched });
             self.all.len() - 1
         })
     }
@@ -185,9 +186,19 @@ impl Cabinets {
         flags.system.names(&[]).chain(own).collect::<Vec<_>>().join(" ")
     }
 
-    /// A folder of the mailbox.
-    pub fn named(&self, place: usize, folder: &FolderName) -> Place {
-        Place { mailbox: self.all[place].name.to_string(), folder: folder.clone() }
+    /// A folder of the mailbox, in words.
+    pub fn named(&self, place: usize, folder: &FolderName) -> Phrase {
+        self::place(&self.all[place].name, folder)
+    }
+
+    /// Forgets what is in all mailboxes.
+    pub fn empty(&mut self) {
+        self.seq = Seq(0);
+        self.touched.clear();
+        for mailbox in &mut self.all {
+            mailbox.folders.clear();
+            mailbox.followed = 0;
+        }
     }
 
     /// How many messages a folder holds, and what changed it last; none where there is no such folder.
@@ -204,7 +215,7 @@ impl Cabinets {
 
     /// The followed message at a place.
     pub fn item(&self, spot: &Spot) -> Option<&Item> {
-        self.all[spot.cabinet].folders.get(&spot.folder)?.items.get(&spot.uid)
+        self.all[spot.mailbox].folders.get(&spot.folder)?.items.get(&spot.uid)
     }
 
     /// Takes an event, `student` being whom a reset is about; the places of the mailboxes that it changed.
@@ -278,7 +289,7 @@ impl Cabinets {
             return false;
         }
         for spot in &self.touched {
-            let folder = self.all[spot.cabinet].folders.get_mut(&spot.folder);
+            let folder = self.all[spot.mailbox].folders.get_mut(&spot.folder);
             if let Some(item) = folder.and_then(|folder| folder.items.get_mut(&spot.uid)) {
                 item.by = Some(student);
             }
@@ -289,11 +300,6 @@ impl Cabinets {
     /// Where the messages are that the last event touched.
     pub fn touched(&self) -> &[Spot] {
         &self.touched
-    }
-
-    /// What this connection did was not this student's after all.
-    pub fn disown(&mut self, conn: Conn) {
-        self.forget(|item| item.changed.1 == conn);
     }
 
     fn forget(&mut self, whose: impl Fn(&Item) -> bool) {
@@ -308,7 +314,7 @@ impl Cabinets {
     }
 
     fn flags_of(&self, mailbox: &Login, folder: &FolderName, uid: u64) -> Option<Flagging> {
-        let spot = Spot { cabinet: self.of(mailbox)?, folder: folder.clone(), uid };
+        let spot = Spot { mailbox: self.of(mailbox)?, folder: folder.clone(), uid };
         self.item(&spot).map(|item| item.flags.clone())
     }
 
@@ -328,7 +334,7 @@ impl Cabinets {
         if cabinet.follows && cabinet.followed < MAX_FOLLOWED {
             let item = Item { message, flags: flags.unwrap_or_default(), by: None, changed };
             cabinet.followed += usize::from(folder.items.insert(uid, item).is_none());
-            self.touched.push(Spot { cabinet: place, folder: name.clone(), uid });
+            self.touched.push(Spot { mailbox: place, folder: name.clone(), uid });
         }
         Some(place)
     }
@@ -357,7 +363,7 @@ impl Cabinets {
             for (uid, item) in folder.items.range_mut(first..=last) {
                 item.flags.change(how, &flags);
                 (item.by, item.changed) = (None, stamp(event));
-                self.touched.push(Spot { cabinet, folder: name.clone(), uid: *uid });
+                self.touched.push(Spot { mailbox: cabinet, folder: name.clone(), uid: *uid });
             }
         }
     }
@@ -400,7 +406,7 @@ impl Cabinets {
             folder.changed = Some(stamp(event));
             for (uid, item) in &mut folder.items {
                 (item.by, item.changed) = (None, stamp(event));
-                self.touched.push(Spot { cabinet, folder: after.clone(), uid: *uid });
+                self.touched.push(Spot { mailbox: cabinet, folder: after.clone(), uid: *uid });
             }
             folders.insert(after, folder);
         }
@@ -413,6 +419,15 @@ impl Cabinets {
         cabinet.folders.retain(|name, _| is_everywhere(name));
         cabinet.followed = cabinet.folders.values().map(|folder| folder.items.len()).sum();
         Some(place)
+    }
+}
+
+/// A mailbox, and the folder where it is not INBOX.
+pub fn place(mailbox: &str, folder: &FolderName) -> Phrase {
+    if folder.is_inbox() {
+        phrase("place-inbox").with("mailbox", quoted(mailbox))
+    } else {
+        phrase("place-folder").with("mailbox", quoted(mailbox)).with("folder", quoted(folder.as_str()))
     }
 }
 

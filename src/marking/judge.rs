@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use super::{
     class::{Class, Student},
-    marks::{Cause, CheckMark, Closest, Mark, StudentMarks, Verdict, Wanted},
+    marks::{Cause, CheckMark, Mark, StudentMarks, Verdict},
 };
-use crate::lab::{Exercise, Group, exercise::Points};
+use crate::{
+    evidence::Conn,
+    lab::{Exercise, Group, exercise::Points},
+};
 
 impl Class {
     /// The marks of the student at this place of the group.
     pub fn marks(&self, group: &Group, place: usize) -> StudentMarks {
         let person = &group.students[place];
         let checks: Vec<Vec<CheckMark>> =
-            (0..self.rules.exercises.len()).map(|exercise| self.check_marks(exercise, place)).collect();
+            (0..self.exercises.len()).map(|exercise| self.check_marks(exercise, place)).collect();
         let own: Vec<Verdict> = checks.iter().map(|checks| together(checks)).collect();
         let done = self.done(&own);
         let exercises: Vec<Mark> =
@@ -26,12 +29,12 @@ impl Class {
             points: Points(exercises.iter().map(|mark| mark.points.0).sum()),
             out_of: Points(exercises.iter().map(|mark| mark.exercise.points.0).sum()),
             exercises,
-            contradictions: self.students[place].contradictions.iter().cloned().collect(),
+            notes: Vec::new(),
         }
     }
 
     fn mark(&self, place: usize, checks: Vec<CheckMark>, own: &[Verdict], done: &[bool]) -> Mark {
-        let exercise = Arc::clone(&self.rules.exercises[place]);
+        let exercise = Arc::clone(&self.exercises[place]);
         let missing: Vec<usize> = self.before(&exercise).filter(|other| !done[*other]).collect();
         let held = checks.iter().filter(|check| check.verdict == Verdict::Done).count();
         let verdict = if own[place] == Verdict::Done && !missing.is_empty() {
@@ -48,7 +51,7 @@ impl Class {
             }
             Verdict::Missing | Verdict::Unclear => Points(0),
         };
-        let after_missing = missing.into_iter().map(|other| self.rules.exercises[other].id.clone()).collect();
+        let after_missing = missing.into_iter().map(|other| self.exercises[other].id.clone()).collect();
         Mark { exercise, verdict, points, after_missing, checks }
     }
 
@@ -57,7 +60,7 @@ impl Class {
         let mut done: Vec<bool> = own.iter().map(|verdict| *verdict == Verdict::Done).collect();
         loop {
             let before = done.clone();
-            for (place, exercise) in self.rules.exercises.iter().enumerate() {
+            for (place, exercise) in self.exercises.iter().enumerate() {
                 done[place] = done[place] && self.before(exercise).all(|other| done[other]);
             }
             if done == before {
@@ -67,35 +70,45 @@ impl Class {
     }
 
     fn before<'a>(&'a self, exercise: &'a Exercise) -> impl Iterator<Item = usize> + 'a {
-        exercise.after.iter().filter_map(|id| self.rules.exercises.iter().position(|other| other.id == *id))
+        exercise.after.iter().filter_map(|id| self.exercises.iter().position(|other| other.id == *id))
     }
 
     fn check_marks(&self, exercise: usize, place: usize) -> Vec<CheckMark> {
-        let first = self.rules.first_check[exercise];
-        let checks = first..first + self.rules.exercises[exercise].checks.len();
+        let first = self.first_check[exercise];
+        let checks = first..first + self.exercises[exercise].checks.len();
         checks.map(|check| self.check_mark(check, place)).collect()
     }
 
     fn check_mark(&self, check: usize, place: usize) -> CheckMark {
         let student = &self.students[place];
-        let compiled = &self.rules.checks[check];
-        let progress = &student.progress[check];
+        let compiled = &self.checks[check];
+        let (kind, progress) = (compiled.rule.kind(), &student.progress[check]);
         let mut mark = CheckMark {
             verdict: if progress.held { Verdict::Done } else { Verdict::Missing },
             wanted: Arc::clone(compiled.wanted(place)),
             proofs: progress.proofs.clone(),
             times: compiled.times,
-            closest: progress.shown(),
+            one_connection: compiled.one_connection,
+            closest: None,
             cause: None,
             unmet: None,
             then: compiled.after.is_some(),
         };
-        self.stand(check, place, &mut mark);
+        let standing = kind.standing(&self.view(place)).unwrap_or_default();
+        if let Some(proof) = standing.proof.filter(|_| standing.now) {
+            mark.verdict = Verdict::Done;
+            mark.proofs = vec![proof];
+        }
         if mark.verdict == Verdict::Missing {
-            if let Wanted::Conversation(talk) = &*mark.wanted {
-                mark.unmet = talk.fault.clone().filter(|fault| !student.met.contains_key(fault));
-            }
+            mark.unmet = kind.fault().filter(|fault| !student.met.contains(*fault)).cloned();
             mark.cause = self.cause(check, student);
+            let attempt = Some(&progress.attempt).filter(|attempt| attempt.conn != Conn(0));
+            let attempt = attempt.and_then(|attempt| kind.attempted(place, attempt));
+            let nearest = || progress.nearest.as_ref().map(|near| near.phrase.clone());
+            // Of what comes after something else, nobody says what there was before.
+            let silent = !mark.proofs.is_empty() || mark.cause.is_some() || mark.then;
+            let none = || kind.none_tried().filter(|_| !silent);
+            mark.closest = attempt.or_else(nearest).or(standing.nearest).or_else(none);
             if mark.cause.is_some() {
                 mark.verdict = Verdict::Unclear;
             }
@@ -103,32 +116,10 @@ impl Class {
         mark
     }
 
-    /// What a check says that looks at how folders are now, or how they came nearest.
-    fn stand(&self, check: usize, place: usize, mark: &mut CheckMark) {
-        let mut proof = None;
-        if let Some(rule) = self.rules.mailboxes.iter().find(|rule| rule.check == check) {
-            mark.closest = Some(Closest::Mailbox(rule.count(place, &self.cabinets)));
-            let arrived = self.students[place].arrived.filter(|_| rule.now && self.settled());
-            proof = arrived.and_then(|arrived| rule.proof(place, &self.cabinets, arrived));
-        } else if let Some(rule) = self.rules.filed.iter().find(|rule| rule.check == check) {
-            let the_one = |message| self.is_the_one(place, &rule.what, message);
-            match rule.standing(place, &self.cabinets, the_one) {
-                Ok(found) => proof = Some(found).filter(|_| rule.now),
-                Err(nearest) => mark.closest = nearest.map(Closest::Filed),
-            }
-        }
-        if let Some(proof) = proof {
-            mark.verdict = Verdict::Done;
-            mark.proofs = vec![proof];
-        }
-        if mark.verdict == Verdict::Done {
-            mark.closest = None;
-        }
-    }
-
     /// Why the check is not the student's fault: damage in this run or, where others' events matter, at any time; a session that failed.
     fn cause(&self, check: usize, student: &Student) -> Option<Cause> {
-        let damage = self.damage.as_ref().filter(|(seq, _)| *seq > student.reset || self.rules.checks[check].shared);
+        let damage =
+            self.damage.as_ref().filter(|(seq, _)| *seq > student.reset || self.checks[check].rule.kind().is_shared());
         damage
             .map(|(seq, why)| Cause::Damaged { seq: *seq, why: why.clone() })
             .or_else(|| student.progress[check].failed.clone())

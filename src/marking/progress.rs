@@ -2,10 +2,13 @@
 
 use super::{
     NEAR_KEPT,
-    marks::{Attempt, Cause, Closest, Instead, Proof, Shown},
-    said::{Fit, Said},
+    marks::{Cause, Proof},
 };
-use crate::evidence::{Conn, Ending, Seq, Timestamp};
+use crate::{
+    evidence::{Conn, Ending, MessageId, Seq, Timestamp},
+    pattern::{Fit, Said},
+    words::Phrase,
+};
 
 /// Where and when an event happened, and whose it is.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,13 @@ pub struct Here {
     pub time: Timestamp,
 }
 
+impl Here {
+    /// A proof by this event alone.
+    pub fn proof(&self, message: Option<MessageId>, shows: Phrase) -> Proof {
+        Proof { events: vec![self.seq], conn: self.conn, at: self.time, message, shows }
+    }
+}
+
 /// How far one student is with one check.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -31,26 +41,71 @@ pub struct Progress {
     pub held_at: Seq,
     /// What proves it, in part as long as it does not hold.
     pub proofs: Vec<Proof>,
-    /// The attempt that came closest, as long as it does not hold. Of equals the latest: that is what the student remembers.
-    pub closest: Option<Box<Closest>>,
+    /// What came nearest, as long as it does not hold. Of equals the latest: that is what the student remembers.
+    pub nearest: Option<Box<Near>>,
     /// The same for a conversation, here and not behind a pointer because nearly every command touches some; its connection is 0
     /// as long as there is none.
-    attempt: Attempt,
-    /// Set when a session of the server failed on the way to it; it counts as long as the check does not hold.
+    pub attempt: Attempt,
+    /// Set when a session of the server failed on the way to it, until the next whole try tells more.
     pub failed: Option<Cause>,
+}
+
+/// What nearly proves a check.
+#[derive(Debug)]
+pub struct Near {
+    /// How near, by the measure of its kind; more is nearer.
+    pub rank: [i64; 2],
+    /// The message that it speaks of.
+    pub message: Option<MessageId>,
+    /// It in words.
+    pub phrase: Phrase,
+}
+
+/// A connection that did not show all steps.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Attempt {
+    /// The connection.
+    pub conn: Conn,
+    /// When it began.
+    pub at: Timestamp,
+    /// How many steps it showed (forbidding ones do not count).
+    pub reached: usize,
+    /// What came in place of the next step, if anything did.
+    pub instead: Option<Instead>,
+    /// Then, the verb that came.
+    pub verb: String,
+    /// Then, what was said, cut to [`super::NEAR_KEPT`] octets.
+    pub said: String,
+    /// How it ended; none: it is still open.
+    pub ended: Option<Ending>,
+}
+
+/// What came in place of the next step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// Its verb, with another reply.
+    Reply,
+    /// Its verb, with something else after it.
+    Argument,
+    /// What a forbidding step does not want.
+    Forbidden,
+    /// All steps came, but the connection was secured or logged in otherwise than wanted.
+    Terms,
+    /// A command that came only after the reply to the one before it, where both had to come at once.
+    Waited,
 }
 
 impl Progress {
     /// Takes a proof; `times` of them make it hold.
-    pub fn proven(&mut self, proof: Proof, times: usize) {
+    pub fn proven(&mut self, proof: Proof, times: u32) {
         if self.attempt.conn == proof.conn {
             self.attempt = Attempt::default();
         }
         let last = proof.events.iter().max().copied().unwrap_or_default();
         self.proofs.push(proof);
-        if self.proofs.len() >= times {
+        if self.proofs.len() >= times.max(1) as usize {
             (self.held, self.held_at) = (true, last);
-            self.closest = None;
+            self.nearest = None;
             self.attempt = Attempt::default();
         }
     }
@@ -60,32 +115,18 @@ impl Progress {
         self.held && self.held_at < seq
     }
 
-    /// Takes back the proofs that are `gone`; `times` of them must be left for it to hold.
-    pub fn take_back(&mut self, gone: impl Fn(&Proof) -> bool, times: usize) {
-        let before = self.proofs.len();
-        self.proofs.retain(|proof| !gone(proof));
-        self.held &= self.proofs.len() == before || self.proofs.len() >= times;
-    }
-
-    /// Takes back all that a connection gave, attempts as well. A mailbox's proof stays: it is the group's.
-    pub fn disown(&mut self, conn: Conn, times: usize) {
-        self.take_back(|proof| proof.conn == conn && !matches!(proof.shows, Shown::Mailbox(..)), times);
-        if self.attempt.conn == conn {
-            self.attempt = Attempt::default();
+    /// A whole try was not what is wanted.
+    pub fn nearly(&mut self, rank: [i64; 2], message: Option<MessageId>, phrase: impl FnOnce() -> Phrase) {
+        // A content that is lost stays lost: it may have been the wanted one.
+        self.failed.take_if(|cause| matches!(cause, Cause::Failed { .. }));
+        if self.nearest.as_ref().is_none_or(|best| best.rank <= rank) {
+            self.nearest = Some(Box::new(Near { rank, message, phrase: phrase() }));
         }
-        let of_it = |closest: &Closest| match closest {
-            Closest::Conversation(attempt) => attempt.conn == conn,
-            Closest::Message(attempt) => attempt.conn == conn,
-            Closest::Touched(attempt) => attempt.conn == conn,
-            Closest::Carried(attempt) => attempt.conn == conn,
-            Closest::Mailbox(_) | Closest::Filed(_) | Closest::Query(_) => false,
-        };
-        self.closest.take_if(|closest| of_it(closest));
     }
 
     /// A connection showed its first `reached` steps.
     pub fn advanced(&mut self, here: &Here, reached: usize) {
-        if let Some(attempt) = self.attempt(here, reached) {
+        if let Some(attempt) = self.attempt(here, reached, None) {
             attempt.instead = None;
         }
     }
@@ -115,7 +156,7 @@ impl Progress {
     }
 
     fn instead(&mut self, here: &Here, reached: usize, instead: Instead, verb: &str, said: &str) {
-        if let Some(attempt) = self.attempt(here, reached) {
+        if let Some(attempt) = self.attempt(here, reached, Some(instead)) {
             attempt.instead = Some(instead);
             attempt.verb.clear();
             attempt.verb.push_str(cut(verb));
@@ -131,17 +172,13 @@ impl Progress {
         }
     }
 
-    /// The attempt that came closest, to show.
-    pub fn shown(&self) -> Option<Closest> {
-        let attempt = (self.attempt.conn != Conn(0)).then(|| Closest::Conversation(self.attempt.clone()));
-        attempt.or_else(|| self.closest.as_deref().cloned())
-    }
-
-    /// The attempt of this connection, if none came closer than `reached` steps. Its texts keep their buffers: most attempts are
-    /// overwritten by the next.
-    fn attempt(&mut self, here: &Here, reached: usize) -> Option<&mut Attempt> {
+    /// The attempt of this connection, if none came closer than `reached` steps and this. Of others that came as far, one in which
+    /// something else came in place of the next step says more than one that just went no further. Its texts keep their
+    /// buffers: most attempts are overwritten by the next.
+    fn attempt(&mut self, here: &Here, reached: usize, instead: Option<Instead>) -> Option<&mut Attempt> {
         let attempt = &mut self.attempt;
-        if self.held || attempt.reached > reached {
+        let says_less = attempt.conn != here.conn && attempt.instead.is_some() && instead.is_none();
+        if self.held || attempt.reached > reached || (attempt.reached == reached && says_less) {
             return None;
         }
         if attempt.conn != here.conn {
@@ -173,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_attempts_the_latest_stands() {
+    fn of_equal_attempts_the_latest_stands_that_says_as_much() {
         let here = |conn| Here { student: 0, conn: Conn(conn), began: Timestamp(0), seq: Seq(1), time: Timestamp(0) };
         let mut own = Progress::default();
         own.advanced(&here(1), 2);
@@ -181,5 +218,10 @@ mod tests {
         assert_eq!(own.attempt.conn, Conn(1));
         own.advanced(&here(2), 2);
         assert_eq!(own.attempt.conn, Conn(2));
+        own.broken(&here(2), 2, "RSET");
+        own.advanced(&here(3), 2);
+        assert_eq!(own.attempt.conn, Conn(2));
+        own.broken(&here(3), 2, "RSET");
+        assert_eq!(own.attempt.conn, Conn(3));
     }
 }

@@ -1,12 +1,15 @@
 //! A quick hash for small keys that no client chooses: numbers of connections and messages, names that the lab fixes.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasherDefault, Hasher},
 };
 
 /// A map with the quick hash.
 pub type QuickMap<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
+
+/// A set with the quick hash.
+pub type QuickSet<K> = HashSet<K, BuildHasherDefault<Quick>>;
 
 /// Multiply and rotate, eight octets at a time.
 #[derive(Debug, Default, Clone, Copy)]

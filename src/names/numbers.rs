@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
-/// The number of an event in its server's record: 1, 2, 3 … without gaps. A gap means a damaged record.
+/// The number of an event in its server's record: 1, 2, 3 … One that is missing means a damaged record, unless a tombstone says
+/// that compaction took it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::{
-    check,
     diagnostic::{Code, Findings, Span, in_lab},
     fields::{Field, Fields, listed},
     keys,
     placeholders::{Known, Scope},
-    witness,
 };
-use crate::lab::{
-    Exercise, ExerciseId, MAX_EXERCISES, Script, Service, Text,
-    exercise::{Points, ScriptLine},
+use crate::{
+    lab::{
+        Exercise, ExerciseId, MAX_EXERCISES, Script, Service, Text,
+        exercise::{Points, ScriptLine},
+    },
+    marking::checks,
 };
 
 /// The highest number of a session.
@@ -62,10 +63,8 @@ pub fn exercises(lab: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_
 /// Reads one exercise; its id and what it comes after are filled in by who knows all of them.
 fn exercise(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Exercise {
     let checks = fields.required("check", "[[exercise.check]]", findings);
-    let checks = checks.map(|field| field.tables(&keys::CHECK, MAX_CHECKS, findings)).unwrap_or_default();
-    let (tables, checks): (Vec<_>, Vec<_>) =
-        checks.into_iter().filter_map(|fields| Some((fields.clone(), check::check(&fields, known, findings)?))).unzip();
-    let then = witness::then(&tables, &checks, findings);
+    let checks = checks.map(|field| field.tables(&checks::CHECK, MAX_CHECKS, findings)).unwrap_or_default();
+    let checks = checks::read(&checks, known, findings);
     let session = fields.number("session", 1, 1..=MAX_SESSION, findings);
     Exercise {
         id: "0".parse().expect("a digit is a name"),
@@ -76,7 +75,6 @@ fn exercise(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>)
         partial: fields.boolean("partial", false, findings),
         after: Vec::new(),
         checks,
-        then,
         solution: solution(fields, known, findings),
     }
 }
@@ -236,7 +234,7 @@ fn script(service: Service, field: &Field<'_>, known: &Known<'_>, findings: &mut
                 let span = findings.find(&field.span, text).unwrap_or_else(|| field.span.clone());
                 known.template(text, &span, Scope::Check, findings);
                 if let (Service::Domain, ScriptLine::Client(question)) = (service, line) {
-                    witness::expect_record(question.split(' ').next().unwrap_or_default(), &span, findings);
+                    checks::query::expect_record(question.split(' ').next().unwrap_or_default(), &span, findings);
                 }
             }
             ScriptLine::Close | ScriptLine::Hold | ScriptLine::Cut | ScriptLine::Tls | ScriptLine::Silence => {}

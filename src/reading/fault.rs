@@ -18,7 +18,7 @@ use crate::lab::{
 /// The names of the faults that the lab has, for whoever speaks of them.
 pub fn names(lab: &Fields<'_>) -> BTreeSet<String> {
     // Whatever is wrong with them is noted when they are read.
-    let silent = &mut Findings::new("");
+    let silent = &mut Findings::new("", &[]);
     let field = lab.get("fault").filter(|field| !field.is_text());
     let tables = field.map(|field| field.tables(&keys::FAULT, MAX_FAULTS, silent)).unwrap_or_default();
     tables.iter().filter_map(|fields| fields.text("id", silent)).map(|(id, _)| id.to_owned()).collect()

@@ -1,13 +1,8 @@
 //! Every table and key of the lab file, by name. `reference.md` describes each of them; a test holds the two together.
 
-/// A kind of table of the lab file.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Section {
-    /// How it is written, in backticks, or what it is called.
-    pub name: &'static str,
-    /// Its keys.
-    pub keys: &'static [&'static str],
-}
+use std::sync::LazyLock;
+
+use crate::{findings::Section, marking::checks};
 
 /// The file itself.
 pub const LAB: Section = Section {
@@ -123,79 +118,18 @@ pub const EXERCISE: Section = Section {
     keys: &["id", "title", "hint", "session", "points", "partial", "after", "check", "solution"],
 };
 
-/// A check of an exercise.
-pub const CHECK: Section = Section {
-    name: "`[[exercise.check]]`",
-    keys: &[
-        "protocol",
-        "steps",
-        "times",
-        "fault",
-        "during",
-        "tls",
-        "tls_version",
-        "auth",
-        "pipelined",
-        "message",
-        "retrieved",
-        "deleted",
-        "mailbox",
-        "filed",
-        "query",
-        "relayed",
-        "deferred",
-        "bounced",
-        "then",
-    ],
-};
-
-/// A check of a delivered message.
-pub const MESSAGE: Section = Section {
-    name: "`message = { … }`",
-    keys: &[
-        "in",
-        "from",
-        "to",
-        "headers",
-        "body",
-        "parts",
-        "size",
-        "hash",
-        "text",
-        "secret",
-        "times",
-        "one_connection",
-    ],
-};
-
-/// A check of a retrieved or deleted message.
-pub const TOUCHED: Section =
-    Section { name: "`retrieved = { … }` or `deleted = { … }`", keys: &["mail", "own", "in", "folder", "via"] };
-
-/// A check of a mailbox.
-pub const MAILBOX: Section = Section { name: "`mailbox = { … }`", keys: &["of", "folder", "count", "now"] };
-
-/// A check of a message in a folder.
-pub const FILED: Section =
-    Section { name: "`filed = { … }`", keys: &["mail", "own", "in", "folder", "has", "lacks", "now"] };
-
-/// A check of a query.
-pub const QUERY: Section = Section { name: "`query = { … }`", keys: &["name", "record", "answer", "times"] };
-
-/// A check of what became of mail for other servers.
-pub const CARRIED: Section = Section {
-    name: "`relayed = { … }`, `deferred = { … }` or `bounced = { … }`",
-    keys: &["to", "status", "times"],
-};
-
 /// One or more connections of a reference solution.
 pub const SOLUTION: Section = Section {
     name: "`[[exercise.solution]]`",
     keys: &["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps", "domain"],
 };
 
-/// Every table.
-pub const SECTIONS: [&Section; 21] = [
+/// Every table but those of checks, which stand with their kinds.
+const OWN: [&Section; 14] = [
     &LAB, &USER, &STUDENT, &LENIENT, &PORTS, &LIMITS, &QUEUE, &ROUTE, &DOCKER, &ALLOWANCE, &MAIL, &FAULT, &EXERCISE,
-    &CHECK, &MESSAGE, &TOUCHED, &MAILBOX, &FILED, &QUERY, &CARRIED, &SOLUTION,
+    &SOLUTION,
 ];
+
+/// Every table.
+pub static SECTIONS: LazyLock<Vec<&'static Section>> =
+    LazyLock::new(|| OWN.into_iter().chain(checks::sections()).collect());

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use super::{
     diagnostic::{Code, Findings, Span, in_lab},
-    fields::{Field, Fields},
+    fields::Fields,
     keys,
     placeholders::{Known, Scope},
 };
-use crate::lab::{
-    MAX_MAILS, Mail, MailId,
-    template::{Piece, pieces},
+use crate::{
+    findings::{mailbox, named_headers},
+    lab::{
+        MAX_MAILS, Mail, MailId,
+        template::{Piece, pieces},
+    },
 };
 
 /// The octets that a student's text may have: at least one line end, at most what a class can send within a minute.
@@ -18,9 +21,6 @@ pub const TEXT: std::ops::RangeInclusive<u64> = 3..=(1 << 20);
 
 /// The longest body as written, in octets.
 pub const MAX_BODY: usize = 1 << 20;
-
-/// The most header fields of one mail, or of one check.
-pub const MAX_HEADERS: usize = 50;
 
 /// A mail with its place, read up to its id and its text's length, so that others can speak of it. One whose id is missing,
 /// wrong or taken has none; what else is wrong with it is still found.
@@ -103,21 +103,6 @@ fn mail(draft: Draft<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Mai
     mail
 }
 
-/// The mailbox that a key names: `user2`, or `{login}` for the student's own.
-pub fn mailbox(
-    fields: &Fields<'_>,
-    key: &'static str,
-    known: &Known<'_>,
-    findings: &mut Findings<'_>,
-) -> Option<String> {
-    let (text, span) = fields.text(key, findings)?;
-    if text != "{login}" {
-        known.people.expect_mailbox(text, &span, findings);
-    }
-    // Mailboxes are kept in lower case, as the placeholder is.
-    Some(text.to_ascii_lowercase())
-}
-
 fn headers(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<(String, String)> {
     let Some(field) = fields.get("headers") else {
         return Vec::new();
@@ -134,26 +119,6 @@ fn headers(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) 
         headers.push((header.key.to_owned(), text.to_owned()));
     }
     headers
-}
-
-/// The entries of a table of header fields, with names that a header field can have (RFC 5322 2.2).
-pub fn named_headers<'a>(field: &Field<'a>, findings: &mut Findings<'_>) -> Vec<Field<'a>> {
-    let mut entries = field.free_table(findings);
-    if let Some(first) = entries.get(MAX_HEADERS) {
-        findings.lab(Code::TooMany, &first.key_span, format!("there are more than {MAX_HEADERS} header fields"));
-        entries.truncate(MAX_HEADERS);
-    }
-    entries.retain(|entry| {
-        let good = !entry.key.is_empty() && entry.key.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':');
-        if !good {
-            let message = format!("`{}` is no name of a header field", entry.key);
-            findings
-                .lab(Code::BadName, &entry.key_span, message)
-                .help("it is printable ASCII without blanks and colons");
-        }
-        good
-    });
-    entries
 }
 
 fn header_text(key: &str, text: &str, span: &Span, known: &Known<'_>, findings: &mut Findings<'_>) {

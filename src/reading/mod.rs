@@ -8,34 +8,26 @@
 //!  lab.toml ─ fields ─▶ people ◀─ roster ◀─ roster.csv
 //!                         ├─▶ groups ─▶ domain ─▶ Group
 //!                         ├─▶ settings, containers
-//!                         └─▶ placeholders ◀─ mail, exercise, check, witness, steps
+//!                         └─▶ known ◀─ mail, exercise ◀─ a check of each kind (`crate::marking::checks`)
 //! ```
 
-mod check;
 mod columns;
 mod containers;
 mod decode;
-pub mod diagnostic;
 mod domain;
 mod exercise;
 mod fault;
-mod fields;
-mod folders;
 mod groups;
 pub mod keys;
 mod mail;
-mod offered;
 mod people;
-mod placeholders;
 pub mod relaying;
 mod render;
 mod roster;
 mod services;
 mod settings;
 mod slug;
-mod steps;
 mod templates;
-mod witness;
 
 use std::{io, path::Path};
 
@@ -44,6 +36,8 @@ pub use render::{Source, Sources, render, to_json};
 pub use templates::{Template, templates};
 use toml::de::DeTable;
 
+pub use crate::findings::diagnostic;
+
 use self::{
     diagnostic::{Findings, Span},
     fields::Fields,
@@ -51,7 +45,10 @@ use self::{
     people::{People, Seat},
     placeholders::Known,
 };
-use crate::lab::{EngineKind, Lab, LabName};
+use crate::{
+    findings::{fields, known as placeholders, offered, steps},
+    lab::{EngineKind, Lab, LabName},
+};
 
 /// The smallest lab, for whoever has an empty file.
 const SMALLEST: &str =
@@ -81,7 +78,7 @@ pub fn read(lab: impl AsRef<[u8]>, path: &Path, load: &mut dyn FnMut(&Path) -> i
     let (text, problem) = decode::lab(lab.as_ref());
     let mut sources = Sources { lab: Source { path: path.to_owned(), text }, roster: None };
     let text = sources.lab.text.clone();
-    let mut findings = Findings::new(&text);
+    let mut findings = Findings::new(&text, &keys::SECTIONS);
     if let Some(problem) = problem {
         problem.note(&mut findings);
         return Reading { lab: None, diagnostics: findings.finish(), sources };
@@ -136,7 +133,7 @@ fn document(
     let docker = containers::containers(fields, findings);
     let drafts = mail::drafts(fields, findings);
     let known = Known {
-        people: &people,
+        names: &people.names,
         settings: &settings,
         mails: mail::known(&drafts),
         faults: fault::names(fields),

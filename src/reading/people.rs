@@ -8,6 +8,7 @@ use super::{
     fields::{Field, Fields},
     groups, keys,
 };
+use crate::findings::Names;
 use crate::lab::{Group, LabName, Login, MAX_STUDENTS, Student, User};
 
 /// The most shared mailboxes of a lab.
@@ -23,12 +24,8 @@ pub struct People {
     pub groups: Vec<Group>,
     /// The mailbox that a dialect with a catch-all takes: the first one written that every group has.
     pub first_mailbox: Option<Login>,
-    /// The mailboxes that every group has.
-    mailboxes: BTreeSet<Login>,
-    /// All students.
-    students: BTreeSet<Login>,
-    /// What may be meant for one: the texts, in lower case, where not everybody could be read.
-    doubtful: BTreeSet<String>,
+    /// The names that mail and checks may speak of.
+    pub names: Names,
 }
 
 /// A student before the groups are made.
@@ -63,26 +60,8 @@ impl People {
         }
         let groups = addresses.groups(name, rooms, &users, findings);
         let doubtful = if findings.errors() > before { written(lab) } else { BTreeSet::new() };
-        Self { groups, first_mailbox, mailboxes, students, doubtful }
-    }
-
-    /// Notes it where `name` is no mailbox that every group has.
-    pub fn expect_mailbox(&self, name: &str, span: &Span, findings: &mut Findings<'_>) {
-        let login = name.to_ascii_lowercase();
-        let student = self.students.contains(login.as_str());
-        if self.mailboxes.contains(login.as_str()) || !student && self.doubtful.contains(&login) {
-            return;
-        }
-        let message = if student {
-            format!("`{name}` is a student of one group, not a mailbox of every group")
-        } else {
-            format!("there is no mailbox `{name}`")
-        };
-        let problem = findings.within(Code::UnknownMailbox, span, message);
-        problem.help("write a name from `users`; in mail and checks, `{login}` is the student's own mailbox");
-        if !student {
-            problem.did_you_mean(name, self.mailboxes.iter().map(Login::as_str));
-        }
+        let names = Names { mailboxes, students, doubtful, groups: groups.len() };
+        Self { groups, first_mailbox, names }
     }
 }
 

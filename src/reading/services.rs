@@ -6,12 +6,9 @@ use super::{
     diagnostic::{Code, Findings},
     fields::Fields,
     keys,
-    offered::Offered,
+    offered::{Offered, offers_tls},
 };
-use crate::{
-    lab::{Service, Tls},
-    protocol::{dialect, smtp},
-};
+use crate::lab::{Service, Tls};
 
 /// Reads `tls`.
 pub fn tls(lab: &Fields<'_>, dialect: &str, findings: &mut Findings<'_>) -> Tls {
@@ -84,9 +81,4 @@ pub fn ports(lab: &Fields<'_>, services: &BTreeSet<Service>, findings: &mut Find
         findings.lab(Code::Conflict, &field.span, "two services have the same port");
     }
     ports
-}
-
-/// Whether the dialect's server knows STARTTLS.
-pub fn offers_tls(dialect: &str) -> bool {
-    dialect::named(dialect).is_some_and(|dialect| smtp::offers(&dialect, "STARTTLS"))
 }

@@ -106,7 +106,7 @@ fn lone_newline(lab: &Fields<'_>, findings: &mut Findings<'_>) -> LoneNewline {
 fn catch_all(lab: &Fields<'_>, dialect: &str, people: &People, findings: &mut Findings<'_>) -> Option<Login> {
     if let Some(field) = lab.get("catch_all") {
         let login: Login = field.name("a mailbox", findings)?;
-        people.expect_mailbox(login.as_str(), &field.span, findings);
+        people.names.expect_mailbox(login.as_str(), &field.span, findings);
         return Some(login);
     }
     if !dialect::named(dialect).is_some_and(|dialect| dialect.catch_all) {

@@ -18,7 +18,8 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     lab::{Exercise, ExerciseId, Key, Lab},
-    marking::{Mark, StudentMarks, Verdict, words::Words},
+    marking::{Mark, StudentMarks, Verdict},
+    words::Words,
 };
 
 use containers::Containers;

@@ -153,9 +153,12 @@ impl Stage {
         let mut marker = Marker::new(&self.lab, self.group(), &self.key);
         let mut content =
             |id| reader.message(id).ok().flatten().map(|message| message.octets[message.trace_octets..].to_vec());
-        reader.events(Seq(0), &mut |event| {
-            marker.take(&event, &mut content);
-            ControlFlow::Continue(())
+        marker.read(|marker| {
+            let read = reader.events(Seq(0), &mut |event| {
+                marker.take(&event, &mut content);
+                ControlFlow::Continue(())
+            });
+            read.map(drop)
         })?;
         let marks = marker.marks().into_iter().find(|marks| marks.login == self.student().login);
         marks.ok_or_else(|| StageError::NoStudent(self.lab.name.to_string()))

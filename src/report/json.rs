@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::Report;
 use crate::{
-    marking::{Mark, StudentMarks, words::Words},
+    marking::{Mark, StudentMarks},
     trace::json_visible,
+    words::Words,
 };
 
 /// The version of the shape.
@@ -74,7 +75,7 @@ fn student(marks: &StudentMarks, words: Words) -> Student<'_> {
         points: marks.points.as_f64(),
         out_of: marks.out_of.as_f64(),
         exercises: marks.exercises.iter().map(|mark| exercise(mark, words)).collect(),
-        notes: marks.contradictions.iter().map(|found| words.contradiction(found)).collect(),
+        notes: marks.notes.iter().map(|note| words.say(note)).collect(),
     }
 }
 

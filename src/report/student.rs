@@ -8,69 +8,59 @@ use super::sign;
 use crate::{
     evidence::Seq,
     lab::exercise::Points,
-    marking::{CheckMark, Mark, StudentMarks, Verdict, words::Words},
+    marking::{CheckMark, Mark, StudentMarks, Verdict},
     trace::visible,
+    words::{Phrase, Words, phrase, quoted},
 };
 
 /// Explains every verdict of a student.
 pub fn words(student: &StudentMarks, words: Words, colour: bool) -> String {
-    let lang = words.lang;
     let name = student.name.as_ref().map_or_else(|| student.login.to_string(), |name| visible(name));
-    let mut out = format!(
-        "{name} (`{}`, {} `{}`): {} {} {} {}\n",
-        student.login,
-        lang.pick("group", "grupo"),
-        student.group,
-        student.points,
-        lang.pick("of", "de"),
-        student.out_of,
-        lang.pick("points", "puntos"),
-    );
-    for found in &student.contradictions {
-        let _ = writeln!(out, "! {}", words.contradiction(found));
+    let head = phrase("student-head")
+        .with("name", name)
+        .with("login", quoted(student.login.as_str()))
+        .with("group", quoted(student.group.as_str()));
+    let mut out = words.say(&points(head, student.points, student.out_of)) + "\n";
+    for note in &student.notes {
+        let _ = writeln!(out, "! {}", words.say(note));
     }
     let mut session = None;
     for mark in &student.exercises {
         if session != Some(mark.exercise.session) {
             session = Some(mark.exercise.session);
-            session_head(student, mark.exercise.session, words, &mut out);
+            let _ = writeln!(out, "\n{}", words.say(&session_head(student, mark.exercise.session)));
         }
         explain(mark, words, colour, &mut out);
     }
     out
 }
 
+fn points(phrase: Phrase, points: Points, all: Points) -> Phrase {
+    // Only a whole one is one of them.
+    let count = if all == Points(100) { 1_u64 } else { 2 };
+    phrase.with("points", points.to_string()).with("all", all.to_string()).with("count", count)
+}
+
 /// The session's points, and whether everything in it that is worth points is done.
-fn session_head(student: &StudentMarks, session: u32, words: Words, out: &mut String) {
-    let lang = words.lang;
+fn session_head(student: &StudentMarks, session: u32) -> Phrase {
     let marks = || student.exercises.iter().filter(|mark| mark.exercise.session == session);
-    let (points, of) = marks().fold((0, 0), |(points, of), mark| (points + mark.points.0, of + mark.exercise.points.0));
+    let (own, of) = marks().fold((0, 0), |(own, of), mark| (own + mark.points.0, of + mark.exercise.points.0));
     let worth = |mark: &&Mark| mark.exercise.points.0 > 0;
-    let complete = if marks().filter(worth).all(|mark| mark.verdict == Verdict::Done) {
-        lang.pick(", complete", ", completa")
-    } else {
-        ""
-    };
-    let _ = writeln!(
-        out,
-        "\n{} {session}: {} {} {} {}{complete}",
-        lang.pick("Session", "Sesión"),
-        Points(points),
-        lang.pick("of", "de"),
-        Points(of),
-        lang.pick("points", "puntos"),
-    );
+    let complete = marks().filter(worth).all(|mark| mark.verdict == Verdict::Done);
+    let head = if complete { phrase("session-head-complete") } else { phrase("session-head") };
+    let number = phrase("session").with("session", u64::from(session));
+    points(head.with("session", number), Points(own), Points(of))
 }
 
 fn explain(mark: &Mark, words: Words, colour: bool, out: &mut String) {
     let style = if colour { style(mark.verdict) } else { Style::new() };
     let title = visible(mark.exercise.title.in_language(words.lang.code()));
-    let (of, points) = (words.lang.pick("of", "de"), words.lang.pick("points", "puntos"));
     let worth = if mark.exercise.points.0 == 0 {
-        words.lang.pick("optional", "optativo").to_owned()
+        phrase("worth-nothing")
     } else {
-        format!("{} {of} {} {points}", mark.points, mark.exercise.points)
+        points(phrase("worth"), mark.points, mark.exercise.points)
     };
+    let worth = words.say(&worth);
     let _ = writeln!(out, "{style}{} {}{style:#} {title} ({worth})", sign(mark), mark.exercise.id);
     if let Some(after) = words.after(mark) {
         let _ = writeln!(out, "    {after}");
@@ -80,24 +70,21 @@ fn explain(mark: &Mark, words: Words, colour: bool, out: &mut String) {
     }
     let hint = visible(mark.exercise.hint.in_language(words.lang.code()));
     if mark.verdict == Verdict::Missing && !hint.is_empty() {
-        let _ = writeln!(out, "    {}: {hint}", words.lang.pick("hint", "pista"));
+        let _ = writeln!(out, "    {}", words.say(&phrase("hint").with("hint", hint)));
     }
 }
 
 fn explain_check(check: &CheckMark, words: Words, out: &mut String) {
-    let (sign, lang) = (check_sign(check.verdict), words.lang);
+    let sign = check_sign(check.verdict);
     if check.verdict == Verdict::Done {
         let events = check.proofs.iter().flat_map(|proof| proof.events.iter().copied()).collect::<Vec<Seq>>();
-        let numbers = if events.len() == 1 { lang.pick("event", "suceso") } else { lang.pick("events", "sucesos") };
-        let _ = writeln!(out, "    {sign} {} ({numbers} {})", words.proofs(check), runs(&events));
+        let proven = phrase("proven-by").with("proofs", words.proofs(check)).with("count", events.len());
+        let _ = writeln!(out, "    {sign} {}", words.say(&proven.with("events", runs(&events))));
         return;
     }
     let _ = writeln!(out, "    {sign} {}", words.wanted(check));
-    if let Some(cause) = &check.cause {
-        let _ = writeln!(out, "      {}", words.cause(cause));
-    }
-    if let Some(attempted) = words.attempted(check) {
-        let _ = writeln!(out, "      {attempted}");
+    for missed in words.missed(check) {
+        let _ = writeln!(out, "      {missed}");
     }
 }
 

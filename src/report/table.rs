@@ -8,8 +8,9 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, LineStyle, Tab
 use super::{Report, sign};
 use crate::{
     lab::exercise::Points,
-    marking::{Mark, StudentMarks, Verdict, words::Lang},
+    marking::{Mark, StudentMarks, Verdict},
     trace::visible,
+    words::{Lang, Phrase, Words, phrase},
 };
 
 /// The longest student column, in characters; the rest of a name is cut.
@@ -33,6 +34,12 @@ pub struct TableOptions {
     pub session: Option<u32>,
 }
 
+impl TableOptions {
+    fn say(&self, phrase: &Phrase) -> String {
+        Words { lang: self.lang, utc_offset_secs: 0 }.say(phrase)
+    }
+}
+
 /// How much a cell says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
@@ -52,7 +59,7 @@ type Text = (String, Option<Verdict>);
 /// Draws the table, with a legend below.
 pub fn table(report: &Report, options: TableOptions) -> String {
     let Some(first) = report.students.first() else {
-        return options.lang.pick("no students\n", "no hay estudiantes\n").to_owned();
+        return options.say(&phrase("no-students")) + "\n";
     };
     let sessions = first.exercises.iter().map(|mark| mark.exercise.session);
     let sessions: BTreeSet<u32> =
@@ -70,8 +77,8 @@ pub fn table(report: &Report, options: TableOptions) -> String {
     } else {
         for session in &sessions {
             parts.push(format!(
-                "{} {session}\n{}",
-                options.lang.pick("Session", "Sesión"),
+                "{}\n{}",
+                options.say(&phrase("session").with("session", u64::from(*session))),
                 drawing.split(&of(*session))
             ));
         }
@@ -110,12 +117,11 @@ impl Drawing<'_> {
 
     /// Header, one row a student, and how many have done each exercise.
     fn rows(&self, places: &[usize], layout: Layout) -> Vec<Vec<Text>> {
-        let lang = self.options.lang;
+        let say = |phrase| self.options.say(&phrase);
         let Self { report, .. } = self;
         let groups: BTreeSet<&str> = report.students.iter().map(|student| student.group.as_str()).collect();
         let head = places.iter().map(|place| (id(&report.students[0].exercises[*place], layout), None));
-        let points = lang.pick("points", "puntos").to_owned();
-        let mut rows = vec![enclose(lang.pick("student", "estudiante").to_owned(), head, points)];
+        let mut rows = vec![enclose(say(phrase("table-student")), head, say(phrase("table-points")))];
         for student in &report.students {
             let marks = || places.iter().map(|place| &student.exercises[*place]);
             let cells = marks().map(|mark| (cell(mark, layout), Some(mark.verdict)));
@@ -127,7 +133,7 @@ impl Drawing<'_> {
             report.students.iter().filter(|student| student.exercises[place].verdict == Verdict::Done).count()
         };
         let counts = places.iter().map(|place| (done(*place).to_string(), None));
-        rows.push(enclose(lang.pick("done", "hechos").to_owned(), counts, String::new()));
+        rows.push(enclose(say(phrase("table-done")), counts, String::new()));
         rows
     }
 
@@ -150,13 +156,7 @@ impl Drawing<'_> {
     }
 
     fn legend(&self) -> String {
-        self.options
-            .lang
-            .pick(
-                "✓ done   – missing   ½ partly there   ? unclear (not the student's fault)",
-                "✓ hecho   – falta   ½ hecho en parte   ? dudoso (no es culpa del estudiante)",
-            )
-            .to_owned()
+        self.options.say(&phrase("table-legend"))
     }
 }
 

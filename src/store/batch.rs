@@ -2,10 +2,10 @@
 
 use std::sync::PoisonError;
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{CachedStatement, Connection, params, types::ValueRef};
 
 use super::{
-    Origin,
+    Origin, chain,
     code::{self, MAX_SHAPES, Parts, Shape},
     folders::Folder,
     outgoing::{self, Arrival},
@@ -13,7 +13,7 @@ use super::{
     state::{Holdings, State},
 };
 use crate::{
-    evidence::{Conn, Delivered, EventKind, MessageId, Removed, Seq, Timestamp, Uid, Who},
+    evidence::{ChainHash, Conn, Delivered, EventKind, MessageId, Removed, Seq, Timestamp, Uid, Who},
     lab::Login,
     mail::{
         Entry,
@@ -23,6 +23,7 @@ use crate::{
 
 const INSERT_EVENT: &str = "INSERT INTO event (seq, time, conn, shape, octets, reply_octets, line, reply, detail) \
                             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const SEAL_EVENT: &str = "UPDATE event SET seal = ? WHERE seq = ?";
 const INSERT_MESSAGE: &str = "INSERT INTO message (id, student, trace, content) VALUES (?, ?, ?, ?)";
 const INSERT_ENTRY: &str =
     "INSERT INTO entry (folder, uid, message, octets, flags, modseq, received) VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -54,6 +55,9 @@ pub(super) struct Batch<'a> {
     entry: CachedStatement<'a>,
     /// Recipients for other servers, told to whoever carries the mail once they are committed.
     arrivals: Vec<Arrival>,
+    /// The last event before the batch.
+    before: u64,
+    scratch: Vec<u8>,
 }
 
 impl<'a> Batch<'a> {
@@ -66,10 +70,12 @@ impl<'a> Batch<'a> {
             event: connection.prepare_cached(INSERT_EVENT)?,
             message: connection.prepare_cached(INSERT_MESSAGE)?,
             entry: connection.prepare_cached(INSERT_ENTRY)?,
+            before: state.seq,
             connection,
             state,
             holdings,
             arrivals: Vec::new(),
+            scratch: Vec::with_capacity(1_024),
         })
     }
 
@@ -100,9 +106,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Writes what was gathered for the end of the batch, and hands out what is to be told after the commit.
+    /// Writes what was gathered for the end of the batch, seals its last event, and hands out what is to be told after the commit.
     pub(super) fn finish(self) -> rusqlite::Result<Vec<Arrival>> {
         self.state.folders.write(self.connection)?;
+        if self.state.seq > self.before {
+            let values = params![self.state.hash.0, self.state.seq];
+            self.connection.prepare_cached(SEAL_EVENT)?.execute(values)?;
+        }
         Ok(self.arrivals)
     }
 
@@ -267,29 +277,37 @@ impl<'a> Batch<'a> {
             Some(Parts { word, states, columns }) => self.shape(shape(word, states))?.map(|id| (id, columns)),
             None => None,
         };
-        let (id, columns) = match compact {
+        let ((id, hash_of_shape), columns) = match compact {
             Some(compact) => compact,
             None => (self.new_shape(shape("".into(), None))?, code::as_json(kind)),
         };
         self.state.seq += 1;
         self.state.conn = self.state.conn.max(conn.0);
         let seq = Seq(self.state.seq);
+        let row = chain::Row {
+            seq: seq.0,
+            time: time.0,
+            conn: signed(conn.0),
+            shape: hash_of_shape,
+            columns: columns.values(),
+        };
+        self.state.hash = chain::link(self.state.hash, &row, &mut self.scratch);
         let code::Columns { octets, reply_octets, line, reply, detail } = columns;
         self.event.execute(params![seq.0, time.0, conn.0, id, octets, reply_octets, line, reply, detail])?;
         Ok(())
     }
 
     /// The number of a shape; none where the store has too many to take a new one in.
-    fn shape(&mut self, shape: Shape) -> rusqlite::Result<Option<i64>> {
+    fn shape(&mut self, shape: Shape) -> rusqlite::Result<Option<(i64, ChainHash)>> {
         if self.state.shapes.len() >= MAX_SHAPES && !self.state.shapes.contains_key(&shape) {
             return Ok(None);
         }
         self.new_shape(shape).map(Some)
     }
 
-    fn new_shape(&mut self, shape: Shape) -> rusqlite::Result<i64> {
-        if let Some(id) = self.state.shapes.get(&shape) {
-            return Ok(*id);
+    fn new_shape(&mut self, shape: Shape) -> rusqlite::Result<(i64, ChainHash)> {
+        if let Some(known) = self.state.shapes.get(&shape) {
+            return Ok(*known);
         }
         let (who, login, by) = code::who_words(&shape.who);
         let (before, after) = shape.states.map(|(before, after)| (before.as_str(), after.as_str())).unzip();
@@ -297,7 +315,22 @@ impl<'a> Batch<'a> {
         let values = params![shape.run, who, login, by, shape.kind, shape.word.as_ref(), before, after];
         self.connection.execute(sql, values)?;
         let id = self.connection.last_insert_rowid();
-        self.state.shapes.insert(shape, id);
-        Ok(id)
+        let hash = chain::shape_hash(&[
+            ValueRef::Integer(i64::from(shape.run)),
+            who.into(),
+            login.into(),
+            by.into(),
+            shape.kind.into(),
+            shape.word.as_ref().into(),
+            before.into(),
+            after.into(),
+        ]);
+        self.state.shapes.insert(shape, (id, hash));
+        Ok((id, hash))
     }
+}
+
+/// A count as SQLite keeps it.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

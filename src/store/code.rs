@@ -37,6 +37,22 @@ pub(super) struct Columns<'a> {
     pub(super) detail: Option<Cow<'static, str>>,
 }
 
+impl Columns<'_> {
+    /// The columns as SQLite keeps them.
+    pub(super) fn values(&self) -> [ValueRef<'_>; 5] {
+        let count = |count: Option<u64>| {
+            count.map_or(ValueRef::Null, |count| ValueRef::Integer(i64::try_from(count).unwrap_or(i64::MAX)))
+        };
+        [
+            count(self.octets),
+            count(self.reply_octets),
+            self.line.as_deref().into(),
+            self.reply.into(),
+            self.detail.as_deref().into(),
+        ]
+    }
+}
+
 /// What stands in the details of a command that was pipelined: a word, where rarer kinds have JSON.
 const PIPELINED: &str = "pipelined";
 

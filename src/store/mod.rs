@@ -9,6 +9,8 @@
 //! ```
 
 mod batch;
+mod branch;
+mod chain;
 mod change;
 mod code;
 mod error;
@@ -16,6 +18,7 @@ mod folders;
 mod hub;
 mod looking;
 mod outgoing;
+mod pages;
 mod queue;
 mod reader;
 mod schema;
@@ -35,6 +38,8 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+pub use branch::branch;
+pub use chain::{Damage, Wrong};
 pub use error::StoreError;
 pub use outgoing::{Arrival, Waiting};
 pub use reader::{Counts, Mailbox, Reader, StoredMessage};

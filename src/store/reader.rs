@@ -1,7 +1,8 @@
 //! Reading a store from outside its server: for `report` and `trace`, while the server runs and while it does not.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    cell::RefCell,
+    collections::BTreeSet,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -10,13 +11,15 @@ use rusqlite::{Connection, OptionalExtension as _, Row, types::ValueRef};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    StoreError,
-    code::{self, Shape},
+    StoreError, branch,
+    chain::Damage,
+    code,
+    pages::{self, Item, Position, Shapes},
     schema,
-    state::{self, parsed},
+    state::{Known, parsed},
 };
 use crate::{
-    evidence::{Conn, Event, EventKind, Injected, MessageId, Seq, Timestamp, Who},
+    evidence::{ChainHash, Conn, Event, EventKind, Identity, Injected, MessageId, Parent, Seq, Timestamp, Who},
     lab::Login,
 };
 
@@ -25,6 +28,7 @@ use crate::{
 pub struct Reader {
     path: PathBuf,
     connection: Connection,
+    shapes: RefCell<Shapes>,
 }
 
 /// A message as it is stored.
@@ -61,50 +65,74 @@ pub struct Counts {
 impl Reader {
     /// Opens a store for reading.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { path: path.to_owned(), connection: schema::open_reader(path)? })
+        Ok(Self { path: path.to_owned(), connection: schema::open_reader(path)?, shapes: RefCell::default() })
     }
 
     /// Hands out the events after a number, in order, until the caller breaks off. What does not read, and what is missing,
-    /// comes as [`EventKind::Damaged`] in its place. Returns the number of the last event handed out.
+    /// comes as [`EventKind::Damaged`] in its place; what compaction took out does not come. No transaction is open while the
+    /// caller works. Returns the number of the last event handed out.
     pub fn events(&self, after: Seq, each: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Seq, StoreError> {
-        self.scan(after, each).map_err(|error| StoreError::read(&self.path, &error))
-    }
-
-    fn scan(&self, after: Seq, each: &mut dyn FnMut(Event) -> ControlFlow<()>) -> rusqlite::Result<Seq> {
-        // Shapes and events of the same moment: otherwise an event could have a shape that was not there yet.
-        let transaction = self.connection.unchecked_transaction()?;
-        let shapes: HashMap<i64, Result<Shape, String>> = state::shapes(&transaction)?.into_iter().collect();
-        let mut statement = transaction.prepare_cached(
-            "SELECT seq, time, conn, shape, octets, reply_octets, line, reply, detail FROM event WHERE seq > ? ORDER BY seq",
-        )?;
-        let mut rows = statement.query([after.0])?;
-        let mut last = after;
-        while let Some(row) = rows.next()? {
-            let seq = Seq(row.get(0)?);
-            if seq.0 > last.0 + 1 {
-                let why = match (last.0 + 1, seq.0 - 1) {
-                    (first, end) if first == end => format!("event {first} is missing"),
-                    (first, end) => format!("events {first} to {end} are missing"),
-                };
-                last = Seq(seq.0 - 1);
-                if each(damaged(last, why)).is_break() {
-                    return Ok(last);
+        let mut position = Position::after(after);
+        let mut events = Vec::new();
+        loop {
+            let more = self.read(|connection| {
+                pages::page(connection, &self.shapes, &mut position, &mut |item| match item {
+                    Item::Row(seq, row, shape) => events.push(event(Seq(seq), row, shape)),
+                    Item::Damaged(seq, damage) => {
+                        events.pop_if(|event: &mut Event| event.seq.0 == seq);
+                        events.push(damaged(Seq(seq), damage.to_string()));
+                    }
+                })
+            })?;
+            for event in events.drain(..) {
+                let seq = event.seq;
+                if each(event).is_break() {
+                    return Ok(seq);
                 }
             }
-            last = seq;
-            let event = event(seq, row, &shapes).unwrap_or_else(|why| damaged(seq, why));
-            if each(event).is_break() {
-                break;
+            if !more {
+                return Ok(Seq(position.last));
             }
         }
-        Ok(last)
+    }
+
+    /// The identity of the record.
+    pub fn identity(&self) -> Result<Identity, StoreError> {
+        self.read(branch::identity)
+    }
+
+    /// The record that this one goes on from, if it is a branch.
+    pub fn parent(&self) -> Result<Option<Parent>, StoreError> {
+        Ok(self.ancestors()?.pop())
+    }
+
+    /// All records that this one goes on from, the oldest first.
+    pub fn ancestors(&self) -> Result<Vec<Parent>, StoreError> {
+        self.read(branch::ancestors)
+    }
+
+    /// The last event and the hash of the record up to it.
+    pub fn head(&self) -> Result<(Seq, ChainHash), StoreError> {
+        self.read(|connection| pages::anchor(connection, u64::MAX)).map(|(seq, hash)| (Seq(seq), hash))
+    }
+
+    /// The hash of the record up to an event; none where that event is not there, or where compaction has taken away what it
+    /// would have to be worked out from.
+    pub fn hash_at(&self, seq: Seq) -> Result<Option<ChainHash>, StoreError> {
+        self.read(|connection| pages::hash_at(connection, &self.shapes, seq))
+    }
+
+    /// Holds the whole record against its chain: the first thing that does not hold.
+    pub fn verify(&self) -> Result<Option<Damage>, StoreError> {
+        self.read(|connection| pages::first_damage(connection, &self.shapes))
     }
 
     /// The events of these kinds, in order; what does not read is left out.
     pub fn events_of(&self, kinds: &[&str]) -> Result<Vec<Event>, StoreError> {
         self.read(|connection| {
             let transaction = connection.unchecked_transaction()?;
-            let shapes: HashMap<i64, Result<Shape, String>> = state::shapes(&transaction)?.into_iter().collect();
+            let mut shapes = self.shapes.borrow_mut();
+            shapes.refresh(&transaction)?;
             let wanted: Vec<String> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
             let sql = format!(
                 "SELECT seq, time, conn, shape, octets, reply_octets, line, reply, detail FROM event \
@@ -115,8 +143,9 @@ impl Reader {
             let mut rows = statement.query([])?;
             let mut events = Vec::new();
             while let Some(row) = rows.next()? {
-                events.extend(event(Seq(row.get(0)?), row, &shapes).ok());
+                events.push(event(Seq(row.get(0)?), row, shapes.of(row.get(3)?)));
             }
+            events.retain(|event: &Event| !matches!(event.kind, EventKind::Damaged { .. }));
             Ok(events)
         })
     }
@@ -204,17 +233,19 @@ pub(super) fn injected(connection: &Connection) -> rusqlite::Result<Vec<Injected
     statement.query_map([], copy)?.collect()
 }
 
-fn event(seq: Seq, row: &Row<'_>, shapes: &HashMap<i64, Result<Shape, String>>) -> Result<Event, String> {
+/// The event of a row, or the damage that it is.
+fn event(seq: Seq, row: &Row<'_>, shape: Option<&Known>) -> Event {
+    decoded(seq, row, shape).unwrap_or_else(|why| damaged(seq, why))
+}
+
+fn decoded(seq: Seq, row: &Row<'_>, shape: Option<&Known>) -> Result<Event, String> {
     let column = |at: usize| row.get_ref(at).map_err(|error| error.to_string());
     let number = |at: usize| match column(at)? {
         ValueRef::Integer(number) => Ok(number),
         other => Err(format!("{} where a number belongs", other.data_type())),
     };
-    let shape = match shapes.get(&number(3)?) {
-        Some(Ok(shape)) => shape,
-        Some(Err(why)) => return Err(why.clone()),
-        None => return Err("an event of an unknown shape".to_owned()),
-    };
+    let (shape, _) = shape.ok_or("an event of an unknown shape")?;
+    let shape = shape.as_ref().map_err(Clone::clone)?;
     let kind = code::decode(shape, [column(4)?, column(5)?, column(6)?, column(7)?, column(8)?])?;
     let conn = u64::try_from(number(2)?).map_err(|_| "a negative connection number".to_owned())?;
     Ok(Event { seq, time: Timestamp(number(1)?), run: shape.run, conn: Conn(conn), who: shape.who.clone(), kind })

@@ -4,10 +4,11 @@ use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, time::
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::StoreError;
+use super::{StoreError, branch};
+use crate::evidence::Identity;
 
 /// The format this labctl reads and writes, kept as SQLite's `user_version`. Another one is refused.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// SQLite's `application_id` of a store: `labc`.
 const APPLICATION: i64 = 0x6c61_6263;
@@ -32,8 +33,19 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, &error))?;
     let made = recognise(&connection, path)?;
-    prepare(&connection, made).map_err(|error| StoreError::open(path, &error))?;
+    if made {
+        prepare(&connection, None).map_err(|error| StoreError::open(path, &error))?;
+    } else {
+        let identity = branch::draw(path)?;
+        prepare(&connection, Some(identity)).map_err(|error| StoreError::open(path, &error))?;
+    }
     Ok(connection)
+}
+
+/// Opens a store that is there for writing; one that is not is an error.
+pub(super) fn open_existing(path: &Path) -> Result<Connection, StoreError> {
+    drop(open_reader(path)?);
+    open_writer(path)
 }
 
 /// Opens the file for reading, also while a server writes to it, and where nothing can be written.
@@ -96,8 +108,8 @@ fn recognise(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Settings of the writer's connection, and the tables where there are none.
-fn prepare(connection: &Connection, made: bool) -> rusqlite::Result<()> {
+/// Settings of the writer's connection, and the tables of a new store, which gets this identity.
+fn prepare(connection: &Connection, new: Option<Identity>) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // References are documentation here: the writer is the only one who writes, and looking them up costs a tenth of a commit.
@@ -105,12 +117,13 @@ fn prepare(connection: &Connection, made: bool) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "PRAGMA foreign_keys = OFF; PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA wal_autocheckpoint = 0;"
     ))?;
-    if !made {
+    if let Some(identity) = new {
         // Nothing has been promised yet, so that making 500 stores need not wait for the disk: the first checkpoint,
         // which comes before the first promise, syncs it.
         connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL;")?;
         connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;",
+            "BEGIN IMMEDIATE; {} INSERT INTO meta (key, value) VALUES ('identity', '{identity}'); \
+             PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;",
             include_str!("schema.sql")
         ))?;
     }

@@ -3,6 +3,19 @@
 --   SELECT * FROM mail;            every message that was ever accepted
 -- While the server runs, open it read-only.
 
+--
+-- Who wrote it and whether all of it is there can be checked without labctl:
+--   meta       `identity`: 128 random bits, drawn when the store was made. `noted_seq`: the record had events up to this number.
+--   ancestor   a store that went on from a copy of another one has an identity of its own; up to and with event `seq` it has
+--              what that one had.
+--   event      hash(n) = SHA-256 of: hash(n - 1), 32 octets, 0 before the first event; seq, time and conn, each 8 octets with the
+--              highest first; the hash of the shape, 32 octets; octets, reply_octets, line, reply and detail. Each of these is `-`
+--              for NULL, `i` and 8 octets for a number, `t`, the length in 8 octets and UTF-8 for a text.
+--              The hash of a shape is SHA-256 of its columns from `run` to `after`, written likewise.
+--              The last event of each commit has its hash in `seal`; so has the last one of all.
+--   message    its content is covered by the event that says that it was accepted or appended, which has the SHA-256.
+--   tombstone  what `labctl compact` took out. A number that is missing from `event` is damage where no tombstone covers it.
+
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value ANY
@@ -21,7 +34,15 @@ CREATE TABLE shape (
     after  TEXT CHECK ((after IS NULL) = (before IS NULL))         -- and after it
 ) STRICT;
 
--- What the server saw, one row each. `seq` has no gaps: a gap is damage.
+-- The records that this one goes on from, the oldest first; none for most stores.
+CREATE TABLE ancestor (
+    place    INTEGER PRIMARY KEY,
+    identity TEXT NOT NULL,
+    seq      INTEGER NOT NULL CHECK (seq >= 0),          -- the last event that both have
+    hash     BLOB NOT NULL                               -- and the record's hash there
+) STRICT;
+
+-- What the server saw, one row each. A gap in `seq` that no tombstone covers is damage.
 CREATE TABLE event (
     seq          INTEGER PRIMARY KEY,
     time         INTEGER NOT NULL,                       -- microseconds since 1970-01-01T00:00:00Z
@@ -31,7 +52,18 @@ CREATE TABLE event (
     reply_octets INTEGER,                                -- command: octets of the reply
     line         TEXT,                                   -- command: the line as it came, passwords masked
     reply        TEXT,                                   -- command, connected: the reply's text
-    detail       TEXT                                    -- all of an event of a rarer kind, as JSON; command: pipelined
+    detail       TEXT,                                   -- all of an event of a rarer kind, as JSON; command: pipelined
+    seal         BLOB                                    -- the record's hash up to here, at the last event of a commit
+) STRICT;
+
+-- What compaction took out: in the stretch from `first` to `last`, `count` events are gone.
+CREATE TABLE tombstone (
+    first  INTEGER PRIMARY KEY CHECK (first >= 1),
+    last   INTEGER NOT NULL CHECK (last >= first),
+    count  INTEGER NOT NULL CHECK (count BETWEEN 1 AND last - first + 1),
+    before BLOB NOT NULL,                                -- the record's hash before `first`
+    kept   BLOB NOT NULL,                                -- the hash of a chain over those that stayed, going on from `before`
+    hash   BLOB NOT NULL                                 -- the record's hash at `last` when all were there
 ) STRICT;
 
 -- Every message ever accepted. Rows stay when a mailbox lets go of them: they are evidence.

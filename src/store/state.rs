@@ -6,14 +6,24 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, Row, types::Type};
+use rusqlite::{
+    Connection, Row,
+    types::{Type, ValueRef},
+};
 
-use super::code::{self, Shape};
-use super::folders::Folders;
-use crate::lab::Login;
+use super::{
+    chain,
+    code::{self, Shape},
+    folders::Folders,
+    pages,
+};
+use crate::{evidence::ChainHash, lab::Login};
+
+/// A shape, or what is wrong with it, and its hash.
+pub(super) type Known = (Result<Shape, String>, ChainHash);
 
 /// The writer's numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
     /// The last event.
     pub(super) seq: u64,
@@ -28,7 +38,9 @@ pub(super) struct State {
     /// The current run of students that started anew.
     pub(super) runs: HashMap<Login, u32>,
     /// The shapes in the file.
-    pub(super) shapes: HashMap<Shape, i64>,
+    pub(super) shapes: HashMap<Shape, (i64, ChainHash)>,
+    /// The hash of the record up to the last event.
+    pub(super) hash: ChainHash,
     /// The folders.
     pub(super) folders: Folders,
 }
@@ -105,14 +117,17 @@ impl State {
         let noted_conn = number("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'noted_conn'")?;
         let later =
             connection.query_row("SELECT coalesce(max(conn), 0) FROM event WHERE seq > ?", [noted], |row| row.get(0));
+        let shape = |(id, (shape, hash)): (i64, Known)| Some((shape.ok()?, (id, hash)));
         Ok(Self {
-            seq: number("SELECT coalesce(max(seq), 0) FROM event")?,
+            // A number that the file once had is never used again.
+            seq: number("SELECT coalesce(max(seq), 0) FROM event")?.max(noted),
+            hash: pages::anchor(connection, u64::MAX)?.1,
             message: number("SELECT coalesce(max(id), 0) FROM message")?,
             outgoing: number("SELECT coalesce(max(id), 0) FROM outgoing")?,
             conn: noted_conn.max(later?),
             noted,
             runs: runs(connection)?,
-            shapes: shapes(connection)?.into_iter().filter_map(|(id, shape)| Some((shape.ok()?, id))).collect(),
+            shapes: shapes(connection, 0)?.into_iter().filter_map(shape).collect(),
             folders: Folders::load(connection)?,
         })
     }
@@ -129,10 +144,17 @@ fn runs(connection: &Connection) -> rusqlite::Result<HashMap<Login, u32>> {
     rows.collect()
 }
 
-/// The shapes of the file by their numbers; one that does not read says why.
-pub(super) fn shapes(connection: &Connection) -> rusqlite::Result<Vec<(i64, Result<Shape, String>)>> {
-    let mut statement = connection.prepare("SELECT id, run, who, login, by, kind, word, before, after FROM shape")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, shape(row))))?;
+/// The shapes of the file behind this number.
+pub(super) fn shapes(connection: &Connection, after: i64) -> rusqlite::Result<Vec<(i64, Known)>> {
+    let sql = "SELECT id, run, who, login, by, kind, word, before, after FROM shape WHERE id > ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([after], |row| {
+        let mut columns = [ValueRef::Null; 8];
+        for (at, column) in columns.iter_mut().enumerate() {
+            *column = row.get_ref(at + 1)?;
+        }
+        Ok((row.get(0)?, (shape(row), chain::shape_hash(&columns))))
+    })?;
     rows.collect()
 }
 

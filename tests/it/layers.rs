@@ -9,7 +9,7 @@ use std::{
 /// The table of `src/lib.rs`, from the values down to the shell.
 const LAYERS: [&[&str]; 4] = [
     &["names", "mail", "lab", "evidence"],
-    &["reading", "plan", "protocol", "marking", "report", "trace"],
+    &["pattern", "findings", "reading", "words", "plan", "protocol", "marking", "report", "trace"],
     &["store", "server", "control", "engine", "inject", "rehearse"],
     &["cli"],
 ];

@@ -6,7 +6,10 @@ mod shown;
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use labctl::marking::{Marker, Verdict, words::Words};
+use labctl::{
+    marking::{Marker, Verdict},
+    words::Words,
+};
 use notation::Table;
 
 /// Plays a table and writes, after every row, what changed; the rest of the file stands as it is.
@@ -18,7 +21,7 @@ fn play(text: &str) -> String {
     for line in text.lines().filter(|line| !line.starts_with('=')) {
         writeln!(out, "{line}").unwrap();
         if let Some(event) = table.event(line) {
-            marker.take(&event, &mut |id| table.content(id));
+            table.take(&mut marker, &event);
             let after = said(&marker);
             for (new, _) in after.iter().zip(&before).filter(|(new, old)| new != old) {
                 writeln!(out, "= {new}").unwrap();

@@ -9,10 +9,11 @@ use std::{
 
 use labctl::{
     lab::{
-        Check, Lab, MAX_EXERCISES, MAX_GROUP, MAX_GROUPS, MAX_MAILS, MAX_STUDENTS,
+        Lab, MAX_EXERCISES, MAX_GROUP, MAX_GROUPS, MAX_MAILS, MAX_STUDENTS,
         exercise::MAX_STEPS,
         fault::{MAX_FAULTS, MAX_STRIKES},
     },
+    marking::checks::Check,
     reading::{Code, Reading, keys, read, render, templates, to_json},
 };
 use proptest::prelude::*;
@@ -99,7 +100,7 @@ fn a_lab_is_there_exactly_without_errors() {
 
 #[test]
 fn the_reference_names_every_key_and_every_code() {
-    for section in keys::SECTIONS {
+    for section in keys::SECTIONS.iter() {
         let heading = format!("### {}\n", section.name);
         let text = REFERENCE.split(&heading).nth(1).unwrap_or_else(|| panic!("no heading `{}`", section.name));
         let table =
@@ -350,15 +351,10 @@ fn the_class_template_reads_into_its_values() {
     let lab = read_text(class.files[0].1, class.files[1].1).lab.unwrap();
     assert_eq!(lab.groups.len(), 2);
     assert!(lab.mails[0].per_student);
-    let kinds = lab.exercises.iter().flat_map(|exercise| &exercise.checks).map(|check| match check {
+    let kinds = lab.exercises.iter().flat_map(|exercise| &exercise.checks).map(|asked| match asked.check::<Check>() {
         Check::Conversation(found) => found.steps.len(),
         Check::Message(found) => usize::try_from(found.times).unwrap(),
-        Check::Retrieved(_)
-        | Check::Deleted(_)
-        | Check::Mailbox(_)
-        | Check::Filed(_)
-        | Check::Query(_)
-        | Check::Carried(_) => 0,
+        Check::Touched(_) | Check::Mailbox(_) | Check::Filed(_) | Check::Query(_) | Check::Carried(_) => 0,
     });
     assert_eq!(kinds.collect::<Vec<_>>(), [6, 1, 4, 0, 1]);
     assert_eq!(lab.exercises.iter().map(|exercise| exercise.points.to_string()).collect::<Vec<_>>(), ["2", "1", "1.5"]);

@@ -13,6 +13,7 @@ use labctl::{
 };
 use rusqlite::Connection;
 
+mod chain;
 mod limits;
 
 fn login(name: &str) -> Login {

@@ -16,8 +16,9 @@ use crate::{
     engine::Engine,
     evidence::Event,
     lab::exercise::Points,
-    marking::{StudentMarks, words::Words},
+    marking::StudentMarks,
     report::{self, Report, TableOptions},
+    words::Words,
 };
 
 /// Changes that come closer together than this are shown together.

@@ -1,17 +1,13 @@
-//! Exercises and their checks, as values; steps, bounds and reference solutions, which are parsed where they live because the
-//! text *is* the value, have files of their own. Judging is `crate::marking`.
+//! Exercises as values; steps, bounds and reference solutions, which are parsed where they live because the text *is* the value,
+//! have files of their own. What a check asks for, and judging, is `crate::marking`.
 
 mod bound;
 mod script;
 mod step;
 
-use std::{collections::BTreeSet, fmt};
+use std::{any::Any, fmt, sync::Arc};
 
-use super::{
-    ExerciseId, FaultId, MailId, Protocol, Text, TlsVersion,
-    witness::{CarriedCheck, QueryCheck},
-};
-use crate::mail::folder::{FolderName, NamedFlags};
+use super::{ExerciseId, Text, TlsVersion};
 
 pub use bound::{Bound, Comparison, octets};
 pub use script::{Script, ScriptLine};
@@ -38,9 +34,7 @@ pub struct Exercise {
     /// Exercises that must be done for this one to count.
     pub after: Vec<ExerciseId>,
     /// What must hold.
-    pub checks: Vec<Check>,
-    /// The checks, by place, that count only after the one before them held.
-    pub then: BTreeSet<usize>,
+    pub checks: Vec<Asked>,
     /// Connections that solve it, in order; empty where the lab has none.
     pub solution: Vec<Script>,
 }
@@ -68,44 +62,44 @@ impl fmt::Display for Points {
     }
 }
 
-/// One thing that must hold for one student.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Check {
-    /// One connection of the student with these steps in this order.
-    Conversation(Conversation),
-    /// The student delivered a message like this.
-    Message(MessageCheck),
-    /// The student retrieved a message like this.
-    Retrieved(Touched),
-    /// The student deleted a message like this, and the deletion was carried out.
-    Deleted(Touched),
-    /// A mailbox of the group, or a folder of it, is (or once was) like this.
-    Mailbox(MailboxCheck),
-    /// The student brought a message into a folder, with flags and without.
-    Filed(Filed),
-    /// The student asked the group's server for a name.
-    Query(QueryCheck),
-    /// This became of a message that the student handed in for another server.
-    Carried(CarriedCheck),
+/// A check of an exercise. The lab only carries what it asks for: who reads it and who marks it looks inside
+/// (`crate::marking::checks`), so that nothing here knows the kinds that there are.
+#[derive(Clone)]
+pub struct Asked {
+    check: Arc<dyn Any + Send + Sync>,
+    /// Whether it counts only after the check before it held.
+    pub then: bool,
 }
 
-/// One connection of the student with these steps in this order; other commands may come between.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Conversation {
-    /// The protocol of the connection.
-    pub protocol: Protocol,
-    /// The steps, at least one of them not a forbidding one, at most [`MAX_STEPS`].
-    pub steps: Vec<Step>,
-    /// How many different connections must show it (1 by default).
-    pub times: u32,
-    /// The fault that the student must have met before the first step.
-    pub fault: Option<FaultId>,
-    /// Whether it must have been met in this very connection.
-    pub during: bool,
-    /// What the connection must be like when it has shown the last step.
-    pub terms: Terms,
-    /// Whether each step but the first must have come before the one before it was answered.
-    pub pipelined: bool,
+impl Asked {
+    /// A check that stands alone.
+    pub fn new<T: Any + Send + Sync>(check: T) -> Self {
+        Self { check: Arc::new(check), then: false }
+    }
+
+    /// The same, counting only after the check before it held.
+    #[must_use]
+    pub fn then(self, then: bool) -> Self {
+        Self { then, ..self }
+    }
+
+    /// What it asks for, in the type of whoever made it.
+    pub fn check<T: Any>(&self) -> &T {
+        self.check.downcast_ref().expect("checks are made and looked at in one place")
+    }
+}
+
+impl PartialEq for Asked {
+    /// Whether it is the same one, not one like it.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.check, &other.check) && self.then == other.then
+    }
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Asked").field("then", &self.then).finish_non_exhaustive()
+    }
 }
 
 /// What a connection must be like; what is none may be any way.
@@ -128,91 +122,6 @@ pub enum TlsMode {
     Starttls,
     /// From its first octet.
     Implicit,
-}
-
-/// A message that the student delivered (injected mail never counts).
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct MessageCheck {
-    /// The mailbox it arrived in; a template (`{login}` is the student's own).
-    pub mailbox: Option<String>,
-    /// A pattern for the reverse-path.
-    pub from: Option<Pattern>,
-    /// A pattern for one of the recipients as given.
-    pub to: Option<Pattern>,
-    /// Header fields that must be there, with a pattern each.
-    pub headers: Vec<(String, Pattern)>,
-    /// A pattern for the body (line ends count as `\n`).
-    pub body: Option<Pattern>,
-    /// Patterns for media types: parts that are no multipart themselves, in this order; others may come between.
-    pub parts: Vec<Pattern>,
-    /// A bound on the octets of the message as sent.
-    pub size: Option<Bound>,
-    /// The SHA-256 of the body as sent, in hexadecimal, after dot-unstuffing; a template.
-    pub hash: Option<String>,
-    /// The body holds the whole text that the student was given in this injected mail.
-    pub text: Option<MailId>,
-    /// The body holds the student's secret of this injected mail.
-    pub secret: Option<MailId>,
-    /// How many such messages there must be (1 by default).
-    pub times: u32,
-    /// Whether the messages must have come over one connection (with `times` above 1).
-    pub one_connection: bool,
-}
-
-/// A message that the student retrieved or deleted.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Touched {
-    /// Which message.
-    pub what: Which,
-    /// The mailbox it was in; a template (`{login}` is the student's own).
-    pub mailbox: Option<String>,
-    /// The folder of the mailbox it was in.
-    pub folder: Option<FolderName>,
-    /// The protocol.
-    pub via: Option<Protocol>,
-}
-
-/// Which message a check speaks of.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum Which {
-    /// Any message at all.
-    #[default]
-    Any,
-    /// A message that this student delivered, or put into a folder (`own = true`).
-    Own,
-    /// The student's copy of an injected mail (`mail = "welcome"`).
-    Injected(MailId),
-}
-
-/// The state of a mailbox.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MailboxCheck {
-    /// The mailbox; a template (`{login}` is the student's own).
-    pub mailbox: String,
-    /// The folder of it, which must exist; INBOX by default.
-    pub folder: FolderName,
-    /// A bound on the number of messages in the folder; none: that it exists is enough.
-    pub count: Option<Bound>,
-    /// True: at the end of the record. False: at any time after the lab's mail was injected.
-    pub now: bool,
-}
-
-/// A message that lies in a folder because of something the student did: delivered, copied, moved, appended it there, or changed
-/// its flags.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Filed {
-    /// Which message.
-    pub what: Which,
-    /// The mailbox; a template (`{login}` is the student's own).
-    pub mailbox: String,
-    /// The folder; none: any.
-    pub folder: Option<FolderName>,
-    /// The flags that it has.
-    pub has: NamedFlags,
-    /// The flags that it does not have.
-    pub lacks: NamedFlags,
-    /// True: at the end of the record. False: at any time.
-    pub now: bool,
 }
 
 #[cfg(test)]

@@ -177,8 +177,8 @@ fn event(seq: u64, kind: EventKind) -> Event {
     Event { seq: Seq(seq), time: Timestamp(0), run: 1, conn: Conn(1), who: Who::Unknown, kind }
 }
 
-fn following() -> (Cabinets, usize) {
-    let mut cabinets = Cabinets::default();
+fn following() -> (Mailboxes, usize) {
+    let mut cabinets = Mailboxes::default();
     let place = cabinets.place("ana");
     cabinets.follow(place);
     (cabinets, place)
@@ -248,7 +248,7 @@ fn so_many_messages_are_followed_and_no_more() {
 
 #[test]
 fn single_messages_are_followed_only_where_a_check_asks_for_them() {
-    let mut cabinets = Cabinets::default();
+    let mut cabinets = Mailboxes::default();
     let place = cabinets.place("ANA");
     cabinets.take(&event(1, appended(1)), None);
     assert_eq!((cabinets.items(place).count(), cabinets.claim(Seq(1), 0)), (0, false));

@@ -27,10 +27,7 @@ use crate::{
         exercise::Step,
         fault::{Act, Count, MAX_STRIKES},
     },
-    marking::{
-        glob::Glob,
-        said::{Reply, Said, Scratch},
-    },
+    pattern::{Glob, Reply, Said, Scratch},
 };
 
 /// What came, as faults look at it.

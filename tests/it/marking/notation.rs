@@ -30,7 +30,7 @@
 //! ana 1 - quit
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use labctl::{
     evidence::{
@@ -38,17 +38,25 @@ use labctl::{
         MessageId, Removed, Seq, State, Timestamp, TlsVersion, Uid, Who,
     },
     lab::{
-        Check, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Patience, Protocol, Service, Settings,
+        Asked, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Patience, Protocol, Service, Settings,
         Student, Text, Tls, User,
-        exercise::{Conversation, Filed, MailboxCheck, MessageCheck, Pattern, Points, Terms, TlsMode, Touched, Which},
+        exercise::{Pattern, Points, Terms, TlsMode},
         template::Person,
-        witness::{Answer, CarriedCheck, Fate, QueryCheck},
     },
     mail::{
         folder::{Flags, FolderName, NamedFlags},
         sha256,
     },
-    marking::Marker,
+    marking::{
+        Marker,
+        checks::{
+            Check, Which,
+            carried::{self, Fate},
+            conversation, filed, mailbox, message,
+            query::{self, Answer},
+            touched::{self, Touch},
+        },
+    },
 };
 
 /// A lab and what has happened in it.
@@ -75,8 +83,9 @@ impl Table {
             } else if line.starts_with("  ") {
                 let exercise = lab.exercises.last_mut().expect("a check belongs to an exercise");
                 let line = line.trim();
-                let check = line.strip_prefix("then ").inspect(|_| _ = exercise.then.insert(exercise.checks.len()));
-                exercise.checks.push(parse_check(check.unwrap_or(line)));
+                let then = line.strip_prefix("then ");
+                let asked = Asked::new(parse_check(then.unwrap_or(line)));
+                exercise.checks.push(asked.then(then.is_some()));
             }
         }
         Self { lab, key: Key([7; 32]), contents: BTreeMap::new(), events: Vec::new() }
@@ -90,12 +99,28 @@ impl Table {
         self.contents.get(&id.0).cloned()
     }
 
+    /// Gives a marker the record so far, as often as it has to look again.
+    pub fn give(&self, marker: &mut Marker) {
+        let all = |marker: &mut Marker| -> Result<(), std::convert::Infallible> {
+            self.events.iter().for_each(|event| marker.take(event, &mut |id| self.content(id)));
+            Ok(())
+        };
+        let Ok(()) = marker.read(all);
+    }
+
+    /// Takes an event that the table has just made, and the record again where the marker has to look again.
+    pub fn take(&self, marker: &mut Marker, event: &Event) {
+        marker.take(event, &mut |id| self.content(id));
+        if marker.is_stale() {
+            marker.start_again();
+            self.give(marker);
+        }
+    }
+
     /// What another marker says that is given all events so far at once.
     pub fn replay(&self) -> Vec<String> {
         let mut marker = self.marker();
-        for event in &self.events {
-            marker.take(event, &mut |id| self.content(id));
-        }
+        self.give(&mut marker);
         super::said(&marker)
     }
 
@@ -424,7 +449,6 @@ fn exercise(text: &str) -> Exercise {
         partial: false,
         after: Vec::new(),
         checks: Vec::new(),
-        then: BTreeSet::new(),
         solution: Vec::new(),
     };
     for (key, value) in pairs(rest) {
@@ -469,14 +493,14 @@ fn parse_check(text: &str) -> Check {
         }
         let steps = rest.split("; ").map(|step| step.parse().unwrap()).collect();
         let pipelined = pipelined.is_some();
-        return Check::Conversation(Conversation { protocol, steps, times, fault, during, terms, pipelined });
+        return Check::Conversation(conversation::Check { protocol, steps, times, fault, during, terms, pipelined });
     }
     let words = rest.split(", ").filter(|word| !word.is_empty());
     let words = words.map(|word| word.split_once('=').filter(|_| kind != "mailbox").unwrap_or((word, "")));
     match kind {
         "message" => Check::Message(message(words)),
-        "retrieved" => Check::Retrieved(touched(words)),
-        "deleted" => Check::Deleted(touched(words)),
+        "retrieved" => Check::Touched(touched(Touch::Retrieved, words)),
+        "deleted" => Check::Touched(touched(Touch::Deleted, words)),
         "query" => Check::Query(query(words)),
         "relayed" => Check::Carried(on_its_way(Fate::Relayed, times, words)),
         "deferred" => Check::Carried(on_its_way(Fate::Deferred, times, words)),
@@ -485,7 +509,7 @@ fn parse_check(text: &str) -> Check {
             let words: Vec<&str> = words.map(|(word, _)| word).collect();
             let (place, count) = words[0].split_once(' ').unwrap_or((words[0], ""));
             let (mailbox, folder) = place.split_once('/').unwrap_or((place, "INBOX"));
-            Check::Mailbox(MailboxCheck {
+            Check::Mailbox(mailbox::Check {
                 mailbox: mailbox.to_owned(),
                 folder: folder.parse().unwrap(),
                 count: (!count.is_empty()).then(|| count.parse().unwrap()),
@@ -497,8 +521,8 @@ fn parse_check(text: &str) -> Check {
     }
 }
 
-fn message<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> MessageCheck {
-    let mut check = MessageCheck { times: 1, ..MessageCheck::default() };
+fn message<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> message::Check {
+    let mut check = message::Check { times: 1, ..message::Check::default() };
     for (key, value) in words {
         let pattern = || Some(Pattern(value.to_owned()));
         match key {
@@ -523,8 +547,8 @@ fn message<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> MessageCheck 
     check
 }
 
-fn query<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> QueryCheck {
-    let mut check = QueryCheck { name: None, records: Vec::new(), answer: Answer::NoError, times: 1 };
+fn query<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> query::Check {
+    let mut check = query::Check { name: None, records: Vec::new(), answer: Answer::NoError, times: 1 };
     for (key, value) in words {
         match key {
             "name" => check.name = Some(Pattern(value.to_owned())),
@@ -537,8 +561,8 @@ fn query<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> QueryCheck {
     check
 }
 
-fn on_its_way<'a>(fate: Fate, times: u32, words: impl Iterator<Item = (&'a str, &'a str)>) -> CarriedCheck {
-    let mut check = CarriedCheck { fate, to: None, status: None, times };
+fn on_its_way<'a>(fate: Fate, times: u32, words: impl Iterator<Item = (&'a str, &'a str)>) -> carried::Check {
+    let mut check = carried::Check { fate, to: None, status: None, times };
     for (key, value) in words {
         match key {
             "any" => {}
@@ -550,8 +574,8 @@ fn on_its_way<'a>(fate: Fate, times: u32, words: impl Iterator<Item = (&'a str, 
     check
 }
 
-fn touched<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> Touched {
-    let mut check = Touched::default();
+fn touched<'a>(touch: Touch, words: impl Iterator<Item = (&'a str, &'a str)>) -> touched::Check {
+    let mut check = touched::Check { touch, what: Which::Any, mailbox: None, folder: None, via: None };
     for (key, value) in words {
         match key {
             "any" => check.what = Which::Any,
@@ -566,8 +590,8 @@ fn touched<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> Touched {
     check
 }
 
-fn filed<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> Filed {
-    let mut check = Filed {
+fn filed<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> filed::Check {
+    let mut check = filed::Check {
         what: Which::Any,
         mailbox: "{login}".into(),
         folder: None,

@@ -163,7 +163,7 @@ fn marked(lab: &str, lines: &[String]) -> Vec<String> {
     let mut marker = table.marker();
     for line in lines {
         let event = table.event(line).expect("an event");
-        marker.take(&event, &mut |id| table.content(id));
+        table.take(&mut marker, &event);
     }
     said(&marker)
 }
@@ -196,7 +196,7 @@ proptest! {
             let reset = (count % 17 == 16).then(|| "labctl 0 reset ana removed ana/Archive/3,ana/INBOX/3".to_owned());
             for line in [Some(line.clone()), reset].into_iter().flatten() {
                 let event = table.event(&line).expect("an event");
-                live.take(&event, &mut |id| table.content(id));
+                table.take(&mut live, &event);
             }
             if count % 7 == 0 {
                 prop_assert_eq!(said(&live), table.replay());
@@ -231,7 +231,7 @@ proptest! {
         let mut live = table.marker();
         for (count, line) in lines.iter().enumerate() {
             let event = table.event(line).expect("an event");
-            live.take(&event, &mut |id| table.content(id));
+            table.take(&mut live, &event);
             let asked = said(&live);
             if count % 7 == 0 {
                 prop_assert_eq!(asked, table.replay());
@@ -248,9 +248,10 @@ proptest! {
 
     #[test]
     fn connections_may_come_in_any_order(lines in rows(&BOTH[..1]), turns in prop::collection::vec(0..3_usize, 60)) {
-        // Per connection the order stays; the lines of different connections are dealt anew.
+        // Per connection the order stays; the lines of different connections are dealt anew. Of attempts one of which the server
+        // broke off, the latest decides.
         let number = |line: &String| line.split(' ').nth(1).unwrap().parse::<usize>().unwrap().checked_sub(1);
-        let own = |conn: usize| lines.iter().filter(move |line| number(line) == Some(conn) && !line.contains("retrieved") && !line.contains("logged_in ben"));
+        let own = |conn: usize| lines.iter().filter(move |line| number(line) == Some(conn) && !line.contains("retrieved") && !line.contains("logged_in ben") && !line.contains("- failed"));
         let mut queues = [0, 1, 2].map(|conn| own(conn).cloned().collect::<std::collections::VecDeque<_>>());
         let straight: Vec<String> = queues.iter().flatten().cloned().collect();
         let mut dealt: Vec<String> = turns.into_iter().filter_map(|turn| queues[turn].pop_front()).collect();

@@ -20,8 +20,8 @@ use crate::{
     cli::{marks, naming::Opened},
     engine::docker::Docker,
     lab::{GroupName, Login},
-    marking::words::Words,
     report,
+    words::Words,
 };
 
 /// Passes questions on until its input ends. Several shells of one student take turns, because each would read a part.

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     diagnostic::{Code, Findings, Span},
     offered::Offered,
-    people::People,
 };
 use crate::lab::{
-    Settings,
+    Login, Settings,
     template::{PLACEHOLDERS, Piece, pieces},
 };
 
@@ -16,7 +15,7 @@ use crate::lab::{
 #[derive(Debug)]
 pub struct Known<'p> {
     /// Students and shared mailboxes.
-    pub people: &'p People,
+    pub names: &'p Names,
     /// What all servers have in common.
     pub settings: &'p Settings,
     /// The injected mails with the octets of their texts.
@@ -25,6 +24,19 @@ pub struct Known<'p> {
     pub faults: BTreeSet<String>,
     /// What the servers can offer, which checks may wait for.
     pub offered: Offered,
+}
+
+/// The names that mail and checks may speak of.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// The mailboxes that every group has.
+    pub mailboxes: BTreeSet<Login>,
+    /// All students.
+    pub students: BTreeSet<Login>,
+    /// What may be meant for one: the texts, in lower case, where not everybody could be read.
+    pub doubtful: BTreeSet<String>,
+    /// How many groups there are.
+    pub groups: usize,
 }
 
 /// Where a template stands.
@@ -36,6 +48,27 @@ pub enum Scope<'m> {
     Header,
     /// A check or a solution: of no mail of its own.
     Check,
+}
+
+impl Names {
+    /// Notes it where `name` is no mailbox that every group has.
+    pub fn expect_mailbox(&self, name: &str, span: &Span, findings: &mut Findings<'_>) {
+        let login = name.to_ascii_lowercase();
+        let student = self.students.contains(login.as_str());
+        if self.mailboxes.contains(login.as_str()) || !student && self.doubtful.contains(&login) {
+            return;
+        }
+        let message = if student {
+            format!("`{name}` is a student of one group, not a mailbox of every group")
+        } else {
+            format!("there is no mailbox `{name}`")
+        };
+        let problem = findings.within(Code::UnknownMailbox, span, message);
+        problem.help("write a name from `users`; in mail and checks, `{login}` is the student's own mailbox");
+        if !student {
+            problem.did_you_mean(name, self.mailboxes.iter().map(Login::as_str));
+        }
+    }
 }
 
 impl Known<'_> {
@@ -52,7 +85,7 @@ impl Known<'_> {
         };
         for piece in pieces {
             match piece {
-                Piece::Value { name: "password", of: Some(user) } => self.people.expect_mailbox(user, span, findings),
+                Piece::Value { name: "password", of: Some(user) } => self.names.expect_mailbox(user, span, findings),
                 Piece::Value { name: name @ ("secret" | "text"), of } => {
                     self.individual(name, of, span, scope, findings);
                 }
@@ -68,7 +101,7 @@ impl Known<'_> {
 
     /// Notes it where the only group has no other one beside it.
     fn expect_neighbour(&self, span: &Span, findings: &mut Findings<'_>) {
-        if self.people.groups.len() == 1 {
+        if self.names.groups == 1 {
             let message = "`{neighbour}` is another group's domain, and this lab has one group";
             findings.within(Code::BadTemplate, span, message).help("add a group: `groups = [\"g01\", \"g02\"]`");
         }

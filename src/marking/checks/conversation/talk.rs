@@ -1,5 +1,5 @@
-//! Conversation checks: the steps as an ordered part of what one connection showed. All checks of a protocol are followed at
-//! once, each as a small automaton whose states are the bits of a `u64`:
+//! The steps of all conversation checks of a protocol, followed at once over each connection, each check as a small automaton
+//! whose states are the bits of a `u64`:
 //!
 //! ```text
 //!  bit 0 ──step 1──▶ bit 1 ──step 2──▶ bit 2 … bit n      bit i: "the first i steps came"; it stays set, as others may come between,
@@ -7,23 +7,29 @@
 //! ```
 //! Bit n proves the check, at once or, where `!` steps stand last, when the connection ends.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use super::{
-    glob::Filled,
-    marks::{Cause, Proof, Shown},
-    progress::{Here, Progress},
-    quick::QuickMap,
-    said::{Fit, Reply, Said},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
+
+use super::{Check, proof};
 use crate::{
-    evidence::{Conn, Ending, Seq},
+    evidence::{Ending, Seq},
     lab::{
-        FaultId, TlsVersion,
-        exercise::{Conversation, Terms, TlsMode},
+        FaultId, Protocol, TlsVersion,
+        exercise::{Terms, TlsMode},
         template::Person,
     },
+    marking::{
+        marks::{Cause, Proof},
+        progress::{Here, Progress},
+        quick::QuickMap,
+    },
+    pattern::{Filled, Fit, Reply, Said},
 };
+
+/// The conversation checks by protocol.
+pub type Talks = BTreeMap<Protocol, Talk>;
 
 /// The verb under which a greeting is looked up.
 pub const CONNECT: &str = "<connect>";
@@ -31,7 +37,7 @@ pub const CONNECT: &str = "<connect>";
 /// The conversation checks of one protocol.
 #[derive(Debug, Default)]
 pub struct Talk {
-    rules: Vec<Rule>,
+    rules: Vec<Automaton>,
     /// The rows of `interests` by verb.
     rows: QuickMap<Box<str>, u16>,
     /// The verbs by row.
@@ -47,10 +53,10 @@ pub struct Talk {
 }
 
 #[derive(Debug)]
-struct Rule {
+struct Automaton {
     /// The check's place among all checks.
     check: usize,
-    times: usize,
+    times: u32,
     steps: Vec<Step>,
     /// Per state the forbidding steps that clear it; the last for the state that proves.
     forbidden: Vec<Vec<Step>>,
@@ -132,18 +138,12 @@ struct Hit {
 }
 
 impl Talk {
-    /// Adds a check; its place among the rules of this protocol.
-    pub fn add(
-        &mut self,
-        check: usize,
-        after: Option<usize>,
-        conversation: &Conversation,
-        people: &[Person<'_>],
-    ) -> usize {
-        let mut rule = Rule {
+    /// Adds a check.
+    pub fn add(&mut self, check: usize, after: Option<usize>, conversation: &Check, people: &[Person<'_>]) {
+        let mut rule = Automaton {
             check,
             after,
-            times: conversation.times.max(1) as usize,
+            times: conversation.times.max(1),
             steps: Vec::new(),
             forbidden: vec![Vec::new()],
             hits: self.hits,
@@ -170,7 +170,6 @@ impl Talk {
         self.hits += rule.room();
         self.waiting.extend(rule.after.map(|_| self.rules.len()));
         self.rules.push(rule);
-        self.rules.len() - 1
     }
 
     /// Makes the index of verbs; to be called once, after the last [`Talk::add`].
@@ -200,15 +199,15 @@ impl Talk {
     }
 
     /// 1 for each rule that a student with this progress, who has met these faults, still needs.
-    pub fn open(&self, progress: &[Progress], met: &BTreeMap<FaultId, Conn>) -> Vec<u64> {
-        let may = |rule: &Rule| rule.fault.as_ref().is_none_or(|fault| !rule.during && met.contains_key(fault));
+    pub fn open(&self, progress: &[Progress], met: &BTreeSet<FaultId>) -> Vec<u64> {
+        let may = |rule: &Automaton| rule.fault.as_ref().is_none_or(|fault| !rule.during && met.contains(fault));
         self.rules.iter().map(|rule| u64::from(!progress[rule.check].held && may(rule))).collect()
     }
 
     /// The student has met a fault: what waits for that begins here, in this connection (if it is of this protocol) and, where
     /// that may be, in those to come.
     pub fn met(&self, fault: &FaultId, track: Option<&mut Track>, progress: &[Progress], open: &mut [u64]) {
-        let waits = |rule: &Rule| rule.fault.as_ref() == Some(fault) && !progress[rule.check].held;
+        let waits = |rule: &Automaton| rule.fault.as_ref() == Some(fault) && !progress[rule.check].held;
         let places: Vec<usize> = (0..self.rules.len()).filter(|place| waits(&self.rules[*place])).collect();
         for place in places.iter().filter(|place| !self.rules[**place].during) {
             open[*place] = 1;
@@ -345,15 +344,19 @@ impl Talk {
         for (place, rule) in self.rules.iter().enumerate() {
             let states = track.states[place];
             let own = &mut progress[rule.check];
-            if states <= 1 || own.held {
+            if own.held || states <= 1 && own.attempt.conn != here.conn {
                 continue;
             }
-            if states >> rule.steps.len() & 1 == 1 && !track.unfit.contains(&place) {
+            if states > 1 && states >> rule.steps.len() & 1 == 1 && !track.unfit.contains(&place) {
                 self.prove(place, track, here, Some(here.seq), progress, open);
                 continue;
             }
-            if how == Ending::Failed {
-                own.failed = Some(Cause::Failed { conn: here.conn, at: here.time });
+            match how {
+                Ending::Failed if states <= 1 => {}
+                Ending::Failed => own.failed = Some(Cause::Failed { conn: here.conn, at: here.time }),
+                Ending::Shutdown => {}
+                // A whole try tells what is missing, whatever came of one before.
+                Ending::Quit | Ending::Dropped | Ending::Idle | Ending::Refused | Ending::Fault => own.failed = None,
             }
             own.ended(here, how);
         }
@@ -383,7 +386,8 @@ impl Talk {
             events: way.iter().map(|hit| hit.seq).chain(end).collect(),
             conn: here.conn,
             at: here.time,
-            shows: Shown::Conversation(way.iter().map(|hit| Arc::clone(&self.verbs[usize::from(hit.row)])).collect()),
+            message: None,
+            shows: proof(here.conn.0, way.iter().map(|hit| &*self.verbs[usize::from(hit.row)])),
         };
         own.proven(proof, rule.times);
         if own.held {
@@ -397,7 +401,7 @@ impl Talk {
     }
 }
 
-impl Rule {
+impl Automaton {
     /// Whether a connection that began with this event comes after what the rule waits for.
     fn may_begin(&self, first: Seq, progress: &[Progress]) -> bool {
         self.after.is_none_or(|before| progress[before].held_before(first))

@@ -3,7 +3,7 @@
 use super::{
     diagnostic::{Code, Findings, closest},
     fields::Field,
-    placeholders::{Known, Scope},
+    known::{Known, Scope},
 };
 use crate::lab::{
     Protocol,

@@ -8,10 +8,16 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
-use super::{
-    diagnostic::{Code, Diagnostic, Findings, Span},
-    keys::{SECTIONS, Section},
-};
+use super::diagnostic::{Code, Diagnostic, Findings, Span};
+
+/// A kind of table of the lab file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Section {
+    /// How it is written, in backticks, or what it is called.
+    pub name: &'static str,
+    /// Its keys.
+    pub keys: &'static [&'static str],
+}
 
 /// A table of the lab file; keys that its section does not have are noted when it is opened.
 #[derive(Debug, Clone)]
@@ -327,7 +333,7 @@ fn entries<'a>(table: &'a DeTable<'a>) -> Vec<Field<'a>> {
 
 fn unknown_key(section: &Section, key: &Spanned<DeString<'_>>, findings: &mut Findings<'_>) {
     let word = key.get_ref().as_ref();
-    let elsewhere = SECTIONS.iter().find(|other| other.keys.contains(&word));
+    let elsewhere = findings.sections.iter().find(|other| other.keys.contains(&word));
     let problem = findings.lab(Code::UnknownKey, &key.span(), format!("there is no key `{word}` in {}", section.name));
     match elsewhere {
         Some(other) => problem.help(format!("`{word}` is a key of {}", other.name)),

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+use super::fields::Section;
+
 /// Octets of a source, from the first to the one behind the last.
 pub type Span = Range<usize>;
 
@@ -203,14 +205,16 @@ impl Diagnostic {
 #[derive(Debug)]
 pub struct Findings<'t> {
     lab: &'t str,
+    /// Every table of the file, for a key that stands in the wrong one.
+    pub sections: &'static [&'static Section],
     list: Vec<Diagnostic>,
     damaged: Vec<Span>,
 }
 
 impl<'t> Findings<'t> {
-    /// None yet, in a lab file with this text.
-    pub fn new(lab: &'t str) -> Self {
-        Self { lab, list: Vec::new(), damaged: Vec::new() }
+    /// None yet, in a lab file with this text, whose tables are these.
+    pub fn new(lab: &'t str, sections: &'static [&'static Section]) -> Self {
+        Self { lab, sections, list: Vec::new(), damaged: Vec::new() }
     }
 
     /// Notes a problem at any place.
@@ -343,7 +347,7 @@ mod tests {
     fn only_so_many_of_a_kind_are_shown() {
         for (count, shown) in [(MAX_ALIKE, MAX_ALIKE), (MAX_ALIKE + 1, MAX_ALIKE)] {
             let text = "x".repeat(count);
-            let mut findings = Findings::new(&text);
+            let mut findings = Findings::new(&text, &[]);
             for at in 0..count {
                 findings.lab(Code::BadName, &(at..at), "no name").help("think");
             }

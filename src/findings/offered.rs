@@ -3,16 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    diagnostic::{Code, Findings, Span},
-    services::offers_tls,
-};
+use super::diagnostic::{Code, Findings, Span};
 use crate::{
     lab::{
         Service, Settings, Tls,
         exercise::{Step, Terms, TlsMode},
     },
-    protocol::sasl::Mechanism,
+    protocol::{dialect, sasl::Mechanism, smtp},
 };
 
 /// What can come.
@@ -77,6 +74,11 @@ impl Offered {
             findings.within(Code::NeverOffered, span, format!("AUTH is never offered: {why}")).help(WAY_OUT);
         }
     }
+}
+
+/// Whether the dialect's server knows STARTTLS.
+pub fn offers_tls(dialect: &str) -> bool {
+    dialect::named(dialect).is_some_and(|dialect| smtp::offers(&dialect, "STARTTLS"))
 }
 
 /// What to do where AUTH cannot be.

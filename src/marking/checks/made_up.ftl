@@ -1,0 +1,3 @@
+test-wanted = wanted: something above { $above }
+test-closest = closest: { $message }
+test-proof = { $message } it is
