@@ -2,6 +2,7 @@
 //! An event never holds a password: whoever makes one masks it first ([`masked`]).
 
 mod folders;
+mod interruption;
 mod kept;
 mod state;
 mod tls;
@@ -17,6 +18,7 @@ use crate::{
 
 pub use self::{
     folders::{Copied, FlagChange, FolderChange, Removed},
+    interruption::{Cause, Interruption},
     kept::{LINE_KEPT, REPLY_KEPT, kept_line, kept_reply, kept_tagged, masked},
     state::State,
     tls::TlsVersion,
@@ -26,6 +28,14 @@ pub use self::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The time of day, so many seconds east of UTC: `10:42:03`.
+    pub fn of_day(self, utc_offset_secs: i32) -> String {
+        let secs = (self.0.div_euclid(1_000_000) + i64::from(utc_offset_secs)).rem_euclid(86_400);
+        format!("{:02}:{:02}:{:02}", secs / 3_600, secs / 60 % 60, secs % 60)
+    }
+}
 
 /// The number of an event in its server's record: 1, 2, 3 … without gaps. A gap means a damaged record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -207,6 +217,13 @@ pub enum EventKind {
         /// The message.
         message: MessageId,
         /// The recipients there, as given, without brackets.
+        recipients: Vec<String>,
+    },
+    /// Another server of the lab passed on again what it had passed on before, because it did not get the answer: it is kept once.
+    Repeated {
+        /// Its name in that server's queue.
+        queue_name: String,
+        /// The recipients as given, without brackets.
         recipients: Vec<String>,
     },
     /// Another server took a message.
@@ -395,6 +412,9 @@ pub enum EventKind {
     Started {
         /// labctl's version.
         version: String,
+        /// How the one before it ended, where it was not stopped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Interruption>,
     },
     /// A row of the record that could not be read, or a gap before this number.
     Damaged {
@@ -447,6 +467,8 @@ pub enum Ending {
     Refused,
     /// The server was shutting down.
     Shutdown,
+    /// The instructor ended it.
+    Instructor,
     /// A fault cut it, on purpose.
     Fault,
     /// The server's session failed; a defect of labctl, never the student's fault.
@@ -466,6 +488,7 @@ impl EventKind {
             Self::LoginFailed { .. } => "login_failed",
             Self::Accepted { .. } => "accepted",
             Self::Queued { .. } => "queued",
+            Self::Repeated { .. } => "repeated",
             Self::Relayed { .. } => "relayed",
             Self::Deferred { .. } => "deferred",
             Self::Bounced { .. } => "bounced",

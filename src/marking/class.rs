@@ -139,6 +139,7 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
             | EventKind::Started { .. } => {}
         }
@@ -230,6 +231,7 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}

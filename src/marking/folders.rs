@@ -265,6 +265,7 @@ impl Cabinets {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}

@@ -392,6 +392,7 @@ impl Words {
             Ending::Idle => (" (it was idle too long)", " (estuvo inactiva demasiado tiempo)"),
             Ending::Refused => (" (the server ended it)", " (la cerró el servidor)"),
             Ending::Shutdown => (" (the server was shutting down)", " (el servidor se apagaba)"),
+            Ending::Instructor => (" (the instructor ended it)", " (la terminó el docente)"),
             Ending::Fault => (" (the server cut it on purpose)", " (el servidor la cortó a propósito)"),
             Ending::Failed => (" (the server failed)", " (falló el servidor)"),
         };

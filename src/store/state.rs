@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) outgoing: u64,
     /// The highest connection among the events.
     pub(super) conn: u64,
+    /// Whether whoever had the file before closed it, or there was nobody.
+    pub(super) closed: bool,
     /// The event up to which the file's `meta` says what the highest connection is.
     pub(super) noted: u64,
     /// The current run of students that started anew.
@@ -105,8 +107,11 @@ impl State {
         let noted_conn = number("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'noted_conn'")?;
         let later =
             connection.query_row("SELECT coalesce(max(conn), 0) FROM event WHERE seq > ?", [noted], |row| row.get(0));
+        let seq = number("SELECT coalesce(max(seq), 0) FROM event")?;
+        let closed = number("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'closed_seq'")?;
         Ok(Self {
-            seq: number("SELECT coalesce(max(seq), 0) FROM event")?,
+            seq,
+            closed: closed == seq,
             message: number("SELECT coalesce(max(id), 0) FROM message")?,
             outgoing: number("SELECT coalesce(max(id), 0) FROM outgoing")?,
             conn: noted_conn.max(later?),
