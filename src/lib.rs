@@ -14,7 +14,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 values | [`lab`], [`evidence`], [`mail`] |
+//! | 0 values | [`names`], [`mail`], [`lab`], [`evidence`] |
 //! | 1 pure logic | [`reading`], [`plan`], [`protocol`], [`marking`], [`report`], [`trace`] |
 //! | 2 edges | [`store`], [`server`], [`control`], [`engine`], [`inject`], [`rehearse`] |
 //! | 3 shell | [`cli`] |
@@ -39,6 +39,7 @@ pub mod inject;
 pub mod lab;
 pub mod mail;
 pub mod marking;
+pub mod names;
 pub mod plan;
 pub mod protocol;
 pub mod reading;

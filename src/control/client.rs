@@ -12,15 +12,20 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
-    net::UnixStream,
+    io::{AsyncWrite, AsyncWriteExt as _},
     task::JoinSet,
     time::timeout,
 };
 
+<<<<<<< HEAD
 use super::values::{Delivered, Disconnect, Disconnected, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried};
+=======
+use super::{
+    reach::{Dial, Wire},
+    values::{Delivered, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
+};
+>>>>>>> main
 use crate::{
-    engine::{docker::Dialer, state::SocketPath},
     evidence::{Event, Seq},
     lab::{GroupName, ServerConfig},
     protocol::fault::Standing,
@@ -75,31 +80,13 @@ pub enum ClientError {
 /// A client of the process, or of the processes, that serve a lab.
 #[derive(Debug, Clone)]
 pub struct Client {
-    reach: Reach,
+    reach: Arc<dyn Dial>,
 }
-
-/// Where the control sockets are.
-#[derive(Debug, Clone)]
-enum Reach {
-    /// One socket here, of one process for all groups.
-    Socket(Arc<SocketPath>),
-    /// One in each group's container.
-    Containers(Arc<Dialer>),
-}
-
-/// A stream to a control socket.
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 impl Client {
-    /// A client of the process that answers at `socket`. Connects when something is asked.
-    pub fn new(socket: SocketPath) -> Self {
-        Self { reach: Reach::Socket(Arc::new(socket)) }
-    }
-
-    /// A client of the processes in the containers that the dialer reaches.
-    pub fn of_containers(dialer: Arc<Dialer>) -> Self {
-        Self { reach: Reach::Containers(dialer) }
+    /// A client of whatever is reached so. Connects when something is asked.
+    pub fn new(reach: Arc<dyn Dial>) -> Self {
+        Self { reach }
     }
 
     /// The process and its servers; with `injected` also what each was sent for the lab, which is asked of the disk. Of
@@ -114,6 +101,9 @@ impl Client {
                 (Ok(status), Some(whole)) => {
                     // The lab ends when all of them do.
                     whole.stopping &= status.stopping;
+                    if status.descriptors.is_exhausted() {
+                        whole.descriptors = status.descriptors;
+                    }
                     whole.servers.extend(status.servers);
                 }
                 // The others' answers are worth having without it.
@@ -250,19 +240,8 @@ impl Client {
 impl Client {
     /// A stream to the process that serves the group.
     async fn connect(&self, group: Option<&GroupName>) -> Result<Box<dyn Wire>, ClientError> {
-        match (&self.reach, group) {
-            (Reach::Socket(socket), _) => {
-                let place = socket.as_path().display().to_string();
-                let stream = UnixStream::connect(socket.as_path()).await;
-                stream.map(|stream| Box::new(stream) as _).map_err(|source| ClientError::Connect { place, source })
-            }
-            (Reach::Containers(dialer), Some(group)) => {
-                let place = format!("server `{group}`");
-                let stream = dialer.dial(group).await;
-                stream.map(|stream| Box::new(stream) as _).map_err(|source| ClientError::Connect { place, source })
-            }
-            (Reach::Containers(_), None) => Err(nobody()),
-        }
+        let unreached = |source| ClientError::Connect { place: self.reach.place(group), source };
+        self.reach.dial(group).await.map_err(unreached)
     }
 
     /// Asks every process, all at once; their answers in the order of the groups.
@@ -273,16 +252,16 @@ impl Client {
     where
         Asked: Future<Output = Result<T, ClientError>> + Send + 'static,
     {
-        let Reach::Containers(dialer) = &self.reach else {
+        let Some(groups) = self.reach.groups() else {
             return vec![ask(self.clone(), None).await];
         };
         let mut asking: JoinSet<(GroupName, Result<T, ClientError>)> = JoinSet::new();
         let mut answers = BTreeMap::new();
-        for group in dialer.groups() {
+        for group in groups {
             if asking.len() == AT_ONCE {
                 answers.extend(asking.join_next().await.and_then(Result::ok));
             }
-            let (group, asked) = (group.clone(), ask(self.clone(), Some(group.clone())));
+            let asked = ask(self.clone(), Some(group.clone()));
             asking.spawn(async move { (group, asked.await) });
         }
         while let Some(answered) = asking.join_next().await {
@@ -408,10 +387,29 @@ fn nobody() -> ClientError {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{io::AsyncReadExt as _, net::UnixListener};
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 
-    use super::*;
+    use super::{super::Dialing, *};
     use crate::evidence::{Conn, EventKind, Timestamp, Who};
+
+    /// A process at the other end of a pipe, for one connection.
+    #[derive(Debug)]
+    struct Pipe(std::sync::Mutex<Option<DuplexStream>>);
+
+    impl Dial for Pipe {
+        fn groups(&self) -> Option<Vec<GroupName>> {
+            None
+        }
+
+        fn place(&self, _: Option<&GroupName>) -> String {
+            "the pipe".into()
+        }
+
+        fn dial<'a>(&'a self, _: Option<&'a GroupName>) -> Dialing<'a> {
+            let stream = self.0.lock().unwrap().take().ok_or(io::ErrorKind::NotFound.into());
+            Box::pin(async move { stream.map(|stream| Box::new(stream) as Box<dyn Wire>) })
+        }
+    }
 
     #[tokio::test]
     async fn an_answer_is_read_whole_up_to_a_limit() {
@@ -440,19 +438,16 @@ mod tests {
         };
         let line = serde_json::to_string(&event).unwrap();
         for octets in [MAX_EVENT_LINE, MAX_EVENT_LINE + 1] {
-            let folder = tempfile::tempdir().unwrap();
-            let socket = SocketPath::new(folder.path(), "control").unwrap();
-            let listener = UnixListener::bind(socket.as_path()).unwrap();
+            let (ours, mut stream) = duplex(64 << 10);
             let padded = format!("{line}{}\n", " ".repeat(octets - line.len()));
             let answering = tokio::spawn(async move {
-                let (mut stream, _) = listener.accept().await.unwrap();
                 let mut asked = [0; 1_024];
                 let _ = stream.read(&mut asked).await.unwrap();
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", padded.len());
                 // Who does not want the rest hangs up.
                 let _ = stream.write_all((head + &padded).as_bytes()).await;
             });
-            let client = Client::new(socket);
+            let client = Client::new(Arc::new(Pipe(Some(ours).into())));
             let mut events = client.follow(&"g01".parse().unwrap(), Seq(0)).await.unwrap();
             let read = events.next().await;
             if octets == MAX_EVENT_LINE {

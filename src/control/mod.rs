@@ -22,8 +22,13 @@
 pub mod client;
 pub mod dial;
 pub mod host;
+pub mod letters;
+pub mod reach;
 pub mod routes;
 pub mod values;
 
 pub use client::{Client, ClientError, Followed};
-pub use values::{Disconnect, Disconnected, FaultChanges, Letters, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};
+pub use reach::{Dial, Dialing, Wire};
+pub use values::{
+    Disconnect, Disconnected, FaultChanges, Letters, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried,
+};

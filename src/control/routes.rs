@@ -28,7 +28,7 @@ use crate::{
 /// The largest request: the configuration of the largest group is a hundredth of it.
 const MAX_REQUEST: usize = 4 << 20;
 
-/// The largest batch of letters: of [`crate::inject::BATCH`] octets, or one letter of 2 MiB and its header, each octet of
+/// The largest batch of letters: of [`super::letters::BATCH`] octets, or one letter of 2 MiB and its header, each octet of
 /// which takes at most six in JSON.
 const MAX_LETTERS: usize = 32 << 20;
 

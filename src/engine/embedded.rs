@@ -214,7 +214,7 @@ impl Embedded {
 
     /// A client of the lab's process, whether that runs or not.
     pub fn client(&self) -> Result<Client, EngineError> {
-        Ok(Client::new(self.dir.socket()?))
+        Ok(Client::new(Arc::new(self.dir.socket()?)))
     }
 
     /// What the process says of itself and its servers; none where none runs.

@@ -5,57 +5,25 @@ mod folders;
 mod interruption;
 mod kept;
 mod state;
-mod tls;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    lab::{Fault, FaultId, GroupName, Login, MailId, Protocol, Service},
+    lab::{Fault, FaultId, Login, MailId, Protocol, Service},
     mail::folder::FolderName,
 };
+
+pub use crate::lab::TlsVersion;
+pub use crate::names::{By, Conn, MessageId, Seq, Timestamp, Uid, Who};
 
 pub use self::{
     folders::{Copied, FlagChange, FolderChange, Removed},
     interruption::{Cause, Interruption},
     kept::{LINE_KEPT, REPLY_KEPT, kept_line, kept_reply, kept_tagged, masked},
     state::State,
-    tls::TlsVersion,
 };
-
-/// Microseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Timestamp(pub i64);
-
-impl Timestamp {
-    /// The time of day, so many seconds east of UTC: `10:42:03`.
-    pub fn of_day(self, utc_offset_secs: i32) -> String {
-        let secs = (self.0.div_euclid(1_000_000) + i64::from(utc_offset_secs)).rem_euclid(86_400);
-        format!("{:02}:{:02}:{:02}", secs / 3_600, secs / 60 % 60, secs % 60)
-    }
-}
-
-/// The number of an event in its server's record: 1, 2, 3 … without gaps. A gap means a damaged record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Seq(pub u64);
-
-/// The number of a connection in its server's record, never used twice; 0 where an event belongs to none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Conn(pub u64);
-
-/// The number of a stored message, never used twice in one store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct MessageId(pub u64);
-
-/// The number of a message in its mailbox, rising, never used twice (RFC 9051 2.3.1.1; POP3's UIDL is made from it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Uid(pub u64);
 
 /// One thing that a server saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,54 +41,6 @@ pub struct Event {
     /// What it was.
     #[serde(flatten)]
     pub kind: EventKind,
-}
-
-/// Who was at the other end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "who")]
-pub enum Who {
-    /// Nobody knows (yet).
-    #[default]
-    Unknown,
-    /// A student.
-    Student {
-        /// Which.
-        login: Login,
-        /// How the server knows.
-        by: By,
-    },
-    /// labctl itself, on the instructor's behalf: injected mail. It never counts as a student's work.
-    Instructor,
-    /// The server of a group, which passes mail on or returns it. It never counts as a student's work either: the record of
-    /// the group whose student sent the mail says so.
-    Server {
-        /// Which.
-        group: GroupName,
-    },
-}
-
-/// How a student was recognised, strongest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum By {
-    /// The connection came from the fixed address of the student's client.
-    ClientAddress,
-    /// The connection came to the student's own endpoint.
-    Endpoint,
-    /// The login that authenticated is the student's own mailbox.
-    Login,
-    /// The reverse-path names the student (RFC 5321 MAIL).
-    Sender,
-}
-
-impl Who {
-    /// The student, if it was one.
-    pub fn student(&self) -> Option<&Login> {
-        match self {
-            Self::Student { login, .. } => Some(login),
-            Self::Unknown | Self::Instructor | Self::Server { .. } => None,
-        }
-    }
 }
 
 /// What a server saw.

@@ -1,6 +1,5 @@
 //! Injecting the lab's mail: which copies are due, and sending each through a real SMTP dialogue, so that it is delivered
-//! as any mail is. The stream is the caller's. A lab that runs is handed the letters over its control sockets, many at once,
-//! and its servers hold the dialogues with themselves: reaching a server costs more than a hundred mails.
+//! as any mail is. The stream is the caller's. How a lab that runs is handed its letters: `crate::control::letters`.
 
 pub mod compose;
 pub mod dialogue;
@@ -10,7 +9,6 @@ use std::{
     io,
 };
 
-use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -21,16 +19,12 @@ pub use compose::Letter;
 pub use dialogue::SendError;
 
 use crate::{
-    control::{Client, Letters},
     evidence::Injected,
-    lab::{Group, GroupName, Key, Lab, Login},
+    lab::{Group, GroupName, Lab, Login},
 };
 
 /// Dialogues at once.
 const AT_ONCE: usize = 16;
-
-/// Octets of the messages that are handed over at once.
-pub const BATCH: usize = 1 << 20;
 
 /// One copy of a mail that a group is to get.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,59 +122,6 @@ where
     undelivered
 }
 
-/// Sends copies to one group's server, which leaves out those that it has, unless `again`.
-pub async fn send_to(
-    lab: &Lab,
-    key: &Key,
-    client: &Client,
-    group: &GroupName,
-    due: Vec<Due>,
-    again: bool,
-) -> (usize, Vec<Undelivered>) {
-    let now = Zoned::now();
-    let (mut letters, mut undelivered) = (Vec::new(), Vec::new());
-    for due in due {
-        match compose::letter(lab, key, &due, &now) {
-            Some(letter) => letters.push(Addressed { copy: due.injected, letter }),
-            None => undelivered.push(Undelivered { due, problem: SendError::NotInLab }),
-        }
-    }
-    let mut sent = 0;
-    let lost = |copy, problem| Undelivered { due: Due { group: group.clone(), injected: copy }, problem };
-    for letters in batches(letters) {
-        let copies: Vec<Injected> = letters.iter().map(|letter| letter.copy.clone()).collect();
-        match client.deliver(group, &Letters { again, letters }).await {
-            Ok(delivered) => {
-                sent += delivered.sent;
-                let told = delivered.undelivered.into_iter();
-                undelivered.extend(told.map(|(copy, why)| lost(copy, SendError::Told(why))));
-            }
-            Err(problem) => {
-                let why = problem.to_string();
-                undelivered.extend(copies.into_iter().map(|copy| lost(copy, SendError::Told(why.clone()))));
-            }
-        }
-    }
-    (sent, undelivered)
-}
-
-/// The letters in batches of at most [`BATCH`] octets each, in their order; a letter that is larger goes alone.
-pub fn batches(letters: Vec<Addressed>) -> Vec<Vec<Addressed>> {
-    let mut batches: Vec<Vec<Addressed>> = Vec::new();
-    let mut octets = 0;
-    for letter in letters {
-        octets += letter.letter.content.len();
-        match batches.last_mut() {
-            Some(batch) if octets <= BATCH => batch.push(letter),
-            Some(_) | None => {
-                octets = letter.letter.content.len();
-                batches.push(vec![letter]);
-            }
-        }
-    }
-    batches
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,17 +178,5 @@ mod tests {
                 "mail `welcome` for `ben` of group `g01`: the server answered `554 User unknown` to `RCPT TO:<ben@g01.lab>`"
             ]
         );
-    }
-
-    #[test]
-    fn a_batch_has_its_limit_and_a_large_letter_goes_alone() {
-        let sizes = |letters: &[usize]| -> Vec<usize> {
-            let letters = letters.iter().map(|octets| addressed("ana", "x".repeat(*octets))).collect();
-            batches(letters).iter().map(Vec::len).collect()
-        };
-        assert_eq!(sizes(&[]), Vec::<usize>::new());
-        assert_eq!(sizes(&[1, BATCH - 1]), [2]);
-        assert_eq!(sizes(&[2, BATCH - 1, 1]), [1, 2]);
-        assert_eq!(sizes(&[BATCH + 1, 1, 1]), [1, 2]);
     }
 }

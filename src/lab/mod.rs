@@ -3,13 +3,13 @@
 pub mod containers;
 pub mod exercise;
 pub mod fault;
-pub mod names;
 pub mod personal;
 pub mod relaying;
 pub mod server;
 pub mod service;
 pub mod subnet;
 pub mod template;
+pub mod tls;
 pub mod witness;
 
 use std::{
@@ -19,14 +19,15 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::names::{Domain, ExerciseId, FaultId, GroupName, LabName, Login, MailId};
 pub use containers::Containers;
 pub use exercise::{Check, Exercise, Script};
 pub use fault::Fault;
-pub use names::{Domain, ExerciseId, FaultId, GroupName, LabName, Login, MailId};
 pub use personal::Key;
 pub use relaying::{Neighbour, Patience, Relaying, Route};
 pub use server::{Leniency, Limits, LoneNewline, Protocol, ServerConfig, Service, Tls};
 pub use subnet::Subnet;
+pub use tls::TlsVersion;
 
 /// The most students one lab may have, over all groups.
 pub const MAX_STUDENTS: usize = 4_096;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{Domain, GroupName};
+use crate::names::{Domain, GroupName};
 
 /// What one server knows of the world that its mail goes to. Without `relay = true` it has no neighbours and no routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,11 +6,8 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use super::service::{Protocol, Service};
-use super::{
-    fault::Fault,
-    names::{Domain, GroupName, LabName, Login},
-    relaying::Relaying,
-};
+use super::{fault::Fault, relaying::Relaying};
+use crate::names::{Domain, GroupName, LabName, Login};
 
 /// What a server puts up with from programs that are still being written. Each point is named in the lab reference;
 /// `strict = true` turns all of them off.

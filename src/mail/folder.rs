@@ -5,7 +5,7 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{evidence::MessageId, lab::Login};
+use crate::names::{Login, MessageId};
 
 /// The longest folder name, in octets of UTF-8.
 pub const MAX_NAME: usize = 255;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 pub use outgoing::{Confirmation, Outgoing, QueueChange, QueueId, Queued, Wishes};
 
-use crate::evidence::{MessageId, Timestamp, Uid};
+use crate::names::{Login, MessageId, Timestamp, Uid};
 
 /// A message on its way into the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Envelope {
     /// Whether MAIL said that addresses and header fields may be UTF-8 (RFC 6531).
     pub utf8: bool,
     /// The mailboxes they stand for, each once.
-    pub mailboxes: Vec<crate::lab::Login>,
+    pub mailboxes: Vec<Login>,
     /// Those whom other servers are to get it for.
     pub outgoing: Vec<Outgoing>,
     /// When it came, on the clock that nobody sets.

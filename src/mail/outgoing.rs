@@ -6,7 +6,7 @@ use super::{
     Body, Envelope,
     dsn::{Notice, Ret},
 };
-use crate::evidence::{MessageId, Timestamp, Who};
+use crate::names::{MessageId, Timestamp, Who};
 
 /// The number of a recipient in a server's queue, rising; used again only after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -17,9 +17,9 @@ use super::{
     said::{Fit, Reply, Said},
 };
 use crate::{
-    evidence::{Conn, Ending, Seq, TlsVersion},
+    evidence::{Conn, Ending, Seq},
     lab::{
-        FaultId,
+        FaultId, TlsVersion,
         exercise::{Conversation, Terms, TlsMode},
         template::Person,
     },

@@ -27,8 +27,8 @@ use std::{
 };
 
 use crate::{
-    evidence::{EventKind, Timestamp, TlsVersion, Who},
-    lab::{Login, ServerConfig, Service, Tls},
+    evidence::{EventKind, Timestamp, Who},
+    lab::{Login, ServerConfig, Service, Tls, TlsVersion},
     mail::{Entry, Envelope},
 };
 

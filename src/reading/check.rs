@@ -9,9 +9,8 @@ use super::{
     steps, witness,
 };
 use crate::{
-    evidence::TlsVersion,
     lab::{
-        Check, Protocol,
+        Check, Protocol, TlsVersion,
         exercise::{Bound, Comparison, Conversation, MAX_STEPS, MessageCheck, Pattern, Terms, TlsMode, Touched, Which},
         witness::Fate,
     },

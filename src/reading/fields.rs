@@ -201,11 +201,7 @@ impl<'a> Field<'a> {
     }
 
     /// A name of its own type; `what` says whose name it is.
-    pub fn name<T: FromStr<Err = crate::lab::names::BadName>>(
-        &self,
-        what: &str,
-        findings: &mut Findings<'_>,
-    ) -> Option<T> {
+    pub fn name<T: FromStr<Err = crate::names::BadName>>(&self, what: &str, findings: &mut Findings<'_>) -> Option<T> {
         let text = self.text(findings)?;
         match text.parse() {
             Ok(name) => Some(name),

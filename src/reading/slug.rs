@@ -1,6 +1,6 @@
 //! Names out of what people and spreadsheets write: `Grupo 5` becomes `grupo-5`, `José Peña` becomes `jose-pena`.
 
-use crate::lab::names::MAX_NAME;
+use crate::names::MAX_NAME;
 
 /// Letters with marks, by what they become. Others that are not ASCII become `-`.
 const FOLDED: &[(&str, &str)] = &[

@@ -15,14 +15,15 @@ use super::{
     stage::{Door, Stage, StageError, connector},
 };
 use crate::{
-    control::Client,
+    control::{Client, letters},
     engine::{
         Authority, LabDir,
         docker::{Docker, DockerError, Failure, Work},
     },
     evidence::Seq,
     inject,
-    lab::{Group, GroupName, Key, Lab, LabName, ServerConfig, Service, Subnet, containers::Start, names::MAX_NAME},
+    lab::{Group, GroupName, Key, Lab, LabName, ServerConfig, Service, Subnet, containers::Start},
+    names::MAX_NAME,
     plan::docker::{self, Images, Role},
 };
 
@@ -162,7 +163,7 @@ impl Containers {
         let mut undelivered = Vec::new();
         for group in &self.lab.groups {
             let due = inject::due(&self.lab, group, &BTreeSet::new());
-            undelivered.extend(inject::send_to(&self.lab, &self.key, &client, &group.name, due, false).await.1);
+            undelivered.extend(letters::send_to(&self.lab, &self.key, &client, &group.name, due, false).await.1);
         }
         undelivered.into_iter().next().map_or_else(|| Ok(authority.certificate().to_owned()), |first| Err(first.into()))
     }

@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    evidence::{EventKind, TlsVersion},
-    lab::server::Identity,
+    evidence::EventKind,
+    lab::{TlsVersion, server::Identity},
 };
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));

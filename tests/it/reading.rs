@@ -328,13 +328,19 @@ fn every_bundled_lab_is_a_template() {
 }
 
 #[test]
-fn the_readme_links_to_files_that_exist() {
+fn the_documents_link_to_files_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).expect("the readme");
-    let links: Vec<&str> = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-    assert!(links.contains(&"src/reading/reference.md"));
-    for link in links.iter().filter(|link| !link.contains(':')) {
-        assert!(root.join(link.split('#').next().unwrap_or(link)).exists(), "{link}");
+    let mut pages = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    pages.extend(fs::read_dir(root.join("docs")).expect("docs").map(|entry| entry.expect("an entry").path()));
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    assert!(pages.len() > 6, "{pages:?}");
+    for page in pages {
+        let (text, folder) = (fs::read_to_string(&page).expect("text"), page.parent().expect("a folder"));
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains(':')) {
+            let file = link.split('#').next().unwrap_or(link);
+            assert!(folder.join(file).exists(), "{} links to {link}", page.display());
+        }
     }
 }
 

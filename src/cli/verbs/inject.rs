@@ -16,7 +16,7 @@ use crate::{
         naming::Shell,
         output::Output,
     },
-    control::{Client, ServerStatus, Status},
+    control::{Client, ServerStatus, Status, letters},
     evidence::Injected,
     inject::{self, Due, Undelivered},
     lab::{GroupName, Key, Lab},
@@ -109,7 +109,7 @@ pub async fn send(
             take(under_way.join_next().await.and_then(Result::ok).unwrap_or_default());
         }
         let (lab, key, client) = (Arc::clone(lab), key.clone(), client.clone());
-        under_way.spawn(async move { inject::send_to(&lab, &key, &client, &group, due, again).await });
+        under_way.spawn(async move { letters::send_to(&lab, &key, &client, &group, due, again).await });
     }
     while let Some(ended) = under_way.join_next().await {
         take(ended.unwrap_or_default());

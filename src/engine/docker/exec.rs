@@ -14,7 +14,10 @@ use super::{
     Docker, DockerError, failed,
     make::{CLIENT_USER, SERVER_DIR},
 };
-use crate::lab::{GroupName, Login};
+use crate::{
+    control::{Dial, Dialing, Wire},
+    lab::{GroupName, Login},
+};
 
 /// How long `dial` waits in the container for a server that is starting, in seconds.
 const WAIT_SECS: u64 = 15;
@@ -37,13 +40,7 @@ impl Dialer {
         Self { api, servers }
     }
 
-    /// The groups whose servers run.
-    pub fn groups(&self) -> impl Iterator<Item = &GroupName> {
-        self.servers.keys()
-    }
-
-    /// A stream to the control socket of the group's server.
-    pub async fn dial(&self, group: &GroupName) -> io::Result<DuplexStream> {
+    async fn dial_server(&self, group: &GroupName) -> io::Result<DuplexStream> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no server of group `{group}` runs"));
         let id = self.servers.get(group).ok_or_else(missing)?;
         let wait = WAIT_SECS.to_string();
@@ -58,6 +55,23 @@ impl Dialer {
         let (ours, theirs) = duplex(BUFFER);
         tokio::spawn(join(theirs, output, input));
         Ok(ours)
+    }
+}
+
+impl Dial for Dialer {
+    fn groups(&self) -> Option<Vec<GroupName>> {
+        Some(self.servers.keys().cloned().collect())
+    }
+
+    fn place(&self, group: Option<&GroupName>) -> String {
+        group.map_or_else(|| "the lab's servers".to_owned(), |group| format!("server `{group}`"))
+    }
+
+    fn dial<'a>(&'a self, group: Option<&'a GroupName>) -> Dialing<'a> {
+        Box::pin(async move {
+            let group = group.ok_or(io::ErrorKind::NotFound)?;
+            self.dial_server(group).await.map(|stream| Box::new(stream) as Box<dyn Wire>)
+        })
     }
 }
 

@@ -275,13 +275,13 @@ impl Docker {
     /// A client of the server in this container.
     pub fn server_client(&self, group: &GroupName, server: &str) -> crate::control::Client {
         let servers = [(group.clone(), server.to_owned())].into();
-        crate::control::Client::of_containers(Arc::new(Dialer::new(self.api.clone(), servers)))
+        crate::control::Client::new(Arc::new(Dialer::new(self.api.clone(), servers)))
     }
 
     /// The lab's objects with their servers' control sockets in reach.
     pub async fn client(&self) -> Result<crate::control::Client, DockerError> {
         let servers = self.running_servers().await?;
-        Ok(crate::control::Client::of_containers(Arc::new(Dialer::new(self.api.clone(), servers))))
+        Ok(crate::control::Client::new(Arc::new(Dialer::new(self.api.clone(), servers))))
     }
 }
 

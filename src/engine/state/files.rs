@@ -7,7 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tokio::net::UnixStream;
+
 use super::StateError;
+use crate::{
+    control::{Dial, Dialing, Wire},
+    names::GroupName,
+};
 
 /// The longest path of a Unix socket, in octets (`sun_path` without its final NUL).
 pub const MAX_SOCKET_PATH: usize = 107;
@@ -53,6 +59,21 @@ impl SocketPath {
     /// The path, good as long as this value lives.
     pub fn as_path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// One process serves all groups.
+impl Dial for SocketPath {
+    fn groups(&self) -> Option<Vec<GroupName>> {
+        None
+    }
+
+    fn place(&self, _: Option<&GroupName>) -> String {
+        self.path.display().to_string()
+    }
+
+    fn dial<'a>(&'a self, _: Option<&'a GroupName>) -> Dialing<'a> {
+        Box::pin(async { UnixStream::connect(&self.path).await.map(|stream| Box::new(stream) as Box<dyn Wire>) })
     }
 }
 

@@ -8,13 +8,10 @@ mod step;
 use std::{collections::BTreeSet, fmt};
 
 use super::{
-    ExerciseId, FaultId, MailId, Protocol, Text,
+    ExerciseId, FaultId, MailId, Protocol, Text, TlsVersion,
     witness::{CarriedCheck, QueryCheck},
 };
-use crate::{
-    evidence::TlsVersion,
-    mail::folder::{FolderName, NamedFlags},
-};
+use crate::mail::folder::{FolderName, NamedFlags};
 
 pub use bound::{Bound, Comparison, octets};
 pub use script::{Script, ScriptLine};

@@ -68,7 +68,7 @@ impl Strike {
 
     /// The strike of a fault at a verb.
     pub fn new(fault: &Fault, verb: &str, about: String) -> Self {
-        let at = verb.chars().take(crate::lab::names::MAX_NAME).collect();
+        let at = verb.chars().take(crate::names::MAX_NAME).collect();
         Self { fault: fault.id.clone(), act: fault.act.clone(), at, about }
     }
 

@@ -3,7 +3,10 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use crate::lab::{Leniency, names::MAX_DOMAIN, names::MAX_LABEL};
+use crate::{
+    lab::Leniency,
+    names::{MAX_DOMAIN, MAX_LABEL},
+};
 
 /// The longest local part, in octets (RFC 5321 4.5.3.1.1).
 pub const MAX_LOCAL_PART: usize = 64;

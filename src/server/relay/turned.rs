@@ -8,7 +8,7 @@ use super::{
     courier::{Courier, Sending},
     line,
 };
-use crate::{evidence::Timestamp, protocol::outgoing::Tried};
+use crate::protocol::outgoing::Tried;
 
 /// Sends what waits for `domain` over `wire`, whose other end has said `early` already, and says goodbye. How many recipients
 /// wait still. Meanwhile nobody else tries this domain.

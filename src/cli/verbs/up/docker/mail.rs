@@ -6,6 +6,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     cli::output::Output,
+    control::letters,
     engine::{docker::Docker, state::Delivered},
     inject::{self, Undelivered},
     lab::{Group, GroupName, Key, Lab},
@@ -72,7 +73,7 @@ impl Mail {
             let client = docker.server_client(&group, &server);
             let due = lab.group(group.as_str()).map(|group| inject::due(&lab, group, &BTreeSet::new()));
             let (arrived, undelivered) =
-                inject::send_to(&lab, &key, &client, &group, due.unwrap_or_default(), false).await;
+                letters::send_to(&lab, &key, &client, &group, due.unwrap_or_default(), false).await;
             Sent { group, server, mail, arrived, undelivered }
         });
     }

@@ -1,9 +1,15 @@
-//! Names that must not be mixed up: each is its own type, parsed once, cheap to clone.
-//! What a name may look like is decided here and nowhere else.
+//! What everything else is told apart by: names and numbers that must not be mixed up, each its own type, parsed once, cheap to
+//! clone; and who somebody was. What a name may look like is decided here and nowhere else. Nothing is imported from elsewhere.
+
+mod numbers;
+mod who;
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+
+pub use numbers::{Conn, MessageId, Seq, Timestamp, Uid};
+pub use who::{By, Who};
 
 /// The longest lab, group, login or exercise name, in characters.
 pub const MAX_NAME: usize = 64;
