@@ -17,14 +17,10 @@ use tokio::{
     time::timeout,
 };
 
-<<<<<<< HEAD
-use super::values::{Delivered, Disconnect, Disconnected, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried};
-=======
 use super::{
     reach::{Dial, Wire},
-    values::{Delivered, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
+    values::{Delivered, Disconnect, Disconnected, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
 };
->>>>>>> main
 use crate::{
     evidence::{Event, Seq},
     lab::{GroupName, ServerConfig},
