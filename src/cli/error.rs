@@ -6,7 +6,7 @@ use super::exit::Exit;
 use crate::{
     control::ClientError,
     engine::{StateError, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, FaultId, LabName},
+    lab::{EngineKind, FaultId, LabName, Login},
     rehearse::StageError,
     store::StoreError,
 };

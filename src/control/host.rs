@@ -23,8 +23,8 @@ use tokio::{
 use super::{
     routes,
     values::{
-        Connected, Delivered, Disconnect, Disconnected, FaultChanges, Letters, Listening, MailboxStatus, Problem, Queue, Reset, ServerStatus,
-        Status, Tried, VERSION,
+        Connected, Delivered, Disconnect, Disconnected, FaultChanges, Letters, Listening, MailboxStatus, Problem,
+        Queue, Reset, ServerStatus, Status, Tried, VERSION,
     },
 };
 use crate::{
@@ -75,7 +75,17 @@ impl Host {
         let (servers, changing) = (Mutex::default(), Mutex::default());
         let stopping = AtomicBool::new(false);
         let (ended, log): (_, Log) = (None, Arc::new(|_| {}));
-        Arc::new(Self { ended, log, stores, beyond_loopback, servers, changing, stop: Notify::new(), stopping, claimed: Arc::default() })
+        Arc::new(Self {
+            ended,
+            log,
+            stores,
+            beyond_loopback,
+            servers,
+            changing,
+            stop: Notify::new(),
+            stopping,
+            claimed: Arc::default(),
+        })
     }
 
     /// With what is known of the process before it, and where to write what people should know.
@@ -406,6 +416,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_log_says_once_that_a_store_cannot_be_written_and_that_it_can_again() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&written);
+        let log: Log = Arc::new(move |line: &str| lock(&lines).push(line.to_owned()));
+        let (send, receive) = watch::channel(None);
+        let telling = tokio::spawn(tell_of_trouble("g01".parse().unwrap(), receive, log));
+        let trouble = |events| Some(Trouble { since: Timestamp(7), why: "disk full".into(), events });
+        for said in [trouble(1), trouble(2), None, trouble(1)] {
+            send.send_replace(said);
+            // It has to see each: what is replaced before that is never said.
+            while lock(&written).is_empty() {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(send);
+        telling.await.unwrap();
+        let full =
+            "server `g01`: its store cannot be written (disk full): mail is refused for now (451), and 1 event is lost";
+        assert_eq!(*lock(&written), [full, "server `g01`: its store can be written again", full]);
+    }
+
+    #[tokio::test]
     async fn a_host_starts_changes_and_stops_servers() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let host = Host::new(folder.path().to_owned(), false);
@@ -413,12 +448,12 @@ mod tests {
         host.put(config.clone()).await.unwrap();
         config.relay = true;
         host.put(config.clone()).await.unwrap();
-        let status = host.status(true).unwrap();
+        let status = host.status(true).await.unwrap();
         assert_eq!(status.servers.len(), 1);
         assert_eq!(status.servers[0].config, config);
         assert_eq!(status.servers[0].injected, Some(Vec::new()));
         host.delete("g01").await.unwrap();
-        assert_eq!(host.status(false).unwrap().servers, []);
+        assert_eq!(host.status(false).await.unwrap().servers, []);
         let gone = host.delete("g01").await.unwrap_err();
         assert_eq!(gone.error, "no server of group `g01` runs");
     }
@@ -458,7 +493,7 @@ mod tests {
         config.endpoints[0].address = ([0, 0, 0, 0], 0).into();
         let refused = host.put(config).await.unwrap_err();
         assert!(refused.error.starts_with("`0.0.0.0:0` is not on loopback"), "{}", refused.error);
-        assert_eq!(host.status(false).unwrap().servers, []);
+        assert_eq!(host.status(false).await.unwrap().servers, []);
     }
 
     #[tokio::test]

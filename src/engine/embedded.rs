@@ -114,11 +114,9 @@ impl EngineError {
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Silent { pid, .. } | Self::Endless { pid, .. } => {
-                Some(format!(
-                    "run the command again; if it never answers, end it with `kill -9 {pid}` (what it answered for is on disk)"
-                ))
-            }
+            Self::Silent { pid, .. } | Self::Endless { pid, .. } => Some(format!(
+                "run the command again; if it never answers, end it with `kill -9 {pid}` (what it answered for is on disk)"
+            )),
             Self::Docker(problem) => problem.hint(),
             Self::Refused { why, .. } if why.contains("full") => {
                 Some("free space on the disk of the state directory".into())

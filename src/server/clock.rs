@@ -136,7 +136,11 @@ mod tests {
         };
         assert_eq!(begins(100, None), 100);
         assert_eq!(begins(160, Some((100_000_000, 100_000_000))), 160, "it was down for a minute");
-        assert_eq!(begins(160, Some((100_000_000, 7_300_000_000))), 7_360, "the date had been set back two hours before");
+        assert_eq!(
+            begins(160, Some((100_000_000, 7_300_000_000))),
+            7_360,
+            "the date had been set back two hours before"
+        );
         assert_eq!(begins(100, Some((7_300_000_000, 7_300_000_000))), 7_300, "and here while it was down");
     }
 }

@@ -155,7 +155,8 @@ impl Reader {
             )?;
             let last = number("SELECT coalesce(max(time), 0) FROM event WHERE seq = (SELECT max(seq) FROM event)")?;
             let shapes: HashMap<i64, Result<Shape, String>> = state::shapes(connection)?.into_iter().collect();
-            let mut statement = connection.prepare("SELECT conn, shape FROM event WHERE seq > ? AND conn > 0 ORDER BY seq")?;
+            let mut statement =
+                connection.prepare("SELECT conn, shape FROM event WHERE seq > ? AND conn > 0 ORDER BY seq")?;
             let mut rows = statement.query([started])?;
             let mut open: BTreeMap<i64, Who> = BTreeMap::new();
             while let Some(row) = rows.next()? {

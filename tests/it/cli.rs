@@ -4,6 +4,7 @@
 mod engine;
 mod faults;
 mod life;
+mod soak;
 mod tending;
 mod trouble;
 mod words;

@@ -60,9 +60,7 @@ impl Docker {
     async fn end_of(&self, found: &Found) -> Option<Ended> {
         let inspected = self.api.inspect_container(&found.id, None::<InspectContainerOptions>).await.ok()?;
         match found.state {
-            State::Running | State::Paused => {
-                (inspected.restart_count.unwrap_or(0) > 0).then_some(Ended::StartedAgain)
-            }
+            State::Running | State::Paused => (inspected.restart_count.unwrap_or(0) > 0).then_some(Ended::StartedAgain),
             State::Stopped | State::Broken => cause(&inspected.state?).map(Ended::Stopped),
         }
     }

@@ -182,8 +182,7 @@ mod tests {
     #[test]
     fn every_template_is_a_status_a_short_line_and_nothing_unknown() {
         let long = "n".repeat(SHOWN);
-        let names =
-            "timestamp id user holder number count s octets uid verb usage limit deleted text host hostname Host domain";
+        let names = "timestamp id user holder number count s octets uid verb usage limit deleted text host hostname Host domain";
         let values: Vec<_> = names.split(' ').map(|name| (name, long.as_str())).collect();
         for name in dialect::names() {
             let dialect = dialect::named(name).unwrap();

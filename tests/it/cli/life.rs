@@ -119,7 +119,10 @@ fn a_process_that_was_killed_comes_back_with_mail_and_addresses() {
     assert!(at.starts_with("warning: server `class` ended at "), "{at}");
     assert!(test.run(&["status"]).err.contains(why));
     let after = &test.json(&["status", "--json"])["labs"][0]["groups"][0]["after"];
-    assert_eq!((&after["cause"], &after["signal"], &after["connected"][0]), (&"signal".into(), &9.into(), &"user1".into()));
+    assert_eq!(
+        (&after["cause"], &after["signal"], &after["connected"][0]),
+        (&"signal".into(), &9.into(), &"user1".into())
+    );
     assert!(test.done(&["logs"]).contains(why), "the log says it too");
     assert!(test.done(&["trace"]).contains(why), "and so does the record");
     assert!(!test.run(&["up"]).err.contains(why), "`up` says it once");
