@@ -6,7 +6,7 @@ use super::exit::Exit;
 use crate::{
     control::ClientError,
     engine::{StateError, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, FaultId, LabName},
+    lab::{EngineKind, FaultId, LabName, Login},
     rehearse::StageError,
     store::StoreError,
 };
@@ -242,6 +242,20 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// The student has no such connection open.
+    #[error("`{student}` has no connection {conn} open")]
+    NoSession {
+        /// The student.
+        student: Login,
+        /// The connection's number.
+        conn: u64,
+    },
+    /// The process that watches over this one has gone.
+    #[error("process {watcher} has gone, which watches over this one")]
+    Unwatched {
+        /// Which.
+        watcher: u32,
+    },
     /// Another process serves the lab.
     #[error("process {pid} serves `{}` already", dir.display())]
     Served {
@@ -280,6 +294,7 @@ impl Error {
             | Self::Renamed { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
+            | Self::Unwatched { .. }
             | Self::Served { .. } => Exit::Failed,
             Self::CannotAsk { .. }
             | Self::UnknownTemplate { .. }
@@ -299,6 +314,7 @@ impl Error {
             | Self::Nobody { .. }
             | Self::UnknownMail { .. }
             | Self::UnknownFault { .. }
+            | Self::NoSession { .. }
             | Self::UnknownSession { .. } => Exit::Unknown,
         }
     }
@@ -319,6 +335,7 @@ impl Error {
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
             Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
+            Self::NoSession { .. } => Some("`labctl status --json` lists the connections under `sessions`".into()),
             Self::UnknownFault { who, .. } => Some(format!("see `labctl fault list {who}`")),
             Self::WhichLab { known } => known.first().map_or_else(
                 || Some("make one with `labctl new my-lab`".to_owned()),
@@ -382,6 +399,7 @@ impl Error {
             | Self::WrongFault { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
+            | Self::Unwatched { .. }
             | Self::Served { .. } => None,
         }
     }

@@ -158,6 +158,11 @@ pub fn errors() -> tokio::io::Stderr {
     tokio::io::stderr()
 }
 
+/// A line of a server's log, with the date: whoever reads it comes later.
+pub fn log(line: &str) {
+    say(&format!("{} {line}\n", Zoned::now().strftime("%Y-%m-%d %H:%M:%S")));
+}
+
 /// Standard error that is gone is no reason to stop.
 fn say(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());

@@ -3,6 +3,7 @@
 
 mod folders;
 mod identity;
+mod interruption;
 mod kept;
 mod state;
 
@@ -21,6 +22,7 @@ pub use crate::names::{By, Conn, MessageId, Seq, Timestamp, Uid, Who};
 pub use self::{
     folders::{Copied, FlagChange, FolderChange, Removed},
     identity::{ChainHash, Identity, Parent},
+    interruption::{Cause, Interruption},
     kept::{LINE_KEPT, REPLY_KEPT, kept_line, kept_reply, kept_tagged, masked},
     state::State,
 };
@@ -137,6 +139,13 @@ pub enum EventKind {
         /// The message.
         message: MessageId,
         /// The recipients there, as given, without brackets.
+        recipients: Vec<String>,
+    },
+    /// Another server of the lab passed on again what it had passed on before, because it did not get the answer: it is kept once.
+    Repeated {
+        /// Its name in that server's queue.
+        queue_name: String,
+        /// The recipients as given, without brackets.
         recipients: Vec<String>,
     },
     /// Another server took a message.
@@ -325,6 +334,9 @@ pub enum EventKind {
     Started {
         /// labctl's version.
         version: String,
+        /// How the one before it ended, where it was not stopped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Interruption>,
     },
     /// A row of the record that could not be read, or a gap before this number.
     Damaged {
@@ -377,6 +389,8 @@ pub enum Ending {
     Refused,
     /// The server was shutting down.
     Shutdown,
+    /// The instructor ended it.
+    Instructor,
     /// A fault cut it, on purpose.
     Fault,
     /// The server's session failed; a defect of labctl, never the student's fault.
@@ -396,6 +410,7 @@ impl EventKind {
             Self::LoginFailed { .. } => "login_failed",
             Self::Accepted { .. } => "accepted",
             Self::Queued { .. } => "queued",
+            Self::Repeated { .. } => "repeated",
             Self::Relayed { .. } => "relayed",
             Self::Deferred { .. } => "deferred",
             Self::Bounced { .. } => "bounced",

@@ -207,6 +207,7 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
             | EventKind::Started { .. } => {}
         }
@@ -300,6 +301,7 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}

@@ -137,6 +137,7 @@ impl Live {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => None,

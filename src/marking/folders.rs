@@ -276,6 +276,7 @@ impl Mailboxes {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}

@@ -27,7 +27,7 @@ use std::{
 };
 
 use crate::{
-    evidence::{EventKind, Who},
+    evidence::{EventKind, Timestamp, Who},
     lab::{Login, ServerConfig, Service, Tls, TlsVersion},
     mail::{Entry, Envelope},
 };
@@ -41,6 +41,18 @@ pub struct Now {
     pub steady_micros: i64,
     /// Seconds east of UTC, for dates that people read.
     pub utc_offset_secs: i32,
+}
+
+impl Now {
+    /// The same moment, as what is waited by says it.
+    pub const fn steady(self) -> Timestamp {
+        Timestamp(self.steady_micros)
+    }
+
+    /// The date of a moment on the clock that nobody sets, as far as the date is right now.
+    pub const fn date_of(self, steady: Timestamp) -> Timestamp {
+        Timestamp(self.micros.saturating_add(steady.0.saturating_sub(self.steady_micros)))
+    }
 }
 
 /// Everything a session knows from the start.
@@ -133,6 +145,8 @@ pub enum Input<'a> {
     Idle,
     /// The server is shutting down.
     Shutdown,
+    /// The instructor ends the session.
+    Ended,
 }
 
 /// Why a connection is one too many.
@@ -242,7 +256,10 @@ pub enum Outcome {
     /// The mailbox is open, in the order of its UIDs.
     Opened(Vec<Entry>),
     /// Another session has the mailbox.
-    Locked,
+    Locked {
+        /// Whose it is, as far as it is known.
+        holder: Option<Login>,
+    },
     /// The message, trace fields first.
     Message(Vec<u8>),
     /// The deletions are committed.

@@ -1,6 +1,6 @@
 //! Listening: one task per endpoint that takes connections in and starts a session for each.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 
 use socket2::{Domain, Socket, Type};
 use tokio::{
@@ -8,10 +8,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{ServerError, Shared, machine, names, registry, wire::Connection};
+use super::{ServerError, Shared, descriptors, machine, names, registry, wire::Connection};
 use crate::{
     lab::{Protocol, server::Endpoint},
-    protocol::Peer,
+    protocol::{Peer, Refusal},
 };
 
 /// Connections that the system keeps for a listener until they are taken in.
@@ -131,7 +131,11 @@ fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, strea
         return;
     }
     let who = registry::at_the_door(&settings.config, remote.ip(), endpoint.student.as_ref());
-    let seat = server.registry.admit(&who, &settings.config.limits);
+    let mut seat = server.registry.admit(&who, &settings.config.limits);
+    if descriptors::is_reserved(stream.as_raw_fd(), server.descriptors) {
+        // It hears that there are too many, and whoever asks for the status hears why.
+        seat = Err(Refusal::ServerSessions);
+    }
     if endpoint.service.protocol() == Protocol::Dns {
         if let Ok(seat) = seat {
             let ends = names::Ends { local: local.ip(), remote: remote.ip() };

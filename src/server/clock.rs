@@ -17,10 +17,13 @@ const OFFSET_KEPT_MICROS: i64 = 30_000_000;
 /// What the system says: the date, which somebody may set, and the time that has passed since some moment, which nobody may.
 pub(super) type Reading = (SystemTime, Duration);
 
+/// What reads it.
+pub(super) type Read = Box<dyn Fn() -> Reading + Send + Sync>;
+
 /// A clock with a date to tell and a time to wait by.
 pub(super) struct Clock {
-    read: Box<dyn Fn() -> Reading + Send + Sync>,
-    /// Where the time to wait by began: at the date then, so that what an earlier process wrote down still means something.
+    read: Read,
+    /// What the time to wait by was when it began, and what the system said then.
     began: (i64, Duration),
     utc_offset_secs: AtomicI32,
     /// When the offset was looked up, by the time to wait by.
@@ -34,18 +37,23 @@ impl fmt::Debug for Clock {
 }
 
 impl Clock {
-    /// The system's clock. Its time to wait by is never before `last`, the last that was written down: a date that was set
-    /// back while nobody looked makes nobody wait for it to catch up.
-    pub(super) fn system(last: Timestamp) -> Self {
+    /// The system's clock; `before` is a date and the same moment on the clock of the server that had the queue before.
+    pub(super) fn system(before: Option<(Timestamp, Timestamp)>) -> Self {
         let start = Instant::now();
-        Self::of(Box::new(move || (SystemTime::now(), start.elapsed())), last)
+        Self::of(Box::new(move || (SystemTime::now(), start.elapsed())), before)
     }
 
-    /// A clock that is read so.
-    pub(super) fn of(read: Box<dyn Fn() -> Reading + Send + Sync>, last: Timestamp) -> Self {
+    /// A clock that is read so. What is waited by goes on where it was: a date that was set while nobody looked makes nobody
+    /// wait for it to catch up.
+    pub(super) fn of(read: Read, before: Option<(Timestamp, Timestamp)>) -> Self {
         let (date, passed) = read();
-        let began = (micros(date).max(last.0), passed);
-        Self { read, began, utc_offset_secs: AtomicI32::new(0), looked_up: AtomicI64::new(i64::MIN) }
+        let date = micros(date);
+        let since = before.map_or(date, |(before, steady)| {
+            let between = date.saturating_sub(before.0).max(0);
+            steady.0.saturating_add(between)
+        });
+        let (utc_offset_secs, looked_up) = (AtomicI32::new(0), AtomicI64::new(i64::MIN));
+        Self { read, began: (since, passed), utc_offset_secs, looked_up }
     }
 
     /// The time.
@@ -108,7 +116,7 @@ mod tests {
         let at = |secs| UNIX_EPOCH + Duration::from_secs(secs);
         let reading = Arc::new(Mutex::new((at(10_000), Duration::from_secs(5))));
         let read = Arc::clone(&reading);
-        let clock = Clock::of(Box::new(move || *read.lock().unwrap()), Timestamp(0));
+        let clock = Clock::of(Box::new(move || *read.lock().unwrap()), None);
         let told = |date, passed| {
             *reading.lock().unwrap() = (at(date), Duration::from_secs(passed));
             let now = clock.now();
@@ -120,9 +128,19 @@ mod tests {
     }
 
     #[test]
-    fn a_date_that_was_set_back_before_the_start_holds_nothing_up() {
-        let read = || (UNIX_EPOCH + Duration::from_secs(100), Duration::ZERO);
-        let clock = Clock::of(Box::new(read), Timestamp(7_200_000_000));
-        assert_eq!((clock.now().micros, clock.now().steady_micros), (100_000_000, 7_200_000_000));
+    fn what_is_waited_by_goes_on_where_the_server_before_it_was() {
+        let begins = |date, before: Option<(i64, i64)>| {
+            let read = move || (UNIX_EPOCH + Duration::from_secs(date), Duration::ZERO);
+            let clock = Clock::of(Box::new(read), before.map(|(date, steady)| (Timestamp(date), Timestamp(steady))));
+            clock.now().steady_micros / 1_000_000
+        };
+        assert_eq!(begins(100, None), 100);
+        assert_eq!(begins(160, Some((100_000_000, 100_000_000))), 160, "it was down for a minute");
+        assert_eq!(
+            begins(160, Some((100_000_000, 7_300_000_000))),
+            7_360,
+            "the date had been set back two hours before"
+        );
+        assert_eq!(begins(100, Some((7_300_000_000, 7_300_000_000))), 7_300, "and here while it was down");
     }
 }

@@ -24,7 +24,7 @@ use self::secure::Door;
 use super::{
     Shared,
     machine::Machine,
-    registry::{Seat, learnt},
+    registry::{Seat, Session, learnt},
     wire::Accepted,
 };
 use crate::{
@@ -90,6 +90,8 @@ enum Heard {
     Changed,
     Nothing,
     Stop,
+    /// The instructor ends the session.
+    Ended,
     Gone(Ending),
 }
 
@@ -102,7 +104,11 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         seat: Option<Seat>,
         injected: Option<Injected>,
     ) -> Self {
-        let limits = &peer.config.limits;
+        let (limits, conn) = (&peer.config.limits, server.store.next_conn());
+        if let Some(seat) = &seat {
+            let (service, peer, since) = (peer.service, peer.remote, Timestamp(server.clock.now().micros));
+            seat.introduce(Session { conn, student: None, service, peer, since, holds: None });
+        }
         Self {
             stopping: server.stopping.subscribe(),
             framer: Framer::new(M::framing(&peer)),
@@ -111,7 +117,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             door: Door::of(&peer),
             mailbox_limit: limits.mailbox,
             queue_limit: peer.config.relaying.patience.recipients,
-            conn: server.store.next_conn(),
+            conn,
             who: peer.who.clone(),
             session: M::new(peer),
             server,
@@ -176,7 +182,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 self.send().await?;
             }
             let now = self.server.clock.now();
-            self.give_way(now).await;
+            self.give_way(now).await?;
             if let Some(input) = self.framer.next(self.next) {
                 // Nothing was waited for since the last input, so this one was there before that was answered. A command of
                 // several inputs (literals, chunks) is as pipelined as its first.
@@ -210,6 +216,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 }
                 Heard::Nothing => (Input::Idle, Ending::Idle),
                 Heard::Stop => (Input::Shutdown, Ending::Shutdown),
+                Heard::Ended => (Input::Ended, Ending::Instructor),
                 Heard::Gone(ending) => return Err(ending),
             };
             self.say(last).await?;
@@ -219,12 +226,17 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
 
     /// Lets others have their turn where this one has lasted long enough: a client that sends faster than it is answered would
     /// otherwise have the thread for itself.
-    async fn give_way(&mut self, now: Now) {
+    async fn give_way(&mut self, now: Now) -> Result<(), Ending> {
         let began = *self.turn_began.get_or_insert(now.steady_micros);
         if now.steady_micros.saturating_sub(began) >= TURN_MICROS {
             self.turn_began = None;
             yield_now().await;
+            // Whoever never waits is not told while waiting.
+            if self.seat.as_ref().is_some_and(Seat::is_ended) {
+                return Err(Ending::Instructor);
+            }
         }
+        Ok(())
     }
 
     /// Has the record hold what the session does not know of.
@@ -258,7 +270,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             }
             let outcome = self.perform(action).await;
             now = self.server.clock.now();
-            self.give_way(now).await;
+            self.give_way(now).await?;
             self.session.handle(Input::Done(outcome), now, &mut self.out);
         }
     }
@@ -331,6 +343,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             biased;
             sent = timeout(self.idle, self.wire.write(&self.reply)) => sent,
             () = deadline(&mut self.stopping) => return Err(Ending::Shutdown),
+            () = ended(self.seat.as_ref()) => return Err(Ending::Instructor),
         };
         if self.reply.capacity() > GATHERED / 16 {
             self.reply = Vec::new();
@@ -363,6 +376,9 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             () = stop(&mut self.stopping, data) => {
                 return if data { Heard::Gone(Ending::Shutdown) } else { Heard::Stop };
             }
+            () = ended(self.seat.as_ref()) => {
+                return if data { Heard::Gone(Ending::Instructor) } else { Heard::Ended };
+            }
         };
         match read {
             Ok(Ok(1..)) => Heard::Octets,
@@ -388,6 +404,14 @@ async fn stop(stopping: &mut watch::Receiver<Option<Instant>>, data: bool) {
     }
     // The sender lives in the server, which the session keeps alive.
     let _ = stopping.wait_for(Option::is_some).await;
+}
+
+/// Returns when the instructor ends the session; labctl's own have no seat.
+pub(super) async fn ended(seat: Option<&Seat>) {
+    match seat {
+        Some(seat) => seat.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn deadline(stopping: &mut watch::Receiver<Option<Instant>>) {

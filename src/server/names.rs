@@ -190,6 +190,7 @@ pub(super) async fn tcp(server: Arc<Shared>, mut stream: TcpStream, ends: Ends, 
         let query = tokio::select! {
             read = read => read,
             _ = stopping.wait_for(Option::is_some) => break,
+            () = seat.ended() => break,
         };
         let Ok(Ok(query)) = query else { break };
         let config = Arc::clone(&server.settings().config);

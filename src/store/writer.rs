@@ -1,12 +1,14 @@
 //! The one thread that writes: takes what is queued, commits it as one transaction, then answers whoever waits.
 
 use std::{
+    fmt,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
@@ -46,8 +48,29 @@ pub(super) struct Writer {
     pub(super) logged: u64,
     /// What could not be written; the record says so as soon as it can.
     pub(super) lost: Option<Lost>,
+    /// Tells whether what comes can be written.
+    pub(super) trouble: watch::Sender<Option<Trouble>>,
     /// Who waits for the file to be closed.
     pub(super) closing: Option<(Answer, Result<(), StoreError>)>,
+}
+
+/// That the store cannot be written: whoever delivers is told to come again, and what is seen meanwhile is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// When the first write failed.
+    pub since: Timestamp,
+    /// Why the last one did, as a fragment.
+    pub why: String,
+    /// How many events are lost.
+    pub events: usize,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { why, events, .. } = self;
+        let lost = if *events == 1 { "1 event is" } else { &format!("{events} events are") };
+        write!(out, "its store cannot be written ({why}): mail is refused for now (451), and {lost} lost")
+    }
 }
 
 /// Events that could not be written.
@@ -118,9 +141,17 @@ impl Writer {
         if unnoted >= NOTE_EVENTS || unnoted > 0 && closing() {
             note(&self.connection, &mut self.state)?;
         }
+        if closing() {
+            self.connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('closed_seq', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                [self.state.seq],
+            )?;
+        }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.waiting.arrived(arrivals);
-        self.lost = None;
+        if self.lost.take().is_some() {
+            self.trouble.send_replace(None);
+        }
         self.logged += jobs.iter().map(logged).sum::<u64>();
         self.hub.changed(&self.state.folders.changed());
         Ok(())
@@ -145,6 +176,10 @@ impl Writer {
         for job in jobs.iter().filter(|job| !job.events.is_empty()) {
             let before = self.lost.take().map_or(0, |lost| lost.count);
             self.lost = Some(Lost { count: before + job.events.len(), time: job.origin.time, why: error.to_string() });
+        }
+        if let Some(Lost { count, time, why }) = &self.lost {
+            let since = self.trouble.borrow().as_ref().map_or(*time, |trouble| trouble.since);
+            self.trouble.send_replace(Some(Trouble { since, why: why.clone(), events: *count }));
         }
         self.answer(jobs, &Err(StoreError::write(&self.path, error)));
     }

@@ -71,6 +71,7 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
         | EventKind::Fault { .. }
         | EventKind::FaultSet { .. }
         | EventKind::FaultCleared { .. }
+        | EventKind::Repeated { .. }
         | EventKind::Limited { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => {}

@@ -6,6 +6,7 @@
 mod attacks;
 mod convergence;
 mod images;
+mod killed;
 mod large;
 mod places;
 mod rehearsal;

@@ -12,9 +12,10 @@ use crate::{
         marks::{self, Marked},
         naming::{Opened, Shell, Whom},
         output::Output,
+        verbs::interrupted,
     },
+    control::Followed,
     engine::Engine,
-    evidence::Event,
     lab::exercise::Points,
     marking::StudentMarks,
     report::{self, Report, TableOptions},
@@ -132,10 +133,10 @@ async fn follow(view: &View<'_>, opened: &Opened, mut groups: Vec<Marked>) -> Re
             view.out.data(&text)?;
             shown = text;
         }
-        let Some((index, event)) = events.recv().await else { return Ok(()) };
-        groups[index].take(&event);
-        while let Ok(Some((index, event))) = timeout(TOGETHER, events.recv()).await {
-            groups[index].take(&event);
+        let Some(first) = events.recv().await else { return Ok(()) };
+        take(view, opened, &mut groups, first);
+        while let Ok(Some(next)) = timeout(TOGETHER, events.recv()).await {
+            take(view, opened, &mut groups, next);
         }
         if let Engine::Docker(docker) = &engine {
             // The mail that these events speak of is not in the copies yet.
@@ -145,20 +146,29 @@ async fn follow(view: &View<'_>, opened: &Opened, mut groups: Vec<Marked>) -> Re
     }
 }
 
+fn take(view: &View<'_>, opened: &Opened, groups: &mut [Marked], (index, followed): (usize, Followed)) {
+    match followed {
+        Followed::Event(event) => groups[index].take(&event),
+        Followed::Trouble(trouble) => {
+            interrupted::tell(view.out, opened.lab.groups[index].name.as_str(), trouble.as_ref());
+        }
+    }
+}
+
 /// The events of all groups that come after what was marked, each with the place of its group.
 async fn subscribe(
     opened: &Opened,
     engine: &Engine,
     groups: &[Marked],
-) -> Result<mpsc::Receiver<(usize, Event)>, Error> {
+) -> Result<mpsc::Receiver<(usize, Followed)>, Error> {
     let client = engine.client().await?;
     let (send, receive) = mpsc::channel(WAITING);
     for (index, (group, marked)) in opened.lab.groups.iter().zip(groups).enumerate() {
         let mut events = client.follow(&group.name, marked.last()).await?;
         let send = send.clone();
         tokio::spawn(async move {
-            while let Ok(Some(event)) = events.next().await {
-                if send.send((index, event)).await.is_err() {
+            while let Ok(Some(followed)) = events.next().await {
+                if send.send((index, followed)).await.is_err() {
                     return;
                 }
             }

@@ -11,8 +11,9 @@ use crate::{
         exit::Exit,
         naming::{Opened, Shell, Whom},
         output::Output,
+        verbs::interrupted,
     },
-    control::ClientError,
+    control::{ClientError, Followed},
     evidence::{Event, Seq},
     lab::GroupName,
     store::Reader,
@@ -113,16 +114,19 @@ async fn follow(printer: &mut Printer, opened: &Opened, groups: &[GroupName]) ->
         };
         let (send, group) = (send.clone(), group.clone());
         tokio::spawn(async move {
-            while let Ok(Some(event)) = events.next().await {
-                if send.send((group.clone(), event)).await.is_err() {
+            while let Ok(Some(followed)) = events.next().await {
+                if send.send((group.clone(), followed)).await.is_err() {
                     return;
                 }
             }
         });
     }
     drop(send);
-    while let Some((group, event)) = receive.recv().await {
-        printer.print(&group, &event)?;
+    while let Some((group, followed)) = receive.recv().await {
+        match followed {
+            Followed::Event(event) => printer.print(&group, &event)?,
+            Followed::Trouble(trouble) => interrupted::tell(printer.out, group.as_str(), trouble.as_ref()),
+        }
     }
     Ok(())
 }

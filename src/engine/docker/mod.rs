@@ -6,6 +6,7 @@
 
 mod base;
 pub mod copy;
+pub mod ended;
 pub mod exec;
 mod host;
 mod image;

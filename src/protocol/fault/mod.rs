@@ -79,6 +79,7 @@ impl<'a> Heard<'a> {
             | Input::Denied { .. }
             | Input::Done(_)
             | Input::Idle
+            | Input::Ended
             | Input::Shutdown => return None,
         };
         Some(Self { protocol, verb, line })

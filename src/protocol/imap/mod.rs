@@ -251,6 +251,7 @@ impl Session {
             Input::Data(_) => {}
             Input::Idle => self.end(Reply::ByeIdle, out),
             Input::Shutdown => self.end(Reply::ByeShutdown, out),
+            Input::Ended => self.end(Reply::ByeInstructor, out),
         }
         out.next = match &mut self.stage {
             Stage::Literal { left, .. } => Next::Chunk(*left),

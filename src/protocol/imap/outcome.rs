@@ -25,7 +25,7 @@ impl Session {
             | Outcome::Room(_)
             | Outcome::Stored
             | Outcome::Opened(_)
-            | Outcome::Locked
+            | Outcome::Locked { .. }
             | Outcome::Message(_)
             | Outcome::Waiting(_)
             | Outcome::Expunged => None,

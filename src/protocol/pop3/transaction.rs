@@ -128,7 +128,7 @@ impl Session {
             | Outcome::Stored
             | Outcome::Waiting(_)
             | Outcome::Opened(_)
-            | Outcome::Locked
+            | Outcome::Locked { .. }
             | Outcome::Folders(_)
             | Outcome::Expunged => {
                 self.say(Reply::FetchFailed, &[("number", &number)], out);
@@ -166,7 +166,7 @@ impl Session {
             | Outcome::Stored
             | Outcome::Waiting(_)
             | Outcome::Opened(_)
-            | Outcome::Locked
+            | Outcome::Locked { .. }
             | Outcome::Message(_)
             | Outcome::Folders(_) => {
                 self.say(Reply::QuitFailed, &[], out);

@@ -38,7 +38,7 @@ pub use self::{
     intake::framing,
     reply::rfc_date as date,
     route::{Destination, destination},
-    trace::without_return_path,
+    trace::{queue_name, without_return_path},
 };
 use crate::{
     evidence::{EventKind, State, Who, kept_reply},
@@ -185,6 +185,7 @@ impl Session {
             Input::Done(outcome) => self.done(&outcome, now, out),
             Input::Idle => self.end("closing.idle", now, out),
             Input::Shutdown => self.end("closing.shutdown", now, out),
+            Input::Ended => self.end("closing.instructor", now, out),
         }
         out.next = match self.stage {
             Stage::Data(_) => Next::Data,

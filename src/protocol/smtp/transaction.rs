@@ -216,7 +216,7 @@ impl Session {
                 Outcome::Stored
                 | Outcome::Waiting(_)
                 | Outcome::Opened(_)
-                | Outcome::Locked
+                | Outcome::Locked { .. }
                 | Outcome::Message(_)
                 | Outcome::Folders(_)
                 | Outcome::Expunged
@@ -281,7 +281,11 @@ impl Session {
         self.stage = Stage::Storing(reply);
     }
 
-    fn envelope(&self, transaction: Transaction, content: Vec<u8>, id: &str, now: Now) -> Envelope {
+    fn envelope(&self, transaction: Transaction, mut content: Vec<u8>, id: &str, now: Now) -> Envelope {
+        let queue_name = match self.peer.who {
+            Who::Server { .. } => trace::take_queue_name(&mut content),
+            Who::Unknown | Who::Student { .. } | Who::Instructor => None,
+        };
         let Transaction { from, recipients, mailboxes, outgoing, body, utf8, notices, .. } = transaction;
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
         let only_for = match recipients.as_slice() {
@@ -310,7 +314,20 @@ impl Session {
         };
         let trace = trace::fields(&self.peer, &words, &content, now);
         let notices = notices.unless_default();
-        Envelope { from, recipients, notices, confirmation: None, body, utf8, mailboxes, outgoing, trace, content }
+        Envelope {
+            from,
+            recipients,
+            notices,
+            confirmation: None,
+            body,
+            utf8,
+            mailboxes,
+            outgoing,
+            came: now.steady(),
+            queue_name,
+            trace,
+            content,
+        }
     }
 
     /// The message is committed, or is not.

@@ -363,6 +363,7 @@ fn describe(event: &EventKind) -> String {
         | EventKind::FaultSet { .. }
         | EventKind::FaultCleared { .. }
         | EventKind::Reset { .. }
+        | EventKind::Repeated { .. }
         | EventKind::Limited { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => panic!("no session says {event:?}"),
