@@ -4,7 +4,8 @@ use std::{ops::ControlFlow, path::Path};
 
 use labctl::{
     evidence::{
-        By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Removed, Seq, State, Timestamp, Uid, Who,
+        By, Cause, Conn, Delivered, Ending, Event, EventKind, Injected, Interruption, MessageId, Removed, Seq, State,
+        Timestamp, Uid, Who,
     },
     lab::{Login, Protocol, Service},
     mail::{Entry, Envelope, folder::FolderName, sha256},

@@ -50,7 +50,7 @@ pub fn take_queue_name(content: &mut Vec<u8>) -> Option<String> {
         return None;
     }
     let name = String::from_utf8_lossy(name).into_owned();
-    content.drain(..QUEUE_NAME.len() + end + 1);
+    content.drain(..=(QUEUE_NAME.len() + end));
     Some(name)
 }
 
