@@ -66,17 +66,6 @@ fn every_kind() -> Vec<EventKind> {
     let delivered = vec![Delivered { mailbox: login("ben"), uid: Uid(7) }];
     vec![
         EventKind::Started { version: "0.1.0".into(), after: None },
-        EventKind::Started {
-            version: "0.1.0".into(),
-            after: Some(Interruption {
-                time: Timestamp(7),
-                cause: Cause::OutOfMemory,
-                connected: vec![login("ana")],
-                unknown: 1,
-            }),
-        },
-        EventKind::Repeated { queue_name: "g2.7.1".into(), recipients: vec!["ben@g1.lab".into()] },
-        EventKind::Limited { limit: "queries_per_second".into(), value: 5_000 },
         EventKind::Connected {
             protocol: Protocol::Smtp,
             service: Service::Smtp,
@@ -126,6 +115,17 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::Damaged { why: "a test".into() },
         EventKind::Disconnected { how: Ending::Quit },
         EventKind::Disconnected { how: Ending::Failed },
+        EventKind::Started {
+            version: "0.1.0".into(),
+            after: Some(Interruption {
+                time: Timestamp(7),
+                cause: Cause::OutOfMemory,
+                connected: vec![login("ana")],
+                unknown: 1,
+            }),
+        },
+        EventKind::Repeated { queue_name: "g2.7.1".into(), recipients: vec!["ben@g1.lab".into()] },
+        EventKind::Limited { limit: "queries_per_second".into(), value: 5_000 },
     ]
 }
 

@@ -67,7 +67,10 @@ fn open_mailbox(test: &Test, student: u8, user: &str) -> std::io::BufReader<std:
 
 #[test]
 fn whoever_keeps_a_mailbox_from_the_others_is_named_and_can_be_sent_away() {
-    let lab = LAB.replace("users = [", "mailboxes = [{ name = \"all\", password = \"allpass\" }]\nusers = [");
+    let students = "students = [{ login = \"user1\" }, { login = \"user2\" }]\n";
+    let lab = format!(
+        "domain = \"lib.lab\"\nrelay = false\nusers = [{{ name = \"all\", password = \"allpass\" }}]\n{students}"
+    );
     let test = Test::with(&lab);
     test.done(&["up", "class"]);
     let (mut held, _other) = (open_mailbox(&test, 1, "all"), test.connect(1));
