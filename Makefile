@@ -44,7 +44,7 @@ test: ## every test (installs what they need from Debian's packages)
 	tests/install.sh
 	cargo test --locked
 
-bench: ## labctl beside Postfix, Dovecot and docker-compose, medians and ratios (root; ONLY="accept pop3 imap relay memory marking docker")
+bench: ## labctl beside Postfix, Dovecot and docker-compose, medians and ratios (root; ONLY="accept pop3 imap split relay memory marking docker")
 	$(STATIC) cargo bench --locked --target $(HOST) --bench labctl -- $(ONLY)
 
 fuzz: ## the line layers and sessions against random octets, SECONDS_EACH seconds each (60), from the transcripts' corpus

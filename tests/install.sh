@@ -2,7 +2,7 @@
 # Installs what the tests need beside a Rust toolchain: Debian's packages, as root. What is there already is left alone.
 set -euo pipefail
 
-declare -A packages=([openssl]=openssl [msmtp]=msmtp [mpop]=mpop [fetchmail]=fetchmail [getmail]=getmail6 [mbsync]=isync [neomutt]=neomutt [nmap]=nmap [testssl]=testssl.sh [dig]=bind9-dnsutils [swaks]=swaks [gsasl]=gsasl [curl]=curl [busybox]=busybox-static [docker-registry]=docker-registry [gcc]=gcc [cc]=libc6-dev [python3]=python3 [sqlite3]=sqlite3)
+declare -A packages=([openssl]=openssl [msmtp]=msmtp [mpop]=mpop [fetchmail]=fetchmail [getmail]=getmail6 [mbsync]=isync [neomutt]=neomutt [nmap]=nmap [testssl]=testssl.sh [dig]=bind9-dnsutils [swaks]=swaks [gsasl]=gsasl [curl]=curl [busybox]=busybox-static [docker-registry]=docker-registry [gcc]=gcc [cc]=libc6-dev [strace]=strace [python3]=python3 [sqlite3]=sqlite3)
 missing=()
 for program in "${!packages[@]}"; do
     command -v "$program" >/dev/null || missing+=("${packages[$program]}")

@@ -208,6 +208,9 @@ pub struct Up {
     /// `--listen loopback`
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<Listen>,
+    /// Docker: go on here, from the copies of the stores, though another Engine held the lab
+    #[arg(long)]
+    pub engine_changed: bool,
     /// Do not send the lab's mail
     #[arg(long)]
     pub no_inject: bool,
@@ -433,6 +436,10 @@ pub struct Down {
     /// Of the docker engine: remove the lab of this name that another state directory or machine left behind, not yours
     #[arg(long, value_name = "OWNER")]
     pub owner: Option<String>,
+    /// Of the docker engine: take away what this Engine has though another one holds the lab; where this one has nothing, forget the
+    /// lab and leave what the other has
+    #[arg(long, conflicts_with = "owner")]
+    pub engine_changed: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

@@ -8,7 +8,7 @@ use super::{
     output::Output,
 };
 use crate::{
-    engine::{Kept, LabDir},
+    engine::{Kept, LabDir, state::RosterFile},
     lab::Lab,
     reading::{self, Reading},
 };
@@ -46,7 +46,7 @@ pub fn read_briefly(out: Output, source: &Path) -> Result<Lab, Error> {
 pub fn kept(dir: &LabDir, source: &Path) -> Result<Option<(Lab, Kept)>, Error> {
     let Some(kept) = dir.kept()? else { return Ok(None) };
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    let mut load = |_: &Path| kept.roster.clone().map(|(_, roster)| roster).ok_or_else(missing);
+    let mut load = |_: &Path| kept.roster.as_ref().map(|roster| roster.content.clone()).ok_or_else(missing);
     let lab = reading::read(&kept.lab, source, &mut load).lab;
     Ok(lab.map(|lab| (lab, kept)))
 }
@@ -58,7 +58,7 @@ pub fn files(source: &Path) -> Result<Kept, Error> {
     let roster = match roster {
         Some(path) => {
             let content = load(&path).map_err(Error::file("read the roster", &path))?;
-            Some((path, content))
+            Some(RosterFile { path, content })
         }
         None => None,
     };

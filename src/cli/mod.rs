@@ -92,5 +92,5 @@ fn usage(problem: &clap::Error) -> Exit {
         out.diagnostics(&text);
         return Exit::Usage;
     }
-    out.data(&text).map_or_else(|problem| problem.exit(), |()| Exit::Done)
+    out.styled(&text).map_or_else(|problem| problem.exit(), |()| Exit::Done)
 }

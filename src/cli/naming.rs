@@ -11,7 +11,7 @@ use super::{
     output::Output,
 };
 use crate::{
-    engine::{Engine, LabDir, Record, StateDir, embedded::EngineError},
+    engine::{Engine, LabDir, Record, StateDir, docker::DockerError, embedded::EngineError},
     lab::{EngineKind, Group, GroupName, Key, Lab, LabName, Login},
     reading::diagnostic::closest,
 };
@@ -140,7 +140,12 @@ impl Opened {
             return Ok(());
         }
         let runtime = super::verbs::runtime()?;
-        if let Err(problem) = runtime.block_on(async { self.engine().await?.settle().await }) {
+        let settled = runtime.block_on(async { self.engine().await?.settle().await });
+        // Copies that nobody brings up to date would be shown as if they were all there is.
+        if let Err(problem @ EngineError::Docker(DockerError::Elsewhere { .. })) = settled {
+            return Err(problem.into());
+        }
+        if let Err(problem) = settled {
             out.warn(format_args!("the newest events may be missing: {problem}"));
             if let Some(hint) = problem.hint() {
                 out.hint(hint);

@@ -1,7 +1,11 @@
 //! The only place that prints: data to standard output, the rest to standard error. Colour, boxes and progress bars are for
 //! terminals; into a pipe or a file go plain lines.
+//!
+//! Whatever is printed passes [`harmless`] first, because a name, a reply or an error may be of a student's choosing. Only
+//! what programs in containers say to `shell` and `exec` is passed on as it is: whoever runs these asked for it.
 
 pub mod growing;
+mod harmless;
 pub mod stages;
 
 use std::{
@@ -16,11 +20,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde::Serialize;
 
+use self::harmless::{Styles, harmless};
 use super::{
     args::{Color, Global},
     error::Error,
 };
-use crate::words::{Lang, Words};
+use crate::{
+    trace::json_visible,
+    words::{Lang, Words},
+};
 
 /// A progress bar shows after this: what takes less is over before it can be read.
 const BLINK: Duration = Duration::from_millis(300);
@@ -78,42 +86,45 @@ impl Output {
         !matches!(anstream::AutoStream::choice(&io::stderr()), anstream::ColorChoice::Never)
     }
 
-    /// Prints data as it is.
+    /// Prints data.
     pub fn data(self, text: &str) -> Result<(), Error> {
-        let mut out = anstream::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
+        write(&harmless(text, Styles::None))
+    }
+
+    /// Prints data that is styled already, and whose texts were made visible before that.
+    pub fn styled(self, text: &str) -> Result<(), Error> {
+        write(&harmless(text, Styles::Kept))
     }
 
     /// Prints data as JSON, one line.
     pub fn json(self, value: &impl Serialize) -> Result<(), Error> {
-        let mut text = serde_json::to_string(value).map_err(|problem| Error::Output(problem.into()))?;
-        text.push('\n');
-        self.data(&text)
+        let text = serde_json::to_string(value).map_err(|problem| Error::Output(problem.into()))?;
+        write(&(json_visible(&text) + "\n"))
     }
 
     /// Empties the terminal before a table is shown again; elsewhere nothing.
     pub fn clear(self) -> Result<(), Error> {
-        if self.is_terminal() { self.data("\x1b[H\x1b[2J\x1b[3J") } else { Ok(()) }
+        if self.is_terminal() { write("\x1b[H\x1b[2J\x1b[3J") } else { Ok(()) }
     }
 
     /// Says what is going on.
     pub fn note(self, text: impl Display) {
-        say(&format!("{text}\n"));
+        say(Style::new(), "", text);
     }
 
     /// Warns.
     pub fn warn(self, text: impl Display) {
-        say(&format!("{YELLOW}warning:{YELLOW:#} {text}\n"));
+        say(YELLOW, "warning:", text);
     }
 
     /// Says the way out.
     pub fn hint(self, text: impl Display) {
-        say(&format!("{CYAN}hint:{CYAN:#} {text}\n"));
+        say(CYAN, "hint:", text);
     }
 
     /// Says what went wrong, and the way out where there is one.
     pub fn problem(self, text: impl Display, hint: Option<&str>) {
-        say(&format!("{RED}error:{RED:#} {text}\n"));
+        say(RED, "error:", text);
         if let Some(hint) = hint {
             self.hint(hint);
         }
@@ -121,12 +132,13 @@ impl Output {
 
     /// Shows rendered diagnostics.
     pub fn diagnostics(self, rendered: &str) {
-        say(rendered);
+        write_error(&harmless(rendered, Styles::Kept));
     }
 
     /// A heading among notes.
     pub fn heading(self, text: impl Display) {
-        say(&format!("{BOLD}{text}{BOLD:#}\n"));
+        let text = text.to_string();
+        write_error(&format!("{BOLD}{}{BOLD:#}\n", harmless(&text, Styles::None)));
     }
 
     /// Shows how far something is that has `total` steps, once it has taken longer than a blink.
@@ -140,7 +152,7 @@ impl Output {
             return Err(Error::CannotAsk { question: question.to_owned() });
         }
         let mut err = anstream::stderr().lock();
-        write!(err, "{question} [y/N] ").and_then(|()| err.flush()).map_err(Error::Output)?;
+        write!(err, "{} [y/N] ", harmless(question, Styles::None)).and_then(|()| err.flush()).map_err(Error::Output)?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer).map_err(Error::Output)?;
         let answer = answer.trim().to_lowercase();
@@ -160,11 +172,24 @@ pub fn errors() -> tokio::io::Stderr {
 
 /// A line of a server's log, with the date: whoever reads it comes later.
 pub fn log(line: &str) {
-    say(&format!("{} {line}\n", Zoned::now().strftime("%Y-%m-%d %H:%M:%S")));
+    say(Style::new(), "", format_args!("{} {line}", Zoned::now().strftime("%Y-%m-%d %H:%M:%S")));
+}
+
+fn write(text: &str) -> Result<(), Error> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
+}
+
+/// Says a line, behind a word of what kind it is.
+fn say(style: Style, kind: &str, text: impl Display) {
+    let text = text.to_string();
+    let text = harmless(&text, Styles::None);
+    let between = if kind.is_empty() { "" } else { " " };
+    write_error(&format!("{style}{kind}{style:#}{between}{text}\n"));
 }
 
 /// Standard error that is gone is no reason to stop.
-fn say(text: &str) {
+fn write_error(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 

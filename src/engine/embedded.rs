@@ -114,6 +114,10 @@ impl EngineError {
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
+            // It lives and has not said its number yet.
+            Self::Silent { pid: 0, .. } | Self::Endless { pid: 0, .. } => {
+                Some("it has only just started: run the command again".into())
+            }
             Self::Silent { pid, .. } | Self::Endless { pid, .. } => Some(format!(
                 "run the command again; if it never answers, end it with `kill -9 {pid}` (what it answered for is on disk)"
             )),

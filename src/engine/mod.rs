@@ -9,7 +9,7 @@ pub mod owner;
 pub mod state;
 
 pub use authority::Authority;
-pub use state::{Kept, LabDir, Lock, Record, StateDir, StateError};
+pub use state::{Home, Kept, LabDir, Lock, Record, StateDir, StateError};
 
 use self::{
     docker::{Docker, DockerError},

@@ -169,7 +169,7 @@ pub struct Settings {
     pub tls: Tls,
     /// The services that are opened.
     pub services: BTreeSet<Service>,
-    /// The port per service on each endpoint.
+    /// The ports that the lab writes, on either engine.
     pub ports: BTreeMap<Service, u16>,
     /// The limits of each server.
     pub limits: Limits,
@@ -177,6 +177,18 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// How patiently servers try to pass mail on.
     pub patience: Patience,
+}
+
+impl Settings {
+    /// The port of a service on an engine: as the lab writes it, else the standard one in containers and one above 1023 on this
+    /// machine.
+    pub fn port(&self, service: Service, engine: EngineKind) -> u16 {
+        let left_out = match engine {
+            EngineKind::Embedded => service.embedded_port(),
+            EngineKind::Docker => service.standard_port(),
+        };
+        self.ports.get(&service).copied().unwrap_or(left_out)
+    }
 }
 
 /// A piece of mail that the lab injects, as a template (`crate::lab::template` has the placeholders).

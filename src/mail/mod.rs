@@ -2,6 +2,7 @@
 //! our own: structure comes from mail-parser.
 
 pub mod address;
+pub mod decoding;
 pub mod dsn;
 pub mod fields;
 pub mod folder;
@@ -92,8 +93,13 @@ pub fn body_start(message: &[u8]) -> usize {
 /// Writes `message` as a multi-line reply's content: a dot before each line that starts with one, also the very first
 /// (RFC 1939 3, RFC 5321 4.5.2). The final `.` line is the caller's.
 pub fn dot_stuff(message: &[u8], out: &mut Vec<u8>) {
+    dot_stuff_piece(message, true, out);
+}
+
+/// The same for octets from the middle of a message; `at_start` says whether they begin a line.
+pub fn dot_stuff_piece(message: &[u8], at_start: bool, out: &mut Vec<u8>) {
     out.reserve(message.len() + 64);
-    if message.first() == Some(&b'.') {
+    if at_start && message.first() == Some(&b'.') {
         out.push(b'.');
     }
     let mut rest = 0;

@@ -7,7 +7,7 @@ use std::{
 
 use super::address::{Addressing, Numbers};
 use crate::lab::{
-    Group, Key, Lab, Login, Neighbour, Relaying, ServerConfig, Service, Settings,
+    EngineKind, Group, Key, Lab, Login, Neighbour, Relaying, ServerConfig, Service, Settings,
     server::{Account, Endpoint},
     template::Person,
 };
@@ -17,7 +17,7 @@ use crate::lab::{
 pub fn servers(lab: &Lab, key: &Key, addressing: Addressing, numbers: &Numbers) -> Vec<ServerConfig> {
     let mut servers: Vec<ServerConfig> =
         lab.groups.iter().map(|group| server(lab, group, key, addressing, numbers)).collect();
-    let port = lab.settings.ports.get(&Service::Smtp).copied().unwrap_or_else(|| Service::Smtp.embedded_port());
+    let port = lab.settings.port(Service::Smtp, EngineKind::Embedded);
     connect(lab, &mut servers, |config| {
         let address = addressing.backbone(numbers.group(&config.group)?)?;
         Some((SocketAddr::new(address, port), address))
@@ -88,12 +88,11 @@ fn accounts(lab: &Lab, group: &Group, key: &Key) -> BTreeMap<Login, Account> {
 }
 
 fn endpoints(lab: &Lab, group: &Group, addressing: Addressing, numbers: &Numbers) -> Vec<Endpoint> {
-    let port = |service: Service| lab.settings.ports.get(&service).copied().unwrap_or_else(|| service.embedded_port());
     let mut endpoints = Vec::new();
     for student in &group.students {
         let Some(place) = numbers.place(&group.name, &student.login) else { continue };
         for service in lab.settings.services.iter().copied() {
-            let address = addressing.endpoint(place, service, port(service));
+            let address = addressing.endpoint(place, service, lab.settings.port(service, EngineKind::Embedded));
             endpoints.push(Endpoint { service, address, student: Some(student.login.clone()) });
         }
     }

@@ -6,6 +6,14 @@
 //!                             ▲                                            │
 //!                             └────────── Outcome ◀── store ◀── Action ◀───┘
 //! ```
+//!
+//! # Long answers
+//! No session ever holds an answer that a client can make long. It writes at most about [`WINDOW`] octets of text in one turn
+//! and then asks for [`Action::Send`]; octets of a message it asks for piece by piece with [`Action::Read`], and writes what it
+//! makes of each (dots stuffed, base64 decoded) before it asks for the next. What it keeps in between is a place: the next
+//! message, the next item, the next octet. The driver performs both actions only when the wire has taken what was written
+//! before; it holds no lock and no transaction of the store while it waits, and says how large a piece may be. A client that
+//! goes in the middle is [`Outcome::Lost`]: the session records what was said, and counts nothing as retrieved.
 
 pub mod dialect;
 pub mod dns;
@@ -27,10 +35,17 @@ use std::{
 };
 
 use crate::{
-    evidence::{EventKind, Timestamp, Who},
+    evidence::{EventKind, MessageId, Timestamp, Who},
     lab::{Login, ServerConfig, Service, Tls, TlsVersion},
     mail::{Entry, Envelope},
 };
+
+/// The most octets of text that a session writes in one turn, give or take a line: the rest of a long answer waits until the
+/// client has taken these.
+pub const WINDOW: usize = 32 << 10;
+
+/// The most octets of a message that are read in one piece.
+pub const PIECE: u64 = 128 << 10;
 
 /// The time a session is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,10 +243,17 @@ pub enum Action {
         /// The mailbox.
         mailbox: Login,
     },
-    /// Fetch the whole message -> [`Outcome::Message`] or [`Outcome::Failed`]
-    Fetch {
+    /// Send the reply, the beginning of a long answer -> [`Outcome::Sent`] or [`Outcome::Lost`]
+    Send,
+    /// Send the reply, then read octets of a message, trace fields first -> [`Outcome::Octets`], [`Outcome::Failed`] or
+    /// [`Outcome::Lost`]
+    Read {
         /// The message.
-        entry: Entry,
+        message: MessageId,
+        /// The first octet.
+        from: u64,
+        /// The most that are wanted, at most [`PIECE`]. There may be fewer, and are none only past the end.
+        most: u64,
     },
     /// Delete the messages, commit that together with the output's events, release the lock -> [`Outcome::Expunged`] or [`Outcome::Failed`]
     Expunge {
@@ -260,8 +282,12 @@ pub enum Outcome {
         /// Whose it is, as far as it is known.
         holder: Option<Login>,
     },
-    /// The message, trace fields first.
-    Message(Vec<u8>),
+    /// The client has taken what was said so far.
+    Sent,
+    /// The client has gone, or takes nothing: the answer is not told to its end, and what the session writes now is for nobody.
+    Lost,
+    /// Octets of the message.
+    Octets(Vec<u8>),
     /// The deletions are committed.
     Expunged,
     /// What was asked of folders.

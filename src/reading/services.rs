@@ -62,23 +62,35 @@ pub fn services(
     services
 }
 
-/// Reads `ports`.
+/// Reads `ports`: those that are written.
 pub fn ports(lab: &Fields<'_>, services: &BTreeSet<Service>, findings: &mut Findings<'_>) -> BTreeMap<Service, u16> {
-    let mut ports: BTreeMap<Service, u16> =
-        Service::ALL.into_iter().map(|service| (service, service.embedded_port())).collect();
+    let mut ports = BTreeMap::new();
     let Some(field) = lab.get("ports") else {
         return ports;
     };
     let Some(table) = field.table(&keys::PORTS, findings) else {
         return ports;
     };
-    for (service, port) in &mut ports {
-        let chosen = table.number(service.as_str(), u64::from(*port), 1..=u64::from(u16::MAX), findings);
-        *port = u16::try_from(chosen).unwrap_or(*port);
+    for service in Service::ALL {
+        let left_out = service.embedded_port();
+        let port = table.number(service.as_str(), u64::from(left_out), 1..=u64::from(u16::MAX), findings);
+        if table.get(service.as_str()).is_some() {
+            ports.insert(service, u16::try_from(port).unwrap_or(left_out));
+        }
     }
-    let open: Vec<u16> = services.iter().filter_map(|service| ports.get(service).copied()).collect();
-    if open.iter().collect::<BTreeSet<_>>().len() < open.len() {
-        findings.lab(Code::Conflict, &field.span, "two services have the same port");
+    // What is left out is another port on each engine.
+    let are_apart = |left_out: fn(Service) -> u16| {
+        let port = |service: &Service| ports.get(service).copied().unwrap_or_else(|| left_out(*service));
+        services.iter().map(port).collect::<BTreeSet<_>>().len() == services.len()
+    };
+    match (are_apart(Service::embedded_port), are_apart(Service::standard_port)) {
+        (true, true) => {}
+        (false, false) => drop(findings.lab(Code::Conflict, &field.span, "two services have the same port")),
+        (embedded, _) => {
+            let engine = if embedded { "docker" } else { "embedded" };
+            let what = format!("two services have the same port on engine `{engine}`, where others are left out");
+            findings.lab(Code::Conflict, &field.span, what).help("write the ports of both");
+        }
     }
     ports
 }

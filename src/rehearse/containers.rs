@@ -1,5 +1,5 @@
 //! A rehearsal on a Docker Engine: a group whose solutions are played from inside its student's container, and one like it
-//! whose student is idle. The client has no labctl, so a play goes through the `nc` that students have, too.
+//! whose student is idle. The client has no labctl, so a play goes through the bash or the `nc` that students have, too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::{
     },
     evidence::Seq,
     inject,
-    lab::{Group, GroupName, Key, Lab, LabName, ServerConfig, Service, Subnet, containers::Start},
+    lab::{EngineKind, Group, GroupName, Key, Lab, LabName, ServerConfig, Service, Subnet, containers::Start},
     names::MAX_NAME,
     plan::docker::{self, Images, Role},
 };
@@ -33,8 +33,15 @@ const SUFFIX: &str = ".rehearsal";
 /// The group of the idle student, and its name where the other one has that already.
 const IDLE: [&str; 2] = ["idle", "idle2"];
 
-/// `nc` that says when its input is over, where it has to be told to: `Close` in a script is a connection that ends.
-const CONNECT: &str = "if nc -h 2>&1 | grep -q -e -N; then exec nc -N \"$0\" \"$1\"; else exec nc \"$0\" \"$1\"; fi";
+/// A connection that ends where the server ends it, and where its input does: `X: cut` and `X: close` in a script. Debian's `nc`
+/// waits for its input to end before it tells that the server has closed; bash, where there is one, does not have to.
+const CONNECT: &str = "if command -v bash >/dev/null; then exec bash -c \"$2\" \"$0\" \"$1\"; \
+    elif nc -h 2>&1 | grep -q -e -N; then exec nc -N \"$0\" \"$1\"; else exec nc \"$0\" \"$1\"; fi";
+
+/// The same in bash: whichever direction ends first ends the other, and with them the process group. `dd` passes on what comes
+/// as it comes; some kinds of `cat` wait for more.
+const IN_BASH: &str = "exec 3<>\"/dev/tcp/$0/$1\" 4<&0 2>/dev/null || exit 1; trap '' TERM; \
+    (trap - TERM; exec dd bs=64k <&3) & (trap - TERM; exec dd bs=64k <&4 >&3) & wait -n; kill 0; exit 0";
 
 /// Plans in a row: each ends with what others who bring labs up at the same moment left of the pool.
 const ROUNDS: usize = 8;
@@ -191,10 +198,9 @@ impl Containers {
     /// A connection from the stage's student to a service of the group's server.
     pub(super) async fn connect(&self, stage: &Stage, service: Service) -> Result<Wire, DockerError> {
         let (group, login) = (&stage.group().name, &stage.student().login);
-        let chosen = self.lab.settings.ports.get(&service).copied().filter(|port| *port != service.embedded_port());
-        let port = chosen.unwrap_or_else(|| service.standard_port()).to_string();
-        let command = ["sh", "-c", CONNECT, SERVER, &port].map(str::to_owned).to_vec();
-        Ok(Box::pin(self.docker.exec(group, login, command, None).await?.stream()))
+        let port = self.lab.settings.port(service, EngineKind::Docker).to_string();
+        let command = ["sh", "-c", CONNECT, SERVER, &port, IN_BASH].map(str::to_owned).to_vec();
+        Ok(Box::pin(self.docker.exec(group, login, command).await?.stream()))
     }
 }
 

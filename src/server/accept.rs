@@ -17,6 +17,10 @@ use crate::{
 /// Connections that the system keeps for a listener until they are taken in.
 const BACKLOG: i32 = 1_024;
 
+/// What the system keeps of answers that a client has not read yet, in octets (Linux takes twice as much). Left to itself it takes
+/// several MiB for each connection.
+const SEND_BUFFER: usize = 256 << 10;
+
 /// The pause after the system refused to hand over a connection (no descriptors left, for example).
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -68,6 +72,8 @@ pub(super) fn bind(endpoint: &Endpoint) -> Result<Sockets, ServerError> {
         let socket = Socket::new(Domain::for_address(endpoint.address), Type::STREAM, None)?;
         // A server that comes back must not wait for the last connections of the one before it.
         socket.set_reuse_address(true)?;
+        // Connections have it from their listener.
+        socket.set_send_buffer_size(SEND_BUFFER)?;
         if endpoint.address.is_ipv6() {
             socket.set_only_v6(true)?;
         }

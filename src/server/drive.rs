@@ -23,13 +23,14 @@ pub(super) use self::faults::Struck;
 use self::secure::Door;
 use super::{
     Shared,
+    flight::{GATHERED, Share},
     machine::Machine,
     registry::{Seat, Session, learnt},
     wire::Accepted,
 };
 use crate::{
     evidence::{Conn, Ending, EventKind, Injected, Timestamp, Who},
-    protocol::{Action, Input, Next, Now, Output, Peer, Refusal, line::Framer},
+    protocol::{Action, Input, Next, Now, Outcome, Output, Peer, Refusal, line::Framer},
     store::{MailboxLock, Origin},
 };
 
@@ -39,8 +40,8 @@ const CALM: Duration = Duration::from_millis(20);
 /// How long a session goes on with what it has, in microseconds, before others get their turn.
 const TURN_MICROS: i64 = 200;
 
-/// Replies to pipelined commands leave in one write, up to about so many octets.
-const GATHERED: usize = 64 << 10;
+/// The largest buffer that a session keeps when its replies are sent.
+const KEPT: usize = 4 << 10;
 
 /// A connection and everything that belongs to it.
 pub(super) struct Drive<M, W> {
@@ -63,8 +64,9 @@ pub(super) struct Drive<M, W> {
     lock: Option<MailboxLock>,
     /// What the session says in one turn.
     out: Output,
-    /// Replies that are not sent yet.
+    /// Replies that are not sent yet, and the session's share of all that are not.
     reply: Vec<u8>,
+    flight: Share,
     /// What the session waits for.
     next: Next,
     /// Events that the store does not have yet, and when the first of them was.
@@ -78,6 +80,8 @@ pub(super) struct Drive<M, W> {
     pipelined: Option<bool>,
     /// Whether the client was waited for since the last input.
     heard: bool,
+    /// Whether something came that nothing was said to: a line without its end, message data on its way.
+    unanswered: bool,
     /// The fault that strikes what came last.
     struck: Option<Box<Struck>>,
     /// When its turn began, on the clock that nobody sets; none: it waits for the client.
@@ -120,6 +124,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             conn,
             who: peer.who.clone(),
             session: M::new(peer),
+            flight: server.flight.join(),
             server,
             wire,
             seat,
@@ -134,6 +139,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             quit: false,
             pipelined: None,
             heard: true,
+            unanswered: false,
             struck: None,
             turn_began: None,
         }
@@ -202,9 +208,13 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             if early {
                 continue;
             }
+            if std::mem::take(&mut self.unanswered) {
+                self.wire.acknowledge();
+            }
             let (last, how) = match self.listen().await {
                 Heard::Octets => {
                     self.heard = true;
+                    self.unanswered = true;
                     continue;
                 }
                 Heard::Changed => {
@@ -264,15 +274,38 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 self.become_known(who);
             }
             let Some(action) = self.take_in(now) else { return Ok(()) };
-            // A long answer is sent while the rest of it is read.
-            if self.reply.len() >= GATHERED {
-                self.send().await?;
-            }
-            let outcome = self.perform(action).await;
+            let outcome = match (self.make_way(&action).await, &action) {
+                (Ok(()), _) => self.perform(action).await,
+                // The session records how far it came, and is over.
+                (Err(ending), Action::Send | Action::Read { .. }) => {
+                    self.session.handle(Input::Done(Outcome::Lost), now, &mut self.out);
+                    self.take_in(now);
+                    return Err(ending);
+                }
+                (Err(ending), _) => return Err(ending),
+            };
             now = self.server.clock.now();
             self.give_way(now).await?;
             self.session.handle(Input::Done(outcome), now, &mut self.out);
         }
+    }
+
+    /// Sends what was said, where that must be before an action: a long answer is made as the client takes it.
+    async fn make_way(&mut self, action: &Action) -> Result<(), Ending> {
+        let full = match action {
+            Action::Send => true,
+            Action::Read { most, .. } => self.reply.len() as u64 + most > GATHERED as u64,
+            Action::Room { .. }
+            | Action::QueueRoom { .. }
+            | Action::Hurry { .. }
+            | Action::Waiting { .. }
+            | Action::TurnRound { .. }
+            | Action::Deliver(_)
+            | Action::Open { .. }
+            | Action::Expunge { .. }
+            | Action::Folders(_) => self.reply.len() >= GATHERED,
+        };
+        if full { self.send_on().await } else { Ok(()) }
     }
 
     /// Empties the output for the session's next turn; what is left to do is its action.
@@ -293,6 +326,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         } else {
             self.reply.append(&mut self.out.reply);
         }
+        self.flight.hold(self.reply.len());
         self.next = std::mem::take(&mut self.out.next);
         self.out.action.take()
     }
@@ -345,10 +379,12 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             () = deadline(&mut self.stopping) => return Err(Ending::Shutdown),
             () = ended(self.seat.as_ref()) => return Err(Ending::Instructor),
         };
-        if self.reply.capacity() > GATHERED / 16 {
+        self.unanswered = false;
+        if self.reply.capacity() > KEPT {
             self.reply = Vec::new();
         }
         self.reply.clear();
+        self.flight.hold(0);
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Ending::Dropped),

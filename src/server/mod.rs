@@ -5,6 +5,9 @@
 //!  accept ─▶ registry (who, one too many?) ─▶ drive: wire ─▶ framer ─▶ session ─▶ reply ─▶ wire
 //!                                                                        └ events, actions ─▶ store
 //! ```
+//!
+//! A long answer is made as the wire takes it (`crate::protocol`, long answers): `drive` performs `Action::Send` and `Action::Read`
+//! only when what was said before is written, and `flight` counts what is not, for each session and for the server.
 
 mod accept;
 mod bucket;
@@ -13,6 +16,7 @@ mod descriptors;
 mod drive;
 mod error;
 mod faults;
+mod flight;
 mod machine;
 mod names;
 mod registry;
@@ -37,6 +41,7 @@ use tokio::{
 
 pub use descriptors::{Descriptors, needed};
 pub use error::ServerError;
+pub use flight::{PER_SERVER, PER_SESSION};
 pub use registry::Session;
 
 use self::{
@@ -44,6 +49,7 @@ use self::{
     clock::{Clock, Seeds},
     drive::Drive,
     faults::Desk,
+    flight::Flight,
     names::Names,
     registry::Registry,
     relay::Relay,
@@ -86,6 +92,7 @@ struct Shared {
     faults: Desk,
     /// How many descriptors the process may have; 0: nobody knows.
     descriptors: u64,
+    flight: Flight,
     /// Until when sessions may finish what is under way; none while the server runs.
     stopping: watch::Sender<Option<Instant>>,
 }
@@ -149,6 +156,7 @@ impl Server {
             seeds: Seeds::new()?,
             faults: Desk::default(),
             descriptors: descriptors::limit(),
+            flight: Flight::default(),
             stopping: watch::Sender::new(None),
         });
         shared.remember_faults()?;
@@ -231,6 +239,11 @@ impl Server {
     /// Tries all mail for other servers now, or that for one domain; says how many recipients that are.
     pub fn try_now(&self, domain: Option<&str>) -> usize {
         self.shared.relay.hurry(domain, self.shared.clock.now().steady())
+    }
+
+    /// Octets that are answered and not yet taken by a client, now and at most so far.
+    pub fn octets_in_flight(&self) -> (usize, usize) {
+        self.shared.flight.octets()
     }
 
     /// Connections now: all of them, and by student as far as they are known. Asks nothing of the store.

@@ -21,6 +21,7 @@ use super::{
     Shared,
     bucket::{Bucket, Rate},
     registry::{self, Seat},
+    wire::acknowledge,
 };
 use crate::{
     evidence::{Conn, EventKind, Timestamp, Who},
@@ -228,6 +229,8 @@ pub(super) struct Ends {
 
 async fn query(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let length = stream.read_u16().await?;
+    // Some send the length by itself.
+    acknowledge(stream);
     let mut query = vec![0; usize::from(length)];
     stream.read_exact(&mut query).await?;
     Ok(query)

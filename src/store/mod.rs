@@ -391,6 +391,14 @@ impl Store {
         found.map(|message| message.octets).ok_or_else(missing)
     }
 
+    /// At most so many octets of a message from a place on, trace fields first; none past its end. Nothing of the store is held
+    /// between two of these.
+    pub fn octets(&self, id: MessageId, from: u64, most: u64) -> Result<Vec<u8>, StoreError> {
+        let found = self.read(|connection| reader::octets(connection, id, from, most))?;
+        let missing = || StoreError::Damaged { path: self.0.path.clone(), why: format!("message {} is missing", id.0) };
+        found.ok_or_else(missing)
+    }
+
     /// The injected mail of the current runs.
     pub fn injected(&self) -> Result<Vec<Injected>, StoreError> {
         self.read(reader::injected)

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OptionalExtension as _, Row, types::ValueRef};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, types::ValueRef};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -232,6 +232,49 @@ pub(super) fn message(connection: &Connection, id: MessageId) -> rusqlite::Resul
         Ok(StoredMessage { octets: [trace, content].concat(), trace_octets: trace.len() })
     };
     statement.query_row([id.0], joined).optional()
+}
+
+/// At most so many octets of a message from a place on, trace fields first.
+pub(super) fn octets(
+    connection: &Connection,
+    id: MessageId,
+    from: u64,
+    most: u64,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    // A small message comes with its lengths; of a large one only the octets that are wanted are read.
+    let sql = "SELECT length(trace), length(content), \
+                      CASE WHEN ?2 AND length(trace) + length(content) <= ?3 THEN trace END, \
+                      CASE WHEN ?2 AND length(trace) + length(content) <= ?3 THEN content END \
+               FROM message WHERE id = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let look = |row: &Row<'_>| {
+        let (trace, content) = (row.get_ref(2)?.as_blob_or_null()?, row.get_ref(3)?.as_blob_or_null()?);
+        let whole = trace.zip(content).map(|(trace, content)| [trace, content].concat());
+        Ok(([row.get::<_, u64>(0)?, row.get::<_, u64>(1)?], whole))
+    };
+    let most_signed = i64::try_from(most).unwrap_or(i64::MAX);
+    let Some((lengths, whole)) = statement.query_row(params![id.0, from == 0, most_signed], look).optional()? else {
+        return Ok(None);
+    };
+    if let Some(whole) = whole {
+        return Ok(Some(whole));
+    }
+    let mut octets = Vec::new();
+    let (mut before, end) = (0, from.saturating_add(most));
+    for (column, length) in ["trace", "content"].into_iter().zip(lengths) {
+        let wanted = from.clamp(before, before + length) - before..end.clamp(before, before + length) - before;
+        before += length;
+        if wanted.is_empty() {
+            continue;
+        }
+        let row = i64::try_from(id.0).unwrap_or(i64::MAX);
+        let place = |octet: u64| usize::try_from(octet).unwrap_or(usize::MAX);
+        let start = octets.len();
+        octets.resize(start + place(wanted.end - wanted.start), 0);
+        let blob = connection.blob_open("main", "message", column, row, true)?;
+        blob.read_at_exact(&mut octets[start..], place(wanted.start))?;
+    }
+    Ok(Some(octets))
 }
 
 /// How much there is.

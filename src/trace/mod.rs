@@ -13,7 +13,7 @@ use std::{
 use serde::Serialize;
 
 pub use transcript::{HEADER_LINES, HEADER_WIDTH};
-pub use visible::{json_visible, visible};
+pub use visible::{is_harmful, json_visible, visible};
 
 use crate::{
     evidence::{By, Conn, Event, EventKind, MessageId, Timestamp, Who},

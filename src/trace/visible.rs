@@ -11,7 +11,7 @@ pub fn visible(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            _ if !harmful(letter) => out.push(letter),
+            _ if !is_harmful(letter) => out.push(letter),
             '\0'..='\x7f' => {
                 let _ = write!(out, "\\x{:02x}", u32::from(letter));
             }
@@ -27,7 +27,7 @@ pub fn visible(text: &str) -> String {
 pub fn json_visible(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut copied = 0;
-    for (at, letter) in json.match_indices(harmful) {
+    for (at, letter) in json.match_indices(is_harmful) {
         out.push_str(&json[copied..at]);
         for unit in letter.encode_utf16() {
             let _ = write!(out, "\\u{unit:04x}");
@@ -37,8 +37,8 @@ pub fn json_visible(json: &str) -> String {
     out + &json[copied..]
 }
 
-/// C0 and C1 controls, and the format characters that change direction, join or take no room.
-fn harmful(letter: char) -> bool {
+/// Whether it acts on a terminal: C0 and C1 controls, and the format characters that change direction, join or take no room.
+pub fn is_harmful(letter: char) -> bool {
     letter.is_control()
         || matches!(
             letter,
@@ -69,10 +69,10 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_harmful_is_left(text in any::<String>()) {
-            prop_assert!(!visible(&text).chars().any(harmful));
+            prop_assert!(!visible(&text).chars().any(is_harmful));
             let json = serde_json::to_string(&text).unwrap();
             let shown = json_visible(&json);
-            prop_assert!(!shown.chars().any(harmful));
+            prop_assert!(!shown.chars().any(is_harmful));
             prop_assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
         }
     }

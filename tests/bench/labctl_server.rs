@@ -48,6 +48,8 @@ pub struct Student {
     pub pop3: SocketAddr,
     /// Where the student's IMAP server is.
     pub imap: SocketAddr,
+    /// Where the student's names are.
+    pub dns: SocketAddr,
 }
 
 /// A lab that is up.
@@ -62,6 +64,8 @@ pub struct Labctl {
     pub pop3: SocketAddr,
     /// The IMAP server of the first student.
     pub imap: SocketAddr,
+    /// The DNS server of the first student.
+    pub dns: SocketAddr,
 }
 
 impl Labctl {
@@ -90,10 +94,10 @@ impl Labctl {
         let lab = folder.join("bench.toml");
         fs::write(&lab, text)?;
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Self { state: folder.join("state"), lab, pid: 0, smtp: any, pop3: any, imap: any };
+        let mut server = Self { state: folder.join("state"), lab, pid: 0, smtp: any, pop3: any, imap: any, dns: any };
         server.labctl("up")?;
         let first = server.students()?.into_iter().next().ok_or("the lab has no student")?;
-        (server.smtp, server.pop3, server.imap) = (first.smtp, first.pop3, first.imap);
+        (server.smtp, server.pop3, server.imap, server.dns) = (first.smtp, first.pop3, first.imap, first.dns);
         server.pid = process::from_pid_file(&server.state.join("labctl/labs/bench/serve.lock"))?;
         Ok(server)
     }
@@ -112,6 +116,7 @@ impl Labctl {
                 smtp: endpoint("smtp")?,
                 pop3: endpoint("pop3")?,
                 imap: endpoint("imap")?,
+                dns: endpoint("domain")?,
             })
         };
         students.iter().map(student).collect()

@@ -22,6 +22,7 @@ mod pop3_client;
 mod process;
 mod relay;
 mod smtp_client;
+mod split;
 
 use std::{
     env,
@@ -46,6 +47,7 @@ const SECTIONS: &[Section] = &[
     ("accept", accept::run),
     ("pop3", pop3::run),
     ("imap", imap::run),
+    ("split", split::run),
     ("relay", relay::run),
     ("memory", memory::run),
     ("marking", marking::run),

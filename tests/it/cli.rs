@@ -3,6 +3,7 @@
 
 mod engine;
 mod faults;
+mod hostile;
 mod life;
 mod soak;
 mod tending;

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod convergence;
+mod elsewhere;
 mod images;
 mod killed;
 mod large;

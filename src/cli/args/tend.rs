@@ -31,13 +31,20 @@ pub struct Exec {
 
 /// `cp`
 #[derive(Debug, ArgGroup)]
-#[command(after_help = "Links are not followed. What is copied to a student is the student's.\n\n\
-                        Examples:\n  labctl cp ana:client.c .\n  labctl cp ana: homes/ana\n  labctl cp exam.txt ana:")]
+#[command(
+    after_help = "What comes from a student goes into TO where that is a folder, under its own name (a home under the \
+                  student's login), else it is called TO. Where anything is there already, nothing is copied. Links are not \
+                  followed. What is copied to a student is the student's, and replaces what they have.\n\n\
+                  Examples:\n  labctl cp ana:client.c .\n  labctl cp ana: homes\n  labctl cp exam.txt ana:"
+)]
 pub struct Cp {
     /// A file or folder here, or of a student: `ana:client.c`, `ana:` for the whole home
     pub from: String,
     /// Where it goes: a path here, or a student's: `ana:`, `ana:work/`
     pub to: String,
+    /// Overwrite files here, never through a symbolic link
+    #[arg(long)]
+    pub force: bool,
     #[arg(long, help = LAB)]
     /// The lab.
     pub lab: Option<String>,

@@ -4,6 +4,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{Error, Output};
+use crate::trace::visible;
 
 /// The lines of a boxed table before its first row.
 const FRAME: usize = 3;
@@ -25,6 +26,9 @@ impl Output {
 
     /// The same table, to be printed bit by bit.
     pub fn growing(self, head: &[&str], rows: &[Vec<String>]) -> Growing {
+        // A line end in a cell would be a row of the student's choosing.
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
+        let rows = rows.as_slice();
         if self.is_terminal() {
             return Growing::boxed(head, rows, self.width().unwrap_or(usize::MAX));
         }

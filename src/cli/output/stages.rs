@@ -7,6 +7,8 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use anstyle::Style;
+
 use super::{Error, Output, say};
 
 /// A bar: its name, what is drawn, how much is done.
@@ -58,7 +60,7 @@ impl Stages {
         self.done += 1;
         match &self.bars {
             Some(bars) => bars.of[stage].inc(1),
-            None => say(&format!("{:>5}/{} {what}\n", self.done, self.total)),
+            None => say(Style::new(), "", format_args!("{:>5}/{} {what}", self.done, self.total)),
         }
     }
 

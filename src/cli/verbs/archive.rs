@@ -19,6 +19,7 @@ use crate::{
         marks::{self, Marked},
         naming::{Opened, Shell},
     },
+    engine::state::RosterFile,
     report::{self, Report},
     store::Reader,
 };
@@ -56,7 +57,7 @@ fn copy_lab(opened: &Opened, folder: &Path) -> Result<(), Error> {
     let files = if current { None } else { opened.dir.kept()? };
     let files = files.map_or_else(|| labfile::files(source), Ok)?;
     write(&folder.join(labfile::NAME), &files.lab)?;
-    let Some((roster, content)) = files.roster else { return Ok(()) };
+    let Some(RosterFile { path: roster, content }) = files.roster else { return Ok(()) };
     let home = source.parent().unwrap_or(Path::new("/"));
     let below = roster
         .strip_prefix(home)

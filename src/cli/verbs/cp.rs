@@ -14,7 +14,6 @@ use crate::{
         Engine,
         docker::copy::{Copied, HomePath},
     },
-    trace::visible,
 };
 
 /// A place that `cp` copies from or to.
@@ -46,7 +45,7 @@ pub fn run(shell: &Shell, args: &Cp) -> Result<Exit, Error> {
             return Err(Error::OnlyContainers { name: opened.lab.name.clone(), verb: "cp", instead });
         };
         Ok(if out {
-            docker.copy_out(&group, &login, &path, here).await?
+            docker.copy_out(&group, &login, &path, here, args.force).await?
         } else {
             docker.copy_in(&group, &login, here, &path).await?
         })
@@ -55,8 +54,11 @@ pub fn run(shell: &Shell, args: &Cp) -> Result<Exit, Error> {
 }
 
 fn said(shell: &Shell, copied: &Copied) -> Exit {
+    if let Some(why) = &copied.not_held {
+        shell.out.warn(format_args!("the student's programs went on meanwhile: the Engine cannot hold them ({why})"));
+    }
     for left_out in &copied.left_out {
-        shell.out.warn(format_args!("left out {}", visible(left_out)));
+        shell.out.warn(format_args!("left out {left_out}"));
     }
     if copied.more_left_out > 0 {
         shell.out.warn(format_args!("left out {} more", copied.more_left_out));

@@ -1,5 +1,7 @@
 //! `labctl down`: stops a lab, from what labctl remembers; the lab file is not needed. Mail and evidence stay unless `--purge`.
 
+use std::{collections::BTreeSet, io};
+
 use crate::{
     cli::{
         args::Down,
@@ -8,7 +10,7 @@ use crate::{
         naming::Shell,
     },
     engine::{
-        LabDir,
+        LabDir, Lock, Record, StateError,
         docker::{Docker, Remains, Removal},
         embedded::Embedded,
     },
@@ -28,27 +30,81 @@ pub fn run(shell: &Shell, args: &Down) -> Result<Exit, Error> {
     if !asked(shell, args, name)? {
         return Ok(Exit::Failed);
     }
-    let _lock = dir.lock(|| shell.out.note(format_args!("waiting for another labctl that changes lab `{name}`")))?;
+    let _lock = lock(shell, &dir)?;
     if record.engine == EngineKind::Docker {
-        return super::runtime()?
-            .block_on(async { docker_down(shell, args, &dir, Docker::connect(dir.clone()).await?).await });
+        return super::runtime()?.block_on(async {
+            if args.engine_changed {
+                return elsewhere(shell, args, &dir, record).await;
+            }
+            docker_down(shell, args, &dir, Docker::connect(dir.clone()).await?).await
+        });
     }
     // It may have been changed while we waited.
-    let Some(mut record) = dir.record()? else {
+    let Some(record) = dir.record()? else {
         shell.out.note(format_args!("lab `{name}` is gone already"));
         return Ok(Exit::Done);
     };
     let ran = dir.process()?.is_some();
     super::runtime()?.block_on(Embedded::new(dir.clone()).stop())?;
-    record.up = false;
-    dir.write_record(&record)?;
     if args.purge {
         dir.delete()?;
         shell.out.note(format_args!("lab `{name}` is down, and its mail and evidence are deleted"));
-    } else if ran {
+        return Ok(Exit::Done);
+    }
+    note_down(shell, &dir, record);
+    if ran {
         shell.out.note(format_args!("lab `{name}` is down; mail and evidence are kept"));
     } else {
         shell.out.note(format_args!("lab `{name}` was down already; mail and evidence are kept"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Keeps others that change the lab out. A disk that takes nothing more is no reason to leave the lab up: stopping it may be
+/// what makes room.
+fn lock(shell: &Shell, dir: &LabDir) -> Result<Option<Lock>, Error> {
+    let wait = || shell.out.note(format_args!("waiting for another labctl that changes lab `{}`", dir.name()));
+    match dir.lock(wait) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(StateError::File { source, .. }) if takes_nothing(source.kind()) => Ok(dir.lock_unwritten(wait)?),
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+const fn takes_nothing(why: io::ErrorKind) -> bool {
+    matches!(why, io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::QuotaExceeded)
+}
+
+/// Remembers that the lab is down, where that can be written.
+fn note_down(shell: &Shell, dir: &LabDir, record: Record) {
+    if let Err(problem) = dir.write_record(&Record { up: false, ..record }) {
+        shell.out.warn(format_args!("that lab `{}` is down could not be noted: {problem}", dir.name()));
+        shell.out.hint("run the same again when there is room, so that `status` says so too");
+    }
+}
+
+/// The lab is on another Engine than this one. What this one has of it goes; where it has nothing, the lab is forgotten here
+/// and what the other one has stays.
+async fn elsewhere(shell: &Shell, args: &Down, dir: &LabDir, record: Record) -> Result<Exit, Error> {
+    let (name, docker) = (dir.name(), Docker::connect_anywhere(dir.clone()).await?);
+    let Some(home) = docker.not_home().await? else { return docker_down(shell, args, dir, docker).await };
+    let remains = docker.remains(args.purge).await?;
+    if !remains.is_empty() {
+        let what = what(&remains);
+        remove(shell, &docker, remains, !args.purge).await?;
+        shell.out.note(format_args!("{what} of lab `{name}` removed here; the lab is on the Engine at {}", home.place));
+    } else if args.purge {
+        dir.delete()?;
+        shell.out.note(format_args!(
+            "mail and evidence of lab `{name}` here are deleted; what the Engine at {} has of it stays there",
+            home.place
+        ));
+    } else {
+        note_down(shell, dir, record);
+        shell.out.note(format_args!(
+            "lab `{name}` counts as down; what the Engine at {} has of it stays there, and the copies of its stores here",
+            home.place
+        ));
     }
     Ok(Exit::Done)
 }
@@ -76,6 +132,17 @@ fn forgotten(shell: &Shell, args: &Down, unknown: Error) -> Result<Exit, Error> 
             return docker_down(shell, args, &dir, docker).await;
         }
         let owners = docker.other_owners().await?;
+        if let Some(lost) = owners.iter().find(|owner| docker.has_lost(owner)) {
+            let question =
+                format!("remove lab `{name}` of `{}`, a state directory that was called as this one is?", lost.id);
+            if !args.yes && !shell.out.ask(&question)? {
+                shell.out.note("nothing was done");
+                return Ok(Exit::Failed);
+            }
+            let docker = docker.of_owner(lost.id.clone());
+            return docker_down(shell, args, &dir, docker).await;
+        }
+        let owners: BTreeSet<String> = owners.into_iter().map(|owner| owner.id).collect();
         if owners.is_empty() { Err(unknown) } else { Err(Error::NotYours { name, owners }) }
     })
 }
@@ -87,8 +154,8 @@ fn of_owner(shell: &Shell, args: &Down, owner: &str) -> Result<Exit, Error> {
     let name: LabName = named.parse().map_err(|_| unknown())?;
     let dir = shell.state.lab(&name);
     super::runtime()?.block_on(async {
-        let docker = Docker::connect(dir.clone()).await?;
-        if !docker.other_owners().await?.contains(owner) {
+        let docker = Docker::connect_anywhere(dir.clone()).await?;
+        if !docker.other_owners().await?.iter().any(|other| other.id == owner) {
             return Err(unknown());
         }
         let docker = docker.of_owner(owner.to_owned());
@@ -114,15 +181,15 @@ async fn docker_down(shell: &Shell, args: &Down, dir: &LabDir, docker: Docker) -
     let what = what(&remains);
     remove(shell, &docker, remains, !args.purge && record.is_some()).await?;
     if args.purge {
+        docker.release().await?;
         dir.delete()?;
         shell.out.note(format_args!(
             "lab `{name}` is down: {what} removed, nothing is left; its mail and evidence are deleted"
         ));
         return Ok(Exit::Done);
     }
-    if let Some(mut record) = record {
-        record.up = false;
-        dir.write_record(&record)?;
+    if let Some(record) = record {
+        note_down(shell, dir, record);
     }
     shell.out.note(format_args!(
         "lab `{name}` is down: {what} removed, none is left; mail, evidence and homes are kept in volumes"

@@ -19,7 +19,7 @@ pub fn run(shell: &Shell, args: &Exec) -> Result<Exit, Error> {
     let runtime = super::runtime()?;
     let ended = runtime.block_on(async {
         let docker = docker(&opened).await?;
-        let running = docker.exec(&group, &login, args.command.clone(), None).await?;
+        let running = docker.session(&group, &login, args.command.clone(), None).await?;
         let (input, out) = output::streams();
         Ok(running.join(input, out, output::errors()).await?)
     });

@@ -84,7 +84,7 @@ async fn stage(shell: &Shell, args: &Rehearse, lab: &Lab, key: &Key) -> Result<O
     let dir = shell.state.lab(&containers::name(&lab.name));
     let lock = dir.lock(|| shell.out.note("waiting for another rehearsal of this lab"))?;
     let choices = shell.state.lab(&lab.name).record()?.map(|record| record.docker).unwrap_or_default();
-    let docker = Docker::connect(dir.clone()).await?;
+    let docker = Docker::connect(dir.clone()).await?.owned()?;
     let (machine, say) = (docker.machine(), |what: &str| shell.out.note(what));
     let server = machine.server_image(true, say).await?;
     let client = match args.client_image.as_ref().or(choices.client_image.as_ref()) {

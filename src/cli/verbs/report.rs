@@ -54,7 +54,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     let text = view.render(&opened, &groups);
     match &args.output {
         Some(path) => fs::write(path, text).map_err(Error::file("write", path))?,
-        None => shell.out.data(&text)?,
+        None => shell.out.styled(&text)?,
     }
     Ok(exit)
 }
@@ -130,7 +130,7 @@ async fn follow(view: &View<'_>, opened: &Opened, mut groups: Vec<Marked>) -> Re
         let text = view.render(opened, &groups);
         if text != shown {
             view.out.clear()?;
-            view.out.data(&text)?;
+            view.out.styled(&text)?;
             shown = text;
         }
         let Some(first) = events.recv().await else { return Ok(()) };

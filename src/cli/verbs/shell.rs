@@ -26,7 +26,7 @@ pub fn run(shell: &Shell, args: &ShellArgs) -> Result<Exit, Error> {
     let runtime = super::runtime()?;
     let ended = runtime.block_on(async {
         let docker = docker(&opened).await?;
-        let running = docker.exec(&group, &login, command, kind).await?;
+        let running = docker.session(&group, &login, command, kind).await?;
         let progress = Box::pin(progress::answer(&docker, &opened, &group, &login, shell.out.words()));
         if !terminal {
             let (input, out) = output::streams();

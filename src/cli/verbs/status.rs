@@ -120,7 +120,9 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
         match runtime.block_on(shown(&dir, &record)) {
             Ok(lab) => labs.push(lab),
             // Its containers went when it was taken down, while an Engine was there.
-            Err(Error::Engine(EngineError::Docker(DockerError::Unreachable { .. }))) if !record.up => {
+            Err(Error::Engine(EngineError::Docker(
+                DockerError::Unreachable { .. } | DockerError::Elsewhere { .. },
+            ))) if !record.up => {
                 labs.push(remembered(&dir, &record));
             }
             Err(problem) if alone => return Err(problem),

@@ -97,7 +97,7 @@ fn show(
 ) -> Result<(), Error> {
     let mut content = |id| reader?.message(id).ok().flatten().map(|message| message.octets);
     let text = renderer.render_with(group, event, &mut content);
-    if text.is_empty() { Ok(()) } else { out.data(&text) }
+    if text.is_empty() { Ok(()) } else { out.styled(&text) }
 }
 
 async fn follow(printer: &mut Printer, opened: &Opened, groups: &[GroupName]) -> Result<(), Error> {

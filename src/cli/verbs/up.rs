@@ -34,7 +34,7 @@ use crate::{
         embedded::{self, Embedded, Failure},
         owner,
     },
-    lab::{EngineKind, GroupName, Key, Lab, Login, Service},
+    lab::{EngineKind, GroupName, Key, Lab, Login},
     plan::{
         self, Addressing, Desired, Step,
         choice::{self, Choice, Elsewhere, Held, Known},
@@ -99,6 +99,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
     let key = if args.dry_run {
         dir.key()?.unwrap_or(Key([0; 32]))
     } else {
+        record.kept = Some(labfile::files(&lab.source)?);
         let before = record.block;
         let serves = dir.process()?.is_some();
         record =
@@ -107,7 +108,6 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
             shell.out.warn("another lab has the addresses that this one had: the students' addresses have changed");
             shell.out.hint(format_args!("give the new ones away: `labctl credentials {} --cards`", lab.name));
         }
-        dir.keep(&labfile::files(&lab.source)?)?;
         dir.key_or_new()?
     };
     warn_of_listening(shell.out, &lab, &record, args);
@@ -186,9 +186,8 @@ fn own_address() -> Option<IpAddr> {
 fn is_elsewhere(lab: &Lab, record: &Record, addressing: Addressing) -> bool {
     let Some((group, student)) = lab.students().next() else { return false };
     let Some(place) = record.numbers.place(&group.name, &student.login) else { return false };
-    let port = |service: Service| lab.settings.ports.get(&service).copied().unwrap_or(service.embedded_port());
     lab.settings.services.iter().any(|&service| {
-        let address = addressing.endpoint(place, service, port(service));
+        let address = addressing.endpoint(place, service, lab.settings.port(service, EngineKind::Embedded));
         let in_use = TcpListener::bind(address).is_err_and(|problem| problem.kind() == io::ErrorKind::AddrInUse);
         in_use && owner::of(address).is_none_or(|owner| owner.name == "labctl")
     })

@@ -1,5 +1,9 @@
 //! Programs in containers: `labctl dial` in a server, so that its control socket is reached without a port; a student's
 //! shell or command in a client.
+//!
+//! An Engine lets a program go on when whoever started it is gone, and a terminal's end is not told it at all. So beside a
+//! session runs a second program, which has nothing to do but to wait for the end of its input: that comes with the end of
+//! this process, however it ends, and then what the session started is ended.
 
 use std::{collections::BTreeMap, io, pin::Pin};
 
@@ -13,6 +17,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use super::{
     Docker, DockerError, failed,
     make::{CLIENT_USER, SERVER_DIR},
+    plain,
 };
 use crate::{
     control::{Dial, Dialing, Wire},
@@ -21,6 +26,45 @@ use crate::{
 
 /// How long `dial` waits in the container for a server that is starting, in seconds.
 const WAIT_SECS: u64 = 15;
+
+/// The variable that marks what a session started.
+const MARK: &str = "LABCTL_SESSION";
+
+/// Waits for a line, which says that the session came to its own end, or for the end of its input, and ends all processes
+/// that have the session's mark (`$0`) or are of a session (setsid(2)) with one that has: a hangup first, as at the end of a
+/// terminal, then what cannot be refused. The program may have been about to start, so it looks more than once.
+const WATCH: &str = r#"
+    read -r over && exit
+    session() { stat=$(cat "$1/stat" 2>/dev/null) && set -- ${stat##*) } && echo "$4"; }
+    ours=" "
+    for signal in HUP KILL KILL; do
+        for process in /proc/[0-9]*; do
+            grep -qs "$0" "$process/environ" && ours="$ours$(session "$process") "
+        done
+        for process in /proc/[0-9]*; do
+            case "$ours" in
+            *" $(session "$process") "*)
+                kill -s $signal "${process#/proc/}" 2>/dev/null
+                [ $signal = KILL ] || kill -s CONT "${process#/proc/}" 2>/dev/null
+                ;;
+            esac
+        done
+        sleep 1
+    done"#;
+
+/// What it is told at the session's own end.
+const OVER: &[u8] = b"over\n";
+
+/// Starts the program, or says in few words that there is none, as a shell would.
+const START: &str = r#"command -v "$1" >/dev/null 2>&1 || [ -e "$1" ] || {
+        printf 'error: there is no program `%s` in the container\n' "$1" >&2; exit 127; }
+    exec "$@""#;
+
+/// How an Engine begins where it says, in a program's place, that it could not start it.
+const NOT_STARTED: &[u8] = b"OCI runtime exec failed";
+
+/// How it says that a program ended, then: as a shell says that it cannot be started or that there is none.
+const CANNOT_START: [u8; 3] = [126, 127, 128];
 
 /// Octets on their way between a container and us.
 const BUFFER: usize = 64 << 10;
@@ -108,11 +152,13 @@ pub struct Running {
     id: String,
     output: Said,
     input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// Ends what the program started, if we are gone before it.
+    watch: Option<Box<Running>>,
 }
 
 impl Docker {
-    /// Starts a program as the student, with a terminal where there is one.
-    pub async fn exec(
+    /// Starts a program as the student, with a terminal where there is one. What it starts ends with us.
+    pub async fn session(
         &self,
         group: &GroupName,
         login: &Login,
@@ -120,16 +166,45 @@ impl Docker {
         terminal: Option<String>,
     ) -> Result<Running, DockerError> {
         let container = self.needed(group, login).await?;
-        let what = || format!("run a program in client `{group}/{login}`");
+        let what = format!("run a program in client `{group}/{login}`");
+        let mut mark = [0; 16];
+        getrandom::fill(&mut mark)
+            .map_err(|problem| DockerError::Session { what: what.clone(), why: problem.to_string() })?;
+        let mark = format!("{MARK}={:032x}", u128::from_ne_bytes(mark));
+        let watch = ["sh", "-c", WATCH, &mark].map(str::to_owned).to_vec();
+        let command = ["sh", "-c", START, "labctl"].map(str::to_owned).into_iter().chain(command).collect();
         let tty = terminal.is_some();
-        let env = terminal.map(|kind| vec![format!("TERM={kind}")]);
+        let env = [mark].into_iter().chain(terminal.map(|kind| format!("TERM={kind}"))).collect();
+        let watch = self.start_in(&container, &what, watch, Vec::new(), false);
+        let program = self.start_in(&container, &what, command, env, tty);
+        let (watch, program) = tokio::try_join!(watch, program)?;
+        Ok(Running { watch: Some(Box::new(watch)), ..program })
+    }
+
+    /// Starts a program as the student that ends with its input.
+    pub async fn exec(&self, group: &GroupName, login: &Login, command: Vec<String>) -> Result<Running, DockerError> {
+        let container = self.needed(group, login).await?;
+        let what = format!("run a program in client `{group}/{login}`");
+        self.start_in(&container, &what, command, Vec::new(), false).await
+    }
+
+    async fn start_in(
+        &self,
+        container: &str,
+        what: &str,
+        command: Vec<String>,
+        env: Vec<String>,
+        tty: bool,
+    ) -> Result<Running, DockerError> {
         let user = Some(CLIENT_USER.to_owned());
-        let options = CreateExecOptions { cmd: Some(command), tty: Some(tty), env, user, ..attached() };
-        let id = self.api.create_exec(&container, options).await.map_err(failed(what()))?.id;
+        let options = CreateExecOptions { cmd: Some(command), tty: Some(tty), env: Some(env), user, ..attached() };
+        let id = self.api.create_exec(container, options).await.map_err(failed(what))?.id;
         let options = StartExecOptions { tty, ..Default::default() };
-        match self.api.start_exec(&id, Some(options)).await.map_err(failed(what()))? {
-            StartExecResults::Attached { output, input } => Ok(Running { api: self.api.clone(), id, output, input }),
-            StartExecResults::Detached => Err(DockerError::NotRunning { object: what() }),
+        match self.api.start_exec(&id, Some(options)).await.map_err(failed(what))? {
+            StartExecResults::Attached { output, input } => {
+                Ok(Running { api: self.api.clone(), id, output, input, watch: None })
+            }
+            StartExecResults::Detached => Err(DockerError::NotRunning { object: what.to_owned() }),
         }
     }
 }
@@ -167,8 +242,13 @@ impl Running {
             let _ = copy(&mut input, &mut to_program).await;
             let _ = to_program.shutdown().await;
         });
+        let mut refusal = None;
+        let mut is_read = true;
         while let Some(Ok(said)) = self.output.next().await {
-            // Whoever read us is gone: the program learns it from its own next write.
+            if refusal.is_none() && said.as_ref().starts_with(NOT_STARTED) {
+                refusal = Some(String::from_utf8_lossy(said.as_ref()).into_owned());
+                continue;
+            }
             let written = match said {
                 LogOutput::StdErr { message } => err.write_all(&message).await,
                 LogOutput::StdOut { message } | LogOutput::Console { message } | LogOutput::StdIn { message } => {
@@ -176,11 +256,29 @@ impl Running {
                 }
             };
             if written.is_err() {
+                is_read = false;
                 break;
             }
         }
         up.abort();
-        let ended = self.api.inspect_exec(&self.id).await.map_err(failed("look how the program ended"))?;
-        Ok(ended.exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+        // Where whoever read us is gone, the program is ended as if we were.
+        if let Some(watch) = self.watch.as_mut().filter(|_| is_read) {
+            let _ = watch.input.write_all(OVER).await;
+            let _ = watch.input.shutdown().await;
+        }
+        let what = "look how the program ended";
+        let ended = self.api.inspect_exec(&self.id).await.map_err(failed(what))?;
+        let code = ended.exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+        match refusal {
+            Some(why) if CANNOT_START.contains(&code) => {
+                Err(DockerError::Session { what: "run a program in the container".into(), why: plain(&why) })
+            }
+            // A program that talks like an Engine.
+            Some(said) => {
+                let _ = out.write_all(said.as_bytes()).await;
+                Ok(code)
+            }
+            None => Ok(code),
+        }
     }
 }

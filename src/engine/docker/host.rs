@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use super::{
     DockerError,
+    about::About,
     place::{self, Endpoint, Place},
     told, transport,
 };
@@ -20,6 +21,7 @@ const ANSWER_BY_SSH: Duration = Duration::from_mins(1);
 pub struct Host {
     pub(super) api: bollard::Docker,
     pub(super) place: Place,
+    pub(super) about: About,
 }
 
 impl Host {
@@ -27,7 +29,7 @@ impl Host {
     pub async fn connect() -> Result<Self, DockerError> {
         let place = place::find(|name| env::var(name).ok(), |path| fs::read_to_string(path))?;
         match connect(&place).await {
-            Ok(api) => Ok(Self { api, place }),
+            Ok((api, about)) => Ok(Self { api, place, about }),
             Err(why) => Err(DockerError::Unreachable { place, why }),
         }
     }
@@ -36,14 +38,22 @@ impl Host {
     pub fn place(&self) -> &Place {
         &self.place
     }
+
+    /// What it is.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
 }
 
-/// The API of the Engine at a place, in a version that both sides speak; or why not.
-async fn connect(place: &Place) -> Result<bollard::Docker, String> {
-    let (api, words) = transport::api(place).map_err(|problem| problem.to_string())?;
+/// The API of the Engine at a place, in a version that both sides speak, and what it is; or why not.
+async fn connect(place: &Place) -> Result<(bollard::Docker, About), String> {
+    let (api, words, spoken) = transport::api(place).map_err(|problem| problem.to_string())?;
     let patience = if matches!(place.endpoint, Endpoint::Ssh(_)) { ANSWER_BY_SSH } else { ANSWER };
-    match timeout(patience, api.negotiate_version()).await {
-        Ok(Ok(api)) => Ok(api),
+    match timeout(patience, api.version()).await {
+        Ok(Ok(version)) => {
+            spoken.settle(&version);
+            Ok((api, About::of(&version)))
+        }
         Ok(Err(answer)) => Err(words.last().unwrap_or_else(|| told(&answer))),
         Err(_elapsed) => {
             Err(words.last().unwrap_or_else(|| format!("no answer within {} seconds", patience.as_secs())))

@@ -9,18 +9,32 @@ use crate::{
 
 pub(super) const LAB: &str = "labctl.lab";
 const OWNER: &str = "labctl.owner";
+/// What the owner's machine and state directory were called: only lost labs are found by it.
+const CALLED: &str = "labctl.called";
+/// The id of an Engine that holds labs, at a volume that is nothing else.
+pub(super) const ENGINE: &str = "labctl.engine";
 const GROUP: &str = "labctl.group";
 const STUDENT: &str = "labctl.student";
 const ROLE: &str = "labctl.role";
 const PARTS: &str = "labctl.config";
 pub(super) const VERSION: &str = "labctl.version";
 
+/// Whose objects they are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    /// The random id of a state directory; empty where it has none yet.
+    pub id: String,
+    /// What it and its machine are called.
+    pub called: String,
+}
+
 /// The labels of an object.
-pub(super) fn of(lab: &LabName, owner: &str, object: &Object, role: &str, parts: &Parts) -> HashMap<String, String> {
+pub(super) fn of(lab: &LabName, owner: &Owner, object: &Object, role: &str, parts: &Parts) -> HashMap<String, String> {
     let parts = serde_json::to_string(parts).expect("parts are texts");
     let mut labels = vec![
         (LAB, lab.to_string()),
-        (OWNER, owner.to_owned()),
+        (OWNER, owner.id.clone()),
+        (CALLED, owner.called.clone()),
         (ROLE, role.to_owned()),
         (PARTS, parts),
         (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
@@ -40,7 +54,8 @@ pub(super) fn filter(lab: &LabName, owner: &str) -> HashMap<String, Vec<String>>
 /// A filter for one object.
 pub(super) fn filter_of(lab: &LabName, owner: &str, object: &Object) -> HashMap<String, Vec<String>> {
     let mut filter = filter(lab, owner);
-    let labels = of(lab, owner, object, object.role.name(), &Parts::new());
+    let whose = Owner { id: owner.to_owned(), called: String::new() };
+    let labels = of(lab, &whose, object, object.role.name(), &Parts::new());
     let named = [GROUP, ROLE, STUDENT].into_iter().filter_map(|label| Some(format!("{label}={}", labels.get(label)?)));
     filter.entry("label".to_owned()).or_default().extend(named);
     filter
@@ -52,8 +67,9 @@ pub(super) fn filter_of_all(lab: &LabName) -> HashMap<String, Vec<String>> {
 }
 
 /// Whose object it is.
-pub(super) fn owner(labels: &HashMap<String, String>) -> Option<String> {
-    labels.get(OWNER).cloned()
+pub(super) fn owner(labels: &HashMap<String, String>) -> Option<Owner> {
+    let called = labels.get(CALLED).cloned().unwrap_or_default();
+    Some(Owner { id: labels.get(OWNER)?.clone(), called })
 }
 
 /// Whether these are labels of this lab.
@@ -93,7 +109,8 @@ mod tests {
         let of_lab = [Role::Backbone, Role::Front].map(|role| Object { group: None, role });
         for object in of_group.chain(of_lab) {
             let parts = Parts::from([("image".to_owned(), "a\"b".to_owned())]);
-            let labels = of(&lab, "abc", &object, object.role.name(), &parts);
+            let whose = Owner { id: "abc".into(), called: "host".into() };
+            let labels = of(&lab, &whose, &object, object.role.name(), &parts);
             assert!(are_of(&labels, &lab, "abc"));
             assert!(!are_of(&labels, &lab, "abd"));
             assert_eq!(read(&labels), Some((object, parts)));

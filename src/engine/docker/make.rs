@@ -8,7 +8,7 @@ use bollard::models::{
     RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 
-use super::{Docker, labels};
+use super::{Docker, labels, seccomp};
 use crate::{
     lab::{GroupName, ServerConfig, Subnet, containers::Allowance},
     plan::docker::{CONFIGURATION, Object, Published, Reach, Role, Spec},
@@ -98,7 +98,7 @@ impl Docker {
     /// A group may be called as a network of the whole lab is; two dots keep these apart.
     fn stem(&self, object: &Object) -> String {
         let group = object.group.as_ref().map_or("", GroupName::as_str);
-        format!("labctl.{}.{}.{group}", self.owner, self.lab)
+        format!("labctl.{}.{}.{group}", self.owner.id, self.lab)
     }
 
     pub(super) fn labels_of(&self, object: &Object, spec: &Spec) -> HashMap<String, String> {
@@ -229,6 +229,14 @@ impl Docker {
 /// A limit on what each process does.
 fn most(name: &str, most: i64) -> ResourcesUlimits {
     ResourcesUlimits { name: Some(name.into()), soft: Some(most), hard: Some(most) }
+}
+
+/// Has a container make only the system calls that it needs.
+pub(super) fn filtered(mut body: ContainerCreateBody) -> ContainerCreateBody {
+    if let Some(host) = &mut body.host_config {
+        host.security_opt.get_or_insert_default().push(format!("seccomp={}", seccomp::profile()));
+    }
+    body
 }
 
 /// Puts a container on its group's network, at its address.

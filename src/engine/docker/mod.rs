@@ -4,10 +4,12 @@
 //! Objects are found by their labels alone, never by guessing names. The Engine's "not modified", "not found" and
 //! "conflict" are answers that a second attempt expects.
 
+mod about;
 mod base;
 pub mod copy;
 pub mod ended;
 pub mod exec;
+mod home;
 mod host;
 mod image;
 pub mod images;
@@ -18,33 +20,33 @@ mod observe;
 mod perform;
 pub mod place;
 mod remove;
+mod seccomp;
 mod settle;
 mod tend;
 mod transport;
 mod usage;
 mod volume;
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 use bollard::errors::Error as Answer;
 
+pub use about::About;
 pub use exec::{Dialer, Running};
 pub use host::Host;
+pub use labels::Owner;
 pub use perform::{Failure, Outcome, Progress, Work};
 pub use remove::{Remains, Removal};
 pub use tend::{Care, Tended};
 
-use super::state::{LabDir, StateError};
+use super::state::{Home, LabDir, StateError};
 use crate::{
     control::ClientError,
     lab::{GroupName, LabName, Subnet},
-    plan::docker::{NoRoom, digest},
+    plan::docker::NoRoom,
 };
 
 use self::place::{Endpoint, Place, PlaceError};
-
-/// The digits of an owner's digest: it keeps the labs of a handful of people on one machine apart.
-const OWNER: usize = 8;
 
 /// What can go wrong with an Engine.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,16 @@ pub enum DockerError {
         place: Place,
         /// Why not.
         why: String,
+    },
+    /// Another Engine than this one has the lab.
+    #[error("lab `{lab}` is on the Engine at {}, and another one answers at {here}", home.place)]
+    Elsewhere {
+        /// The lab.
+        lab: LabName,
+        /// Where it is.
+        home: Home,
+        /// Which was asked.
+        here: Place,
     },
     /// It is not known where the Engine is.
     #[error(transparent)]
@@ -128,6 +140,14 @@ pub enum DockerError {
     /// A container stays though the Engine says that it goes.
     #[error("the Engine says that it is being removed, and it is still there")]
     Going,
+    /// A program could not be started in a container.
+    #[error("{what}: {why}")]
+    Session {
+        /// Which.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// Files of a student could not be copied.
     #[error("copy `{whose}`: {source}")]
     Copying {
@@ -135,6 +155,14 @@ pub enum DockerError {
         whose: String,
         /// Why not.
         source: std::io::Error,
+    },
+    /// Files of a student were not copied, because something is there already.
+    #[error("nothing of `{whose}` was copied: {}", in_the_way(blocked))]
+    Blocked {
+        /// Whose, and which.
+        whose: String,
+        /// What is there.
+        blocked: copy::Blocked,
     },
     /// Somebody stopped it.
     #[error("stopped before it was done")]
@@ -152,6 +180,10 @@ impl DockerError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { place, .. } => Some(way_in(place)),
+            Self::Elsewhere { lab, .. } => Some(format!(
+                "have `DOCKER_HOST` name that one; where it is gone, `labctl up {lab} --engine-changed` goes on here, from the \
+                 copies of the stores, and `labctl down {lab} --engine-changed` forgets what was there"
+            )),
             Self::Place(PlaceError::Context { .. }) => Some("`docker context ls` lists those there are".into()),
             Self::Place(_) => Some("`--engine embedded` needs no Engine".into()),
             Self::Image { hint, .. } => hint.clone(),
@@ -165,10 +197,15 @@ impl DockerError {
             }
             Self::NotRunning { .. } => Some("run `labctl up`".into()),
             Self::Frozen { .. } => Some("let it go on with `labctl thaw`".into()),
+            Self::Blocked { blocked, .. } if blocked.forcible => {
+                Some("copy to a new folder, or overwrite files with `--force`".into())
+            }
+            Self::Blocked { .. } => Some("copy to a new folder: `--force` overwrites files only, and follows no link".into()),
             Self::Left { .. } => Some("run `labctl down` again".into()),
             Self::InUse { .. } => Some("take it off with `docker network disconnect`, then run the same again".into()),
             Self::Going => Some("restart the Engine, then run the same again".into()),
             Self::Overlap { .. } => Some("run `labctl up` again".into()),
+            Self::Session { .. } => Some("`labctl restart STUDENT` ends all that runs in a student's container".into()),
             Self::Unstable { .. }
             | Self::Engine { .. }
             | Self::Client(_)
@@ -195,9 +232,43 @@ fn way_in(place: &Place) -> String {
 /// What the Engine said, without the library's words around it.
 fn told(answer: &Answer) -> String {
     match answer {
-        Answer::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        Answer::DockerResponseServerError { message, .. } => plain(message),
         other => other.to_string(),
     }
+}
+
+/// What an Engine said, without the names of its parts that passed it on, and without the numbers of containers, which mean
+/// nothing to anybody.
+fn plain(message: &str) -> String {
+    const PARTS: [&str; 12] = [
+        "Error response from daemon:",
+        "OCI runtime exec failed:",
+        "OCI runtime create failed:",
+        "OCI runtime error:",
+        "failed to create task for container:",
+        "failed to create shim task:",
+        "failed to create shim:",
+        "runc create failed:",
+        "runc:",
+        "exec failed:",
+        "container_linux.go:380:",
+        "unable to start container process:",
+    ];
+    let mut rest = message.trim().trim_end_matches(": unknown").trim();
+    while let Some(inner) = PARTS.iter().find_map(|part| rest.strip_prefix(part)) {
+        rest = inner.trim_start();
+    }
+    let is_number = |word: &str| {
+        let word = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        word.len() == 64 && word.bytes().all(|octet| octet.is_ascii_hexdigit())
+    };
+    let line = |line: &str| line.split(' ').filter(|word| !is_number(word)).collect::<Vec<_>>().join(" ");
+    rest.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn in_the_way(blocked: &copy::Blocked) -> String {
+    let more = if blocked.more > 0 { format!(", and {} more", blocked.more) } else { String::new() };
+    blocked.places.join(", ") + &more
 }
 
 fn in_use(users: &[String]) -> String {
@@ -239,27 +310,42 @@ pub struct Docker {
     api: bollard::Docker,
     place: Place,
     lab: LabName,
-    owner: String,
+    owner: Owner,
     dir: LabDir,
     sizes: volume::Sizes,
+    about: About,
+    known: about::Known,
 }
 
 impl Docker {
-    /// Connects to the Engine that the environment names, else to the one of this machine.
+    /// Connects to the Engine that the environment names, else to the one of this machine; an error where another one has
+    /// the lab.
     pub async fn connect(dir: LabDir) -> Result<Self, DockerError> {
-        let Host { api, place } = Host::connect().await?;
-        Ok(Self { api, place, lab: dir.name().clone(), owner: owner(&dir), dir, sizes: volume::Sizes::default() })
+        let docker = Self::connect_anywhere(dir).await?;
+        match docker.not_home().await? {
+            Some(home) => Err(DockerError::Elsewhere { lab: docker.lab, home, here: docker.place }),
+            None => Ok(docker),
+        }
+    }
+
+    /// The same, whichever Engine has the lab.
+    pub async fn connect_anywhere(dir: LabDir) -> Result<Self, DockerError> {
+        let Host { api, place, about } = Host::connect().await?;
+        let state = dir.state();
+        let owner = Owner { id: state.owner()?.unwrap_or_default(), called: state.called() };
+        let (lab, sizes, known) = (dir.name().clone(), volume::Sizes::default(), about::Known::default());
+        Ok(Self { api, place, lab, owner, dir, sizes, about, known })
     }
 
     /// The Engine.
     pub fn machine(&self) -> Host {
-        Host { api: self.api.clone(), place: self.place.clone() }
+        Host { api: self.api.clone(), place: self.place.clone(), about: self.about.clone() }
     }
 
     /// The lab of the same name that is somebody else's: another state directory's, or another machine's.
     #[must_use]
     pub fn of_owner(self, owner: String) -> Self {
-        Self { owner, ..self }
+        Self { owner: Owner { id: owner, ..self.owner }, ..self }
     }
 
     /// The Engine's API, for who wants no lab of it.
@@ -284,13 +370,25 @@ impl Docker {
         Ok(crate::control::Client::new(Arc::new(Dialer::new(self.api.clone(), servers))))
     }
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Who the lab belongs to: this machine and this state directory, so that two instructors, or two state directories, have
-/// labs of the same name side by side on one Engine.
-fn owner(dir: &LabDir) -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let state = dir.path().ancestors().nth(2).unwrap_or(dir.path());
-    let mut owner = digest([host.trim().as_bytes(), state.as_os_str().as_encoded_bytes()]);
-    owner.truncate(OWNER);
-    owner
+    #[test]
+    fn an_engines_parts_and_numbers_are_nobodys_business() {
+        let id = "0123456789abcdef".repeat(4);
+        for (said, shown) in [
+            (format!("Container {id} is not running\n"), "Container is not running"),
+            (format!("Cannot pause container {id}: it is broken"), "Cannot pause container it is broken"),
+            (
+                "OCI runtime exec failed: exec failed: unable to start container process: exec: \"x\": executable file not \
+                 found in $PATH: unknown"
+                    .to_owned(),
+                "exec: \"x\": executable file not found in $PATH",
+            ),
+            ("a\n b".to_owned(), "a\n b"),
+        ] {
+            assert_eq!(plain(&said), shown);
+        }
+    }
 }

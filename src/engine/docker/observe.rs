@@ -21,7 +21,7 @@ impl Docker {
     /// The lab's objects, and whose addresses the others are.
     pub async fn observe(&self) -> Result<Observed, DockerError> {
         let (networks, containers) =
-            tokio::try_join!(self.networks(), self.containers(labels::filter(&self.lab, &self.owner)))?;
+            tokio::try_join!(self.networks(), self.containers(labels::filter(&self.lab, &self.owner.id)))?;
         let ids: BTreeMap<String, String> =
             networks.iter().filter_map(|network| Some((network.name.clone()?, network.id.clone()?))).collect();
         let mut observed = Observed::default();
@@ -53,7 +53,7 @@ impl Docker {
     /// The container of a student, looked for alone: a shell should open at once also in a large class.
     pub(super) async fn client_of(&self, group: &GroupName, login: &Login) -> Result<(Object, Found), DockerError> {
         let client = Object::of(group, Role::Client(login.clone()));
-        let containers = self.containers(labels::filter_of(&self.lab, &self.owner, &client)).await?;
+        let containers = self.containers(labels::filter_of(&self.lab, &self.owner.id, &client)).await?;
         let found = containers.into_iter().filter_map(|container| own_container(container, &BTreeMap::new()));
         let mut found = found.filter(|(object, _)| *object == client);
         found.next().ok_or_else(|| DockerError::NotRunning { object: client.to_string() })
@@ -71,7 +71,7 @@ impl Docker {
     }
 
     fn own_network(&self, network: &Network) -> Option<(Object, Found)> {
-        let labels = network.labels.as_ref().filter(|labels| labels::are_of(labels, &self.lab, &self.owner))?;
+        let labels = network.labels.as_ref().filter(|labels| labels::are_of(labels, &self.lab, &self.owner.id))?;
         let (object, parts) = labels::read(labels)?;
         let id = network.id.clone()?;
         Some((object, Found { id, parts, state: State::Running, networks: BTreeSet::new(), frozen: false }))

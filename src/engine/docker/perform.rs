@@ -254,7 +254,7 @@ impl Docker {
                 let resumed = expected(self.api.unpause_container(id).await, &[304]);
                 resumed.map(|()| there()).map_err(failed("resume"))
             }
-            (Action::Freeze, _) => self.hold(object, id).await.map(|()| None),
+            (Action::Freeze, _) => self.hold(object, id, true).await.map(|()| None),
             // The plan makes, starts and tells only what is desired.
             (Action::Create | Action::Start | Action::Update, None) => Ok(None),
         }
@@ -295,8 +295,12 @@ impl Docker {
         self.make_volume(object, allowance.disk).await?;
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
         let body = make::at(body, id(&Role::Network), address);
+        let body = if self.filters_calls().await? { make::filtered(body) } else { body };
         let container = match self.api.create_container(Some(options), body).await {
-            Ok(created) => created.id,
+            Ok(created) => {
+                self.known.warned(created.warnings);
+                created.id
+            }
             // Another `up` may have come first; what it made is looked at again by the next plan.
             Err(answer) if status(&answer) == Some(409) && self.is_own(&name).await => name,
             Err(answer) => return Err(failed("create")(answer)),
@@ -321,7 +325,7 @@ impl Docker {
     async fn is_own(&self, name: &str) -> bool {
         let found = self.api.inspect_container(name, None).await.ok();
         let labels = found.and_then(|found| found.config?.labels);
-        labels.is_some_and(|labels| super::labels::are_of(&labels, &self.lab, &self.owner))
+        labels.is_some_and(|labels| super::labels::are_of(&labels, &self.lab, &self.owner.id))
     }
 
     /// Starts a container. A server's configuration is put into its volume first, each time: a container that was created

@@ -8,10 +8,7 @@ use std::{
 
 use bollard::{
     models::{ContainerInspectResponse, NetworkDisconnectRequest},
-    query_parameters::{
-        InspectContainerOptions, InspectNetworkOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
-        RemoveContainerOptions,
-    },
+    query_parameters::{InspectContainerOptions, InspectNetworkOptions, ListVolumesOptions, RemoveContainerOptions},
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -222,25 +219,9 @@ impl Docker {
         users
     }
 
-    /// Whose labs of this name the Engine has, but our own.
-    pub async fn other_owners(&self) -> Result<BTreeSet<String>, DockerError> {
-        let filters = || Some(labels::filter_of_all(&self.lab));
-        let what = || failed("list the labs of this name");
-        let containers = ListContainersOptions { all: true, filters: filters(), ..Default::default() };
-        let containers = self.api.list_containers(Some(containers)).await.map_err(what())?;
-        let networks = ListNetworksOptions { filters: filters() };
-        let networks = self.api.list_networks(Some(networks)).await.map_err(what())?;
-        let volumes = self.api.list_volumes(Some(ListVolumesOptions { filters: filters() })).await.map_err(what())?;
-        let containers = containers.into_iter().filter_map(|container| container.labels);
-        let networks = networks.into_iter().filter_map(|network| network.labels);
-        let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.labels);
-        let owners = containers.chain(networks).chain(volumes).filter_map(|labels| labels::owner(&labels));
-        Ok(owners.filter(|owner| *owner != self.owner).collect())
-    }
-
     /// The lab's volumes, which `down` without `purge` keeps.
     async fn volumes(&self) -> Result<Vec<String>, DockerError> {
-        let filters = Some(labels::filter(&self.lab, &self.owner));
+        let filters = Some(labels::filter(&self.lab, &self.owner.id));
         let listed = self.api.list_volumes(Some(ListVolumesOptions { filters })).await;
         let volumes = listed.map_err(failed("list the volumes"))?.volumes.unwrap_or_default();
         Ok(volumes.into_iter().map(|volume| volume.name).collect())

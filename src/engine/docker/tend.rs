@@ -100,7 +100,7 @@ impl Docker {
                 restarted.map(|()| true).map_err(failed("restart"))
             }
             Care::Freeze if found.frozen && found.state != State::Running => Ok(false),
-            Care::Freeze => self.hold(object, id).await.map(|()| true),
+            Care::Freeze => self.hold(object, id, found.frozen).await.map(|()| true),
             Care::Thaw { .. } if !found.frozen && found.state != State::Paused => Ok(false),
             Care::Thaw { on_demand } => {
                 self.rename(id, self.name(object)).await?;
@@ -115,12 +115,21 @@ impl Docker {
         }
     }
 
-    /// Freezes a container.
-    pub(super) async fn hold(&self, object: &Object, id: &str) -> Result<(), DockerError> {
-        self.rename(id, format!("{}{}", make::FROZEN, self.name(object))).await?;
-        self.restarts(id, RestartPolicyNameEnum::NO).await?;
-        // What does not run, or is held already, is held well enough.
-        expected(self.api.pause_container(id).await, &[304, 409]).map_err(failed("freeze"))
+    /// Freezes a container. Where the Engine cannot, it is as it was before.
+    pub(super) async fn hold(&self, object: &Object, id: &str, was_frozen: bool) -> Result<(), DockerError> {
+        let hold = async {
+            self.rename(id, format!("{}{}", make::FROZEN, self.name(object))).await?;
+            self.restarts(id, RestartPolicyNameEnum::NO).await?;
+            // What does not run, or is held already, is held well enough.
+            expected(self.api.pause_container(id).await, &[304, 409]).map_err(failed("freeze"))
+        };
+        let held = hold.await;
+        if held.is_err() && !was_frozen {
+            // What it said first is what there is to say.
+            let _ = self.restarts(id, RestartPolicyNameEnum::UNLESS_STOPPED).await;
+            let _ = self.rename(id, self.name(object)).await;
+        }
+        held
     }
 
     /// The id of a student's container that runs; one that waited for it is started. While files are copied it is held for a

@@ -8,13 +8,13 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
-use bollard::{API_DEFAULT_VERSION, BollardRequest, errors::Error as Answer};
-use hyper::Uri;
+use bollard::{API_DEFAULT_VERSION, BollardRequest, errors::Error as Answer, models::SystemVersion};
+use hyper::{Uri, http::uri::PathAndQuery};
 use hyper_util::{
     client::legacy::{
         Client,
@@ -51,13 +51,16 @@ const SSH_WORDS: usize = 2_048;
 /// The longest path that ssh takes for its socket: it appends 17 characters before it renames it.
 const SSH_SOCKET: usize = 80;
 
-/// The API on a place's streams. Nothing is connected yet; what ssh will have to say is in the second value.
-pub(super) fn api(place: &Place) -> Result<(bollard::Docker, Words), io::Error> {
-    let words = Words::default();
+/// The API on a place's streams. Nothing is connected yet; what ssh will have to say is in the second value, and the third
+/// says which version is spoken.
+pub(super) fn api(place: &Place) -> Result<(bollard::Docker, Words, Spoken), io::Error> {
+    let (words, spoken) = (Words::default(), Spoken::default());
     let dial = Dial::new(place, words.clone())?;
     let client = Client::builder(TokioExecutor::new()).build(dial);
-    let transport = move |request: BollardRequest| {
+    let version = spoken.clone();
+    let transport = move |mut request: BollardRequest| {
         let client = client.clone();
+        version.put_before(request.uri_mut());
         async move { client.request(request).await.map_err(|problem| Answer::from(innermost(&problem))) }
     };
     let api = bollard::Docker::connect_with_custom_transport(
@@ -66,7 +69,37 @@ pub(super) fn api(place: &Place) -> Result<(bollard::Docker, Words), io::Error> 
         REQUEST_SECS,
         API_DEFAULT_VERSION,
     );
-    Ok((api.map_err(io::Error::other)?, words))
+    Ok((api.map_err(io::Error::other)?, words, spoken))
+}
+
+/// The version of the API that is spoken: without one in its path a request means whatever the Engine speaks by default, which
+/// changes with each Engine. The library leaves it out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Spoken(Arc<OnceLock<String>>);
+
+impl Spoken {
+    /// From now on the newest version that both sides speak.
+    pub fn settle(&self, engine: &SystemVersion) {
+        let ours = version(&format!("{}.{}", API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version));
+        let theirs = engine.api_version.as_deref().and_then(version);
+        if let Some((major, minor)) = theirs.min(ours).or(ours) {
+            let _ = self.0.set(format!("/v{major}.{minor}"));
+        }
+    }
+
+    fn put_before(&self, uri: &mut Uri) {
+        let (Some(version), Some(path)) = (self.0.get(), uri.path_and_query()) else { return };
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = PathAndQuery::try_from(format!("{version}{path}")).ok();
+        if let Ok(versioned) = Uri::from_parts(parts) {
+            *uri = versioned;
+        }
+    }
+}
+
+fn version(text: &str) -> Option<(usize, usize)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// What happened, without the libraries' words around it.
@@ -279,6 +312,23 @@ impl AsyncWrite for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_that_both_speak_is_in_every_path() {
+        let spoken = |theirs: &str| {
+            let spoken = Spoken::default();
+            let mut uri: Uri = "http://docker/containers/json?all=true".parse().unwrap();
+            spoken.put_before(&mut uri);
+            assert_eq!(uri.path(), "/containers/json", "nothing is known yet");
+            spoken.settle(&SystemVersion { api_version: Some(theirs.to_owned()), ..Default::default() });
+            spoken.put_before(&mut uri);
+            uri.to_string()
+        };
+        assert_eq!(spoken("1.41"), "http://docker/v1.41/containers/json?all=true");
+        assert_eq!(spoken("1.9"), "http://docker/v1.9/containers/json?all=true");
+        let own = format!("v{}.{}/", API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+        assert!(["1.999", "nonsense"].map(spoken).iter().all(|uri| uri.contains(&own)));
+    }
 
     #[test]
     fn a_socket_over_there_is_one_word_of_its_shell() {

@@ -1,12 +1,12 @@
 //! Volumes, of a size where the Engine can hold them to it.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
 use bollard::query_parameters::RemoveVolumeOptions;
-use tokio::{sync::OnceCell, task::JoinSet};
+use tokio::task::JoinSet;
 
 use super::{Docker, DockerError, expected, failed, told};
 use crate::plan::docker::Object;
@@ -14,19 +14,16 @@ use crate::plan::docker::Object;
 /// Volumes that are removed at once.
 const AT_ONCE: usize = 8;
 
-/// What Podman's service calls itself among the parts of its version. It takes a size for any volume, and then cannot mount it.
-const PODMAN: &str = "Podman Engine";
-
-/// Whether the Engine holds volumes to a size, as far as that is known: it is asked once.
+/// Whether the Engine holds volumes to a size, as far as that is known. Podman takes a size for any volume, and then cannot
+/// mount it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sizes(Arc<OnceCell<AtomicBool>>);
+pub(super) struct Sizes(Arc<OnceLock<AtomicBool>>);
 
 impl Docker {
     /// Makes the volume, of a size where the Engine's disk has quotas; where it has none, files have a limit and volumes
     /// do not.
     pub(super) async fn make_volume(&self, object: &Object, octets: u64) -> Result<(), DockerError> {
-        let ask = || async { self.is_podman().await.map(|podman| AtomicBool::new(!podman)) };
-        let sized = self.sizes.0.get_or_try_init(ask).await?;
+        let sized = self.sizes.0.get_or_init(|| AtomicBool::new(!self.about.is_podman));
         let octets = sized.load(Ordering::Relaxed).then_some(octets);
         let made = match self.api.create_volume(self.volume(object, octets)).await {
             Err(answer) if octets.is_some() && told(&answer).contains("quota") => {
@@ -64,10 +61,5 @@ impl Docker {
                 Some(Err(_)) => {}
             }
         }
-    }
-
-    async fn is_podman(&self) -> Result<bool, DockerError> {
-        let version = self.api.version().await.map_err(failed("ask which Engine it is"))?;
-        Ok(version.components.into_iter().flatten().any(|part| part.name == PODMAN))
     }
 }

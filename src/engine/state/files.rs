@@ -110,7 +110,9 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(content)?;
         file.sync_all()?;
-        fs::rename(&new, path)
+        fs::rename(&new, path)?;
+        // The new name is on the disk when its folder is.
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     };
     write().map_err(failed("write", path))
 }

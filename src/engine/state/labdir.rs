@@ -1,7 +1,6 @@
 //! The folder of one lab in the state directory: key, record, locks, and where the rest is.
 
 use std::{
-    fmt::Write as _,
     fs::{self, File, TryLockError},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -9,8 +8,10 @@ use std::{
 };
 
 use super::{
-    Lock, RECORD_VERSION, Record, SocketPath, StateError,
+    Kept, Lock, Record, SocketPath, StateDir, StateError, draw,
     files::{failed, make_folder, open_lock, read, read_text, replace},
+    record::RECORD_VERSION,
+    to_hex,
 };
 use crate::{
     evidence::{Cause, Timestamp},
@@ -23,15 +24,6 @@ const LOOKS: u32 = 40;
 
 /// The file that says how a process ended that nobody had told to.
 const ENDED: &str = "ended.json";
-
-/// The files of a lab as they were when it was last brought up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// The lab file.
-    pub lab: Vec<u8>,
-    /// The roster, where the lab names one, and its path.
-    pub roster: Option<(PathBuf, Vec<u8>)>,
-}
 
 /// The folder of one lab in the state directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,29 +69,22 @@ impl LabDir {
         Ok(Some(record))
     }
 
-    /// Remembers.
+    /// The state directory that it is in.
+    pub fn state(&self) -> StateDir {
+        StateDir::new(self.root.ancestors().nth(2).unwrap_or(&self.root).to_owned())
+    }
+
+    /// Remembers: whole or not at all.
     pub fn write_record(&self, record: &Record) -> Result<(), StateError> {
-        let mut text = serde_json::to_vec_pretty(record).expect("a record has only names and numbers");
+        let mut text = serde_json::to_vec_pretty(record).expect("a record has only names, numbers and texts");
         text.push(b'\n');
         self.make()?;
         replace(&self.root.join("lab.json"), &text)
     }
 
-    /// Keeps the lab's files, so that marks can be had whatever becomes of them.
-    pub fn keep(&self, kept: &Kept) -> Result<(), StateError> {
-        self.make()?;
-        let (path, roster) = kept.roster.as_ref().map_or((None, &[][..]), |(path, roster)| (Some(path), roster));
-        replace(&self.root.join("kept.csv"), roster)?;
-        replace(&self.root.join("kept.json"), &serde_json::to_vec(&path).expect("a path that was text"))?;
-        replace(&self.root.join("kept.toml"), &kept.lab)
-    }
-
     /// The lab's files as they were when it was last brought up; none where nothing was kept.
     pub fn kept(&self) -> Result<Option<Kept>, StateError> {
-        let Some(lab) = read(&self.root.join("kept.toml"))? else { return Ok(None) };
-        let path = read(&self.root.join("kept.json"))?.and_then(|path| serde_json::from_slice(&path).ok()).flatten();
-        let roster = read(&self.root.join("kept.csv"))?.unwrap_or_default();
-        Ok(Some(Kept { lab, roster: path.map(|path| (path, roster)) }))
+        Ok(self.record()?.and_then(|record| record.kept))
     }
 
     /// The lab's key; none where it never was up.
@@ -119,8 +104,7 @@ impl LabDir {
             return Ok(key);
         }
         let path = self.root.join("key");
-        let mut octets = [0; 32];
-        getrandom::fill(&mut octets).map_err(|problem| failed("draw", &path)(io::Error::other(problem)))?;
+        let octets = draw::<32>()?;
         self.make()?;
         replace(&path, format!("{}\n", to_hex(&octets)).as_bytes())?;
         Ok(Key(octets))
@@ -198,18 +182,31 @@ impl LabDir {
 
     /// Keeps other commands that change this lab out until the guard is gone; `wait` is called where one is at work.
     pub fn lock(&self, wait: impl FnOnce()) -> Result<Lock, StateError> {
-        let state = self.root.ancestors().nth(2).unwrap_or(&self.root);
-        let locks = state.join("locks");
+        let locks = self.state().root.join("locks");
         make_folder(&locks)?;
         let path = locks.join(self.name.as_str());
-        let file = open_lock(&path)?;
+        Self::lock_file(open_lock(&path)?, &path, wait)
+    }
+
+    /// The same where nothing can be written: what an `up` left to lock is locked, and where nothing is, nobody can have
+    /// changed the lab either.
+    pub fn lock_unwritten(&self, wait: impl FnOnce()) -> Result<Option<Lock>, StateError> {
+        let path = self.state().root.join("locks").join(self.name.as_str());
+        match File::open(&path) {
+            Ok(file) => Self::lock_file(file, &path, wait).map(Some),
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(problem) => Err(failed("open", &path)(problem)),
+        }
+    }
+
+    fn lock_file(file: File, path: &Path, wait: impl FnOnce()) -> Result<Lock, StateError> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 wait();
-                file.lock().map_err(failed("lock", &path))?;
+                file.lock().map_err(failed("lock", path))?;
             }
-            Err(TryLockError::Error(problem)) => return Err(failed("lock", &path)(problem)),
+            Err(TryLockError::Error(problem)) => return Err(failed("lock", path)(problem)),
         }
         Ok(Lock::new(file))
     }
@@ -275,14 +272,6 @@ fn obtained(file: &File, path: &Path) -> Result<bool, StateError> {
         }
     }
     Ok(false)
-}
-
-fn to_hex(octets: &[u8; 32]) -> String {
-    let mut text = String::with_capacity(2 * octets.len());
-    for octet in octets {
-        let _ = write!(text, "{octet:02x}");
-    }
-    text
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {

@@ -2,12 +2,12 @@
 //! for its owner only (folders 0700, files 0600), because keys and passwords are in it.
 //!
 //! ```text
-//!  lock              held while a lab chooses its block of addresses
+//!  lock              held while a lab chooses its block of addresses, and while the owner's id is drawn
+//!  owner             a random id: the label of what is ours on a Docker Engine, whatever this machine is called
 //!  locks/NAME        held by up, down and reset: two at once wait for each other; never deleted, so that nobody waits in vain
 //!  labs/NAME/key             32 random octets in hexadecimal; passwords and secrets are drawn from it
 //!  labs/NAME/certificates.json  the lab's certificate authority and what it gave to servers, with keys; ca.pem: what students may have
-//!  labs/NAME/lab.json        the lab file, whether it is up, its addresses
-//!  labs/NAME/kept.toml, kept.csv, kept.json   lab file and roster of the last up, and where the roster was
+//!  labs/NAME/lab.json        one generation: the lab file and its roster as they were last brought up, where it runs, its addresses
 //!  labs/NAME/serve.lock      held by the serving process as long as it lives; holds its process number
 //!  labs/NAME/serve.log       what it had to say
 //!  labs/NAME/control.sock    where it answers
@@ -17,29 +17,27 @@
 mod delivered;
 mod files;
 mod labdir;
+mod octets;
+mod owner;
+mod record;
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs, io,
-    net::IpAddr,
-    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
-
 pub use delivered::Delivered;
 pub use files::{Lock, MAX_SOCKET_PATH, SocketPath};
-pub use labdir::{Kept, LabDir};
+pub use labdir::LabDir;
+pub use record::{DockerChoices, Home, Kept, Record, RosterFile};
 
 use self::files::{failed, make_folder, open_lock};
 use crate::{
-    lab::{EngineKind, LabName, Subnet},
-    plan::{Addressing, Numbers},
+    lab::{EngineKind, LabName},
+    plan::Addressing,
 };
-
-/// The version of `lab.json` that this labctl writes and the only one it reads.
-const RECORD_VERSION: u32 = 1;
 
 /// What can be wrong with the state directory.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +66,9 @@ pub enum StateError {
     /// A certificate could not be made.
     #[error("make a certificate: {0}")]
     Certificate(rcgen::Error),
+    /// The system gives no random octets.
+    #[error("draw random octets: {0}")]
+    Random(String),
     /// Every block of addresses belongs to a lab that is up.
     #[error("every block of addresses belongs to a lab that is up")]
     NoBlock,
@@ -173,76 +174,22 @@ impl StateDir {
     }
 }
 
-/// What labctl remembers of a lab.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The version of this file's shape.
-    pub version: u32,
-    /// The lab file, absolute.
-    pub source: PathBuf,
-    /// Where it runs.
-    #[serde(default)]
-    pub engine: EngineKind,
-    /// Whether it should be up.
-    pub up: bool,
-    /// Its block of addresses or ports.
-    pub block: u8,
-    /// The address beyond loopback that it listens on, where the instructor said so.
-    pub listen: Option<IpAddr>,
-    /// What was chosen for the docker engine.
-    #[serde(default)]
-    pub docker: DockerChoices,
-    /// The numbers of its groups and students.
-    pub numbers: Numbers,
+/// An id that nothing else has.
+pub fn random_id() -> Result<String, StateError> {
+    draw::<16>().map(|octets| to_hex(&octets))
 }
 
-/// What was chosen for the docker engine and holds until something else is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DockerChoices {
-    /// The addresses of which groups get theirs.
-    pub pool: Option<Subnet>,
-    /// The image that the clients' is built on.
-    pub base: Option<String>,
-    /// The clients' image, where it is not built.
-    pub client_image: Option<String>,
+fn draw<const OCTETS: usize>() -> Result<[u8; OCTETS], StateError> {
+    let mut octets = [0; OCTETS];
+    getrandom::fill(&mut octets).map_err(|problem| StateError::Random(problem.to_string()))?;
+    Ok(octets)
 }
 
-impl DockerChoices {
-    /// The pool: what was chosen, else what the lab says, else what labs use.
-    pub fn pool(&self, of_lab: Option<Subnet>) -> Subnet {
-        self.pool.or(of_lab).unwrap_or_else(Subnet::default_pool)
-    }
-}
-
-impl Record {
-    /// The record of a lab that was never up.
-    pub fn new(source: PathBuf) -> Self {
-        let (engine, docker, numbers) = (EngineKind::default(), DockerChoices::default(), Numbers::default());
-        Self { version: RECORD_VERSION, source, engine, up: false, block: 0, listen: None, docker, numbers }
-    }
-
-    /// How its endpoints get their addresses; none where its block does not exist.
-    pub fn addressing(&self) -> Option<Addressing> {
-        self.addressing_in(self.block)
-    }
-
-    fn addressing_in(&self, block: u8) -> Option<Addressing> {
-        match self.listen {
-            Some(address) => Addressing::ports(address, block, self.numbers.blocks()),
-            None if cfg!(target_os = "linux") => Addressing::loopback(block),
-            None => Addressing::ports(IpAddr::from([127, 0, 0, 1]), block, self.numbers.blocks()),
-        }
-    }
-
-    /// The blocks that it has: one of addresses, or as many of ports as its students need.
-    fn blocks(&self) -> RangeInclusive<u8> {
-        self.blocks_from(self.block)
-    }
-
-    fn blocks_from(&self, block: u8) -> RangeInclusive<u8> {
-        let count = if self.listen.is_none() && cfg!(target_os = "linux") { 1 } else { self.numbers.blocks() };
-        block..=block.saturating_add(count - 1)
-    }
+fn to_hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::lab::{GroupName, Login, ServerConfig, Service, Subnet, containers::Al
 pub const CONFIGURATION: &str = "configuration";
 
 /// How this version makes objects; a change of it makes all of them again.
-const SHAPE: &str = "4";
+const SHAPE: &str = "5";
 
 /// What an object is, in its group or in the whole lab.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Desired, Layout, Layouts, Object, Published, Reach, Role, Spec};
 use crate::{
     lab::{
-        Domain, GroupName, Key, Lab, Login, ServerConfig, Service,
+        Domain, EngineKind, GroupName, Key, Lab, Login, ServerConfig, Service,
         containers::Start,
         server::{Endpoint, Identity},
     },
@@ -95,8 +95,7 @@ pub fn desired<E>(
 /// same address.
 fn placed(lab: &Lab, mut config: ServerConfig, layout: &Layout) -> ServerConfig {
     let endpoint = |service: Service| {
-        let chosen = lab.settings.ports.get(&service).copied().filter(|port| *port != service.embedded_port());
-        let address = SocketAddr::from((layout.server, chosen.unwrap_or_else(|| service.standard_port())));
+        let address = SocketAddr::from((layout.server, lab.settings.port(service, EngineKind::Docker)));
         Endpoint { service, address, student: None }
     };
     config.endpoints = lab.settings.services.iter().copied().map(endpoint).collect();

@@ -17,7 +17,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-pub use strike::{DRIPPED, Piece, Sending, Strike, Then};
+pub use strike::{DRIPPED, Piece, Strike, Then};
 
 use super::Input;
 use crate::{

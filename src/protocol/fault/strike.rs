@@ -33,15 +33,6 @@ pub struct Strike {
     about: String,
 }
 
-/// How a reply is to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sending {
-    /// Its pieces in order; together they are all of it.
-    pub pieces: Vec<Piece>,
-    /// And then.
-    pub then: Then,
-}
-
 /// A piece of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
@@ -106,13 +97,15 @@ impl Strike {
 
     /// Changes what the session says and records into what is really sent, and puts the strike's event behind that of what it
     /// struck. Says whether it did the latter: that happens once.
-    pub fn mark(&self, protocol: Protocol, out: &mut Output) -> bool {
+    ///
+    /// A long reply comes in several turns: `said` is how many octets of it came before, as they are sent.
+    pub fn mark(&self, protocol: Protocol, said: usize, out: &mut Output) -> bool {
         if !out.reply.is_empty() {
-            out.reply = self.bent(protocol, &out.reply);
+            out.reply = self.bent(protocol, said, &out.reply);
         }
         let place = out.events.iter_mut().position(|event| match event {
             EventKind::Command { reply, reply_octets, .. } => {
-                let sent = self.bent(protocol, reply.as_bytes());
+                let sent = self.bent(protocol, 0, reply.as_bytes());
                 let all = (*reply_octets + sent.len() as u64).saturating_sub(reply.len() as u64);
                 *reply_octets = if let Act::CutAfter(octets) = self.act { all.min(octets.into()) } else { all };
                 let tagged = protocol == Protocol::Imap;
@@ -120,7 +113,7 @@ impl Strike {
                 true
             }
             EventKind::Connected { reply, .. } => {
-                *reply = kept_reply(&self.bent(protocol, reply.as_bytes()));
+                *reply = kept_reply(&self.bent(protocol, 0, reply.as_bytes()));
                 true
             }
             _ => false,
@@ -131,10 +124,10 @@ impl Strike {
         place.is_some()
     }
 
-    /// The reply with what the fault does to its octets.
-    fn bent(&self, protocol: Protocol, reply: &[u8]) -> Vec<u8> {
+    /// A reply, of which so many octets came before, with what the fault does to its octets.
+    fn bent(&self, protocol: Protocol, said: usize, reply: &[u8]) -> Vec<u8> {
         match &self.act {
-            Act::CutAfter(octets) => reply[..reply.len().min(*octets as usize)].to_vec(),
+            Act::CutAfter(octets) => reply[..reply.len().min((*octets as usize).saturating_sub(said))].to_vec(),
             Act::BareLf => {
                 let lines = reply.split_inclusive(|octet| *octet == b'\n');
                 let bare = |line: &[u8]| match line.strip_suffix(b"\r\n") {
@@ -143,13 +136,14 @@ impl Strike {
                 };
                 lines.flat_map(bare).collect()
             }
-            Act::Lines => match reply.get(..3) {
+            Act::Lines => match reply.get(..3).filter(|_| said == 0) {
                 Some(code) if code.iter().all(u8::is_ascii_digit) => {
                     [code, format!("-{MORE}\r\n").as_bytes(), reply].concat()
                 }
                 _ => reply.to_vec(),
             },
-            Act::Code(code) => coded(protocol, code, reply),
+            // POP3's status is the first word of all.
+            Act::Code(code) if said == 0 || protocol != Protocol::Pop3 => coded(protocol, code, reply),
             Act::Refuse(_)
             | Act::Cut
             | Act::Silent
@@ -160,38 +154,68 @@ impl Strike {
             | Act::Greylist(_)
             | Act::Delay(_)
             | Act::Drip
+            | Act::Code(_)
             | Act::Split(_) => reply.to_vec(),
         }
     }
 
-    /// How a reply of so many octets is to be sent.
-    pub fn sending(&self, octets: usize) -> Sending {
+    /// How octets of a reply are to be sent, of which so many were sent before.
+    pub fn pieces(&self, sent: usize, octets: usize) -> Vec<Piece> {
         let whole = |pause| vec![Piece { pause, octets }];
-        let (pieces, then) = match &self.act {
-            Act::Delay(secs) => (whole(Duration::from_secs(u64::from(*secs))), Then::GoOn),
+        let pieces = match &self.act {
+            Act::Delay(secs) if sent == 0 => whole(Duration::from_secs(u64::from(*secs))),
             Act::Drip => {
-                let single = octets.min(DRIPPED);
+                let single = octets.min(DRIPPED.saturating_sub(sent));
                 let mut pieces = vec![Piece { pause: DRIP_PAUSE, octets: 1 }; single];
-                pieces.push(Piece { pause: DRIP_PAUSE, octets: octets - single });
-                (pieces, Then::GoOn)
+                let pause = if sent + single > DRIPPED { Duration::ZERO } else { DRIP_PAUSE };
+                pieces.push(Piece { pause, octets: octets - single });
+                pieces
             }
-            Act::Split(at) => {
-                let first = octets.min(*at as usize);
+            Act::Split(at) if sent <= *at as usize => {
+                let first = octets.min(*at as usize - sent);
                 let first_piece = Piece { pause: Duration::ZERO, octets: first };
-                (vec![first_piece, Piece { pause: SPLIT_PAUSE, octets: octets - first }], Then::GoOn)
+                vec![first_piece, Piece { pause: SPLIT_PAUSE, octets: octets - first }]
             }
-            Act::Refuse(_) | Act::Cut | Act::CutAfter(_) => (whole(Duration::ZERO), Then::Cut),
-            Act::Silent => (whole(Duration::ZERO), Then::Silence),
-            Act::Answer(_)
+            Act::Delay(_)
+            | Act::Split(_)
+            | Act::Refuse(_)
+            | Act::Cut
+            | Act::CutAfter(_)
+            | Act::Silent
+            | Act::Answer(_)
             | Act::Unknown
             | Act::Full
             | Act::Rate { .. }
             | Act::Greylist(_)
             | Act::Lines
             | Act::Code(_)
-            | Act::BareLf => (whole(Duration::ZERO), Then::GoOn),
+            | Act::BareLf => whole(Duration::ZERO),
         };
-        Sending { pieces: pieces.into_iter().filter(|piece| piece.octets > 0).collect(), then }
+        pieces.into_iter().filter(|piece| piece.octets > 0).collect()
+    }
+
+    /// Whether the connection ends when so many octets of the reply are sent, whatever was to follow.
+    pub fn cuts_at(&self, sent: usize) -> bool {
+        matches!(self.act, Act::CutAfter(octets) if sent >= octets as usize)
+    }
+
+    /// What comes after the reply.
+    pub const fn then(&self) -> Then {
+        match &self.act {
+            Act::Refuse(_) | Act::Cut | Act::CutAfter(_) => Then::Cut,
+            Act::Silent => Then::Silence,
+            Act::Delay(_)
+            | Act::Drip
+            | Act::Split(_)
+            | Act::Answer(_)
+            | Act::Unknown
+            | Act::Full
+            | Act::Rate { .. }
+            | Act::Greylist(_)
+            | Act::Lines
+            | Act::Code(_)
+            | Act::BareLf => Then::GoOn,
+        }
     }
 }
 
@@ -228,7 +252,7 @@ mod tests {
 
     fn bent(act: &str, reply: &str) -> String {
         let protocol = if reply.starts_with(['+', '-']) { Protocol::Pop3 } else { Protocol::Smtp };
-        String::from_utf8(strike(act).bent(protocol, reply.as_bytes())).unwrap()
+        String::from_utf8(strike(act).bent(protocol, 0, reply.as_bytes())).unwrap()
     }
 
     #[test]
@@ -248,15 +272,41 @@ mod tests {
     fn the_pieces_are_all_of_the_reply() {
         for act in crate::lab::fault::ACTS {
             for octets in [0, 1, 2, 3, 4, DRIPPED, DRIPPED + 1, DRIPPED + 2] {
-                let sending = strike(act).sending(octets);
-                assert_eq!(sending.pieces.iter().map(|piece| piece.octets).sum::<usize>(), octets, "{act}");
-                assert!(sending.pieces.iter().all(|piece| piece.octets > 0), "{act}");
+                for sent in [0, 2, 3, 4, DRIPPED, 2 * DRIPPED] {
+                    let pieces = strike(act).pieces(sent, octets);
+                    assert_eq!(pieces.iter().map(|piece| piece.octets).sum::<usize>(), octets, "{act}");
+                    assert!(pieces.iter().all(|piece| piece.octets > 0), "{act}");
+                }
             }
         }
-        let lengths = |act: &str, octets| strike(act).sending(octets).pieces.iter().map(|piece| piece.octets).collect();
+        let lengths = |act: &str, octets| strike(act).pieces(0, octets).iter().map(|piece| piece.octets).collect();
         let split: Vec<usize> = lengths("split 3", 8);
         assert_eq!(split, [3, 5]);
         let dripped: Vec<usize> = lengths("drip", DRIPPED + 5);
         assert_eq!((dripped.len(), dripped[0], dripped[DRIPPED]), (DRIPPED + 1, 1, 5));
+    }
+
+    #[test]
+    fn a_reply_in_several_turns_is_struck_like_one_in_a_single_turn() {
+        for act in crate::lab::fault::ACTS.into_iter().filter(|act| !act.starts_with("lines")) {
+            let (whole, step) = ("+OK 8\r\n12345678\r\n.\r\n", 7);
+            let mut said = Vec::new();
+            for turn in whole.as_bytes().chunks(step) {
+                let bent = strike(act).bent(Protocol::Pop3, said.len(), turn);
+                said.extend(bent);
+            }
+            assert_eq!(said, strike(act).bent(Protocol::Pop3, 0, whole.as_bytes()), "{act}");
+            let pauses = |pieces: Vec<Piece>| {
+                let mut at = 0;
+                let place = |piece: Piece| {
+                    at += piece.octets;
+                    (piece.pause, at - piece.octets)
+                };
+                pieces.into_iter().map(place).filter(|(pause, _)| !pause.is_zero()).collect::<Vec<_>>()
+            };
+            let turns: Vec<Piece> = (0..3).flat_map(|turn| strike(act).pieces(turn * step, step)).collect();
+            assert_eq!(pauses(turns), pauses(strike(act).pieces(0, 3 * step)), "{act}");
+        }
+        assert!(!strike("cut 3").cuts_at(2) && strike("cut 3").cuts_at(3) && !strike("split 3").cuts_at(3));
     }
 }

@@ -1,9 +1,12 @@
 //! How a command ends: what the client is told, and the event of it.
 
-use super::{Session, Stage, Task, Under, reply::Reply, verb::Verb};
-use crate::protocol::{
-    Action, Output,
-    folders::{Ask, Told},
+use super::{Connection, Session, Stage, Task, Under, reply::Reply, tell::Then, verb::Verb};
+use crate::{
+    evidence::State,
+    protocol::{
+        Action, Output,
+        folders::{Ask, Told},
+    },
 };
 
 impl Session {
@@ -35,6 +38,15 @@ impl Session {
         out.events.push(under.heard.answered(&under.said, under.before, after));
     }
 
+    /// Ends a command in the middle of its answer, and with it the session: nobody listens any more, or what was announced cannot
+    /// be said, and only closing tells that.
+    pub(super) fn broken(&mut self, mut under: Under, out: &mut Output) {
+        under.said.add(&out.reply);
+        self.connection = Connection::Logout;
+        self.stage = Stage::Closed;
+        out.events.push(under.heard.answered(&under.said, under.before, State::Logout));
+    }
+
     /// Ends a command that did what it should.
     pub(super) fn complete(&mut self, under: Under, out: &mut Output) {
         let verb = under.heard.verb.to_string();
@@ -55,7 +67,7 @@ impl Session {
     /// Ends a command after the client was told what changed.
     pub(super) fn finish(
         &mut self,
-        mut under: Under,
+        under: Under,
         tagged: Vec<u8>,
         expunge: bool,
         told: Option<Told>,
@@ -63,8 +75,14 @@ impl Session {
     ) {
         // What cannot be read now is told later: the command itself is done.
         if let Some(Told::Selected { snapshot, recent }) = told {
-            self.tell(snapshot, recent, expunge, under.uid, out);
+            return self.tell(under, snapshot, recent, (expunge, &[]), Then::Tagged(tagged), out);
         }
+        self.tagged(under, tagged, out);
+    }
+
+    /// Ends a command with its tagged line.
+    pub(super) fn tagged(&mut self, mut under: Under, tagged: Vec<u8>, out: &mut Output) {
+        self.stage = Stage::Ready;
         out.reply.extend(tagged);
         under.said.add(&out.reply);
         let after = self.connection.state();

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use super::{
     Session, Task, Under,
     command::Name,
-    messages::write_stored,
     reply::Reply,
     sequence::{Set, written},
-    tell::Told as Row,
+    tell::{Telling, Then, Told as Row},
 };
 use crate::{
     lab::LoneNewline,
@@ -80,8 +79,8 @@ impl Session {
             }
             Told::Selected { snapshot, recent } => {
                 // Message numbers may change during UID STORE only (RFC 9051 7.5.1).
-                self.tell_but(snapshot, recent, under.uid, under.uid, &storing.uids, out);
-                self.stored(under, &storing, out);
+                let (expunge, known) = (under.uid, storing.uids.clone());
+                self.tell(under, snapshot, recent, (expunge, &known), Then::Store(storing), out);
             }
             Told::Folders(_)
             | Told::Status(_)
@@ -93,18 +92,22 @@ impl Session {
         }
     }
 
-    fn stored(&mut self, under: Under, storing: &Storing, out: &mut Output) {
+    /// Tells what STORE itself changed.
+    pub(super) fn stored(&mut self, under: Under, storing: Storing, out: &mut Output) {
         let (condstore, rev2) = (self.condstore, self.rev2);
         let Some(view) = self.connection.view() else { return };
         let modified = storing.modified.as_deref().unwrap_or_default();
-        for uid in &storing.uids {
-            let left_alone = modified.binary_search(uid).is_ok();
-            // RFC 7162 3.1.3: with .SILENT the new modification sequence is told all the same.
-            let told = Row { flags: !storing.silent, uid: under.uid || condstore || rev2, modseq: condstore };
-            if let Some(place) = view.snapshot.place(*uid).filter(|_| !left_alone && (told.flags || told.modseq)) {
-                write_stored(view, place, told, out);
-            }
-        }
+        // RFC 7162 3.1.3: with .SILENT the new modification sequence is told all the same.
+        let told = Row { flags: !storing.silent, uid: under.uid || condstore || rev2, modseq: condstore };
+        let changed = |uid: &&u32| (told.flags || told.modseq) && modified.binary_search(uid).is_err();
+        let places = storing.uids.iter().filter(changed).filter_map(|uid| view.snapshot.place(*uid)).collect();
+        self.tell_on(under, Telling::of(places, told), Then::Stored(storing), out);
+    }
+
+    /// Ends STORE when that is told.
+    pub(super) fn end_store(&mut self, under: Under, storing: &Storing, out: &mut Output) {
+        let Some(view) = self.connection.view() else { return };
+        let modified = storing.modified.as_deref().unwrap_or_default();
         if modified.is_empty() {
             return self.complete(under, out);
         }

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use super::{Session, Stage, Task, Under, reply::Reply};
+use super::{Session, Stage, Task, Under, reply::Reply, tell::Then};
 use crate::protocol::{
     Action, Output,
     folders::{Ask, Told},
@@ -38,7 +38,7 @@ impl Session {
 
     pub(super) fn look(&mut self, under: Under, told: Option<Told>, out: &mut Output) {
         if let Some(Told::Selected { snapshot, recent }) = told {
-            self.tell(snapshot, recent, true, under.uid, out);
+            return self.tell(under, snapshot, recent, (true, &[]), Then::Idle, out);
         }
         self.stage = Stage::Idling(Box::new(under));
     }

@@ -1,7 +1,7 @@
 //! IMAP as a machine without I/O: IMAP4rev1 (RFC 3501), IMAP4rev2 (RFC 9051) and the extensions in [`CAPABILITIES`]. Here is the
 //! session: which state it is in, and whether a command may come there. How a command comes in is in `intake`, `gather` (literals)
 //! and `syntax` (its pieces), what it is in `verb`, `command`, `items`, `criteria`; what it does in `login`, `folders`,
-//! `messages` (FETCH), `search`, `changes` (STORE, COPY, EXPUNGE, APPEND), `idle`; what goes on when the store has
+//! `messages` and `fetched` (FETCH), `search`, `changes` (STORE, COPY, EXPUNGE, APPEND), `idle`; what goes on when the store has
 //! answered in `outcome`, how a command ends in `answer`; how a session begins and ends in `ends`; what the client knows of the open folder in `view`;
 //! the words in `reply`.
 //!
@@ -22,6 +22,7 @@ mod changes;
 mod command;
 mod criteria;
 mod ends;
+mod fetched;
 mod folders;
 mod gather;
 mod idle;
@@ -56,7 +57,8 @@ use self::{
 use super::{Input, Next, Now, Output, Peer, Refusal, folders::Ask, line, sasl};
 use crate::{evidence::State, lab::Login};
 
-pub use messages::{BATCH_MESSAGES, BATCH_OCTETS};
+pub use fetched::BATCH_OCTETS;
+pub use messages::BATCH_MESSAGES;
 pub use sequence::written;
 
 /// What this server can do beyond what comes before the login (RFC 9051 7.2.2).
@@ -166,6 +168,8 @@ enum Task {
     Close,
     Fetch(Box<messages::Fetching>),
     Search(Box<search::Searching>),
+    /// More lines of what changed, and what comes after them.
+    Tell(Box<(tell::Telling, tell::Then)>),
     /// The command is done: its tagged line waits until the client has been told what else changed.
     Finish {
         tagged: Vec<u8>,

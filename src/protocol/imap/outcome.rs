@@ -20,13 +20,22 @@ impl Session {
         };
         let (under, task) = *work;
         let told = match outcome {
+            Outcome::Lost => return self.broken(under, out),
+            Outcome::Sent => return self.sent(under, task, out),
+            Outcome::Octets(octets) => match task {
+                Task::Fetch(fetching) => return self.fetched(under, fetching, &octets, out),
+                // No other reads in pieces.
+                _ => return self.broken(under, out),
+            },
+            Outcome::Failed if matches!(&task, Task::Fetch(fetching) if fetching.is_inside_a_literal()) => {
+                return self.broken(under, out);
+            }
             Outcome::Folders(told) => Some(*told),
             Outcome::Failed
             | Outcome::Room(_)
             | Outcome::Stored
             | Outcome::Opened(_)
             | Outcome::Locked { .. }
-            | Outcome::Message(_)
             | Outcome::Waiting(_)
             | Outcome::Expunged => None,
         };
@@ -57,6 +66,7 @@ impl Session {
             (Task::Finish { tagged, expunge }, told) => self.finish(under, tagged, expunge, told, out),
             (Task::Watch, Some(Told::Done)) => self.idling(under, out),
             (Task::Look, told) => self.look(under, told, out),
+            (Task::Tell(_), _) => self.broken(under, out),
             (
                 Task::Status(..)
                 | Task::Select { .. }
@@ -70,6 +80,32 @@ impl Session {
                 | Task::Watch,
                 _,
             ) => self.answer(under, Reply::Failed, &[], out),
+        }
+    }
+
+    /// Goes on with a long answer when the client has taken its beginning.
+    fn sent(&mut self, under: Under, task: Task, out: &mut Output) {
+        match task {
+            Task::Fetch(fetching) => self.fetch_on(under, fetching, Vec::new(), out),
+            Task::Search(searching) => self.search_on(under, searching, out),
+            Task::Tell(telling) => {
+                let (telling, then) = *telling;
+                self.tell_on(under, telling, then, out);
+            }
+            // No other asks for it.
+            Task::List(_)
+            | Task::Status(..)
+            | Task::Select { .. }
+            | Task::Plain(_)
+            | Task::Rename { .. }
+            | Task::Append(_)
+            | Task::Copy { .. }
+            | Task::Store(_)
+            | Task::Expunge
+            | Task::Close
+            | Task::Finish { .. }
+            | Task::Watch
+            | Task::Look => self.broken(under, out),
         }
     }
 
@@ -88,6 +124,7 @@ impl Session {
             | Task::Fetch(_)
             | Task::Search(_)
             | Task::Finish { .. }
+            | Task::Tell(_)
             | Task::Watch
             | Task::Look => (String::new(), false),
         };

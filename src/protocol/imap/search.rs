@@ -1,7 +1,7 @@
 //! SEARCH (RFC 9051 6.4.4, 7.3.4; RFC 3501 7.2.5; RFC 5182): most of it from the folder's rows, the rest from the messages, a
 //! few at a time.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use super::{
     Session, Task, Under,
@@ -10,11 +10,10 @@ use super::{
     matching::{Candidate, Searched, Test},
     messages::batch,
     reply::Reply,
-    sequence::written,
     view::View,
 };
 use crate::protocol::{
-    Output,
+    Action, Output, WINDOW,
     folders::{Ask, Told},
 };
 
@@ -30,6 +29,17 @@ pub(super) struct Searching {
     open: Vec<usize>,
     next: usize,
     batch: usize,
+    /// What of the answer is told.
+    said: Said,
+}
+
+/// How far the answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// Nothing: messages may still be to be read.
+    Nothing,
+    /// The numbers before this place among those found.
+    Numbers(usize),
 }
 
 impl Session {
@@ -55,6 +65,7 @@ impl Session {
             open: Vec::new(),
             next: 0,
             batch: 0,
+            said: Said::Nothing,
         };
         for place in 0..view.rows().len() {
             match searching.test.by_row(candidate(view, place, self.now.utc_offset_secs)) {
@@ -89,23 +100,28 @@ impl Session {
         self.search_on(under, searching, out);
     }
 
-    fn search_on(&mut self, under: Under, mut searching: Box<Searching>, out: &mut Output) {
+    /// Reads on, or tells on.
+    pub(super) fn search_on(&mut self, under: Under, mut searching: Box<Searching>, out: &mut Output) {
         let Some(view) = self.connection.view() else { return };
         if searching.next < searching.open.len() {
             let messages = batch(view, &searching.open[searching.next..]);
             searching.batch = messages.len();
             return self.ask(under, Task::Search(searching), Ask::Read { messages }, out);
         }
-        searching.found.sort_unstable();
         // With IMAP4rev2 every answer is an ESEARCH (RFC 9051 6.4.4).
         let old = self.rev2.then_some(Returned { all: true, ..Returned::default() });
         let wanted = searching.wanted.or(old);
-        let line = match wanted {
-            Some(wanted) if wanted.tells() => extended(view, &searching, wanted, &under),
-            Some(_) => String::new(),
-            None => plain(view, &searching, &under),
+        if searching.said == Said::Nothing {
+            searching.found.sort_unstable();
+        }
+        let told = match wanted {
+            Some(wanted) if wanted.tells() => extended(view, &mut searching, wanted, &under, &mut out.reply),
+            Some(_) => true,
+            None => plain(view, &mut searching, &under, &mut out.reply),
         };
-        out.reply.extend_from_slice(line.as_bytes());
+        if !told {
+            return self.wait_for(under, Task::Search(searching), Action::Send, out);
+        }
         if wanted.is_some_and(|wanted| wanted.save)
             && let Some(view) = self.connection.view_mut()
         {
@@ -126,50 +142,79 @@ fn number(view: &View, place: usize, uid: bool) -> u32 {
     if uid { view.rows()[place].uid } else { u32::try_from(place + 1).unwrap_or(u32::MAX) }
 }
 
-/// `* SEARCH 1 2 3`.
-fn plain(view: &View, searching: &Searching, under: &Under) -> String {
-    let mut line = "* SEARCH".to_owned();
-    for place in &searching.found {
-        let _ = write!(line, " {}", number(view, *place, under.uid));
+/// `* SEARCH 1 2 3`, as much as goes at once. Whether that is all.
+fn plain(view: &View, searching: &mut Searching, under: &Under, out: &mut Vec<u8>) -> bool {
+    let first = match searching.said {
+        Said::Nothing => {
+            out.extend_from_slice(b"* SEARCH");
+            0
+        }
+        Said::Numbers(first) => first,
+    };
+    for (at, place) in searching.found.iter().enumerate().skip(first) {
+        if out.len() >= WINDOW {
+            searching.said = Said::Numbers(at);
+            return false;
+        }
+        let _ = write!(out, " {}", number(view, *place, under.uid));
     }
     if let Some(modseq) = highest(view, searching.found.iter().copied()).filter(|_| searching.modseq) {
-        let _ = write!(line, " (MODSEQ {modseq})");
+        let _ = write!(out, " (MODSEQ {modseq})");
     }
-    line + "\r\n"
+    out.extend_from_slice(b"\r\n");
+    true
 }
 
-/// `* ESEARCH (TAG "a") UID MIN 1 …` (RFC 4731 3.1).
-fn extended(view: &View, searching: &Searching, wanted: Returned, under: &Under) -> String {
+/// `* ESEARCH (TAG "a") UID MIN 1 …` (RFC 4731 3.1), as much as goes at once. Whether that is all.
+fn extended(view: &View, searching: &mut Searching, wanted: Returned, under: &Under, out: &mut Vec<u8>) -> bool {
     let found = &searching.found;
-    let mut line = format!("* ESEARCH (TAG \"{}\")", under.tag);
-    if under.uid {
-        line.push_str(" UID");
+    let number = |place: usize| number(view, place, under.uid);
+    if searching.said == Said::Nothing {
+        let _ = write!(out, "* ESEARCH (TAG \"{}\"){}", under.tag, if under.uid { " UID" } else { "" });
+        if let (Some(first), Some(last)) = (found.first(), found.last()) {
+            if wanted.min {
+                let _ = write!(out, " MIN {}", number(*first));
+            }
+            if wanted.max {
+                let _ = write!(out, " MAX {}", number(*last));
+            }
+            if wanted.all {
+                out.extend_from_slice(b" ALL ");
+            }
+        }
+        searching.said = Said::Numbers(0);
     }
-    if let (Some(first), Some(last)) = (found.first(), found.last()) {
-        if wanted.min {
-            let _ = write!(line, " MIN {}", number(view, *first, under.uid));
-        }
-        if wanted.max {
-            let _ = write!(line, " MAX {}", number(view, *last, under.uid));
-        }
-        if wanted.all {
-            let _ = write!(line, " ALL {}", written(found.iter().map(|place| number(view, *place, under.uid))));
+    if let Said::Numbers(mut at) = searching.said {
+        while wanted.all && at < found.len() {
+            if out.len() >= WINDOW {
+                searching.said = Said::Numbers(at);
+                return false;
+            }
+            let (first, comma) = (at, if at == 0 { "" } else { "," });
+            while found.get(at + 1).is_some_and(|next| number(*next) == number(found[at]) + 1) {
+                at += 1;
+            }
+            let (start, end) = (number(found[first]), number(found[at]));
+            let _ = if first == at { write!(out, "{comma}{start}") } else { write!(out, "{comma}{start}:{end}") };
+            at += 1;
         }
     }
     if wanted.count {
-        let _ = write!(line, " COUNT {}", found.len());
+        let _ = write!(out, " COUNT {}", found.len());
     }
     // RFC 7162 3.1.5: with MIN or MAX alone it is that of the messages told.
-    let told = match (wanted.all || wanted.count, wanted.min, wanted.max) {
-        (true, ..) | (_, false, false) => found.clone(),
+    let modseq = match (wanted.all || wanted.count, wanted.min, wanted.max) {
+        (true, ..) | (_, false, false) => highest(view, found.iter().copied()),
         (false, min, max) => {
-            found.first().filter(|_| min).into_iter().chain(found.last().filter(|_| max)).copied().collect()
+            let ends = found.first().filter(|_| min).into_iter().chain(found.last().filter(|_| max));
+            highest(view, ends.copied())
         }
     };
-    if let Some(modseq) = highest(view, told.into_iter()).filter(|_| searching.modseq) {
-        let _ = write!(line, " MODSEQ {modseq}");
+    if let Some(modseq) = modseq.filter(|_| searching.modseq) {
+        let _ = write!(out, " MODSEQ {modseq}");
     }
-    line + "\r\n"
+    out.extend_from_slice(b"\r\n");
+    true
 }
 
 fn highest(view: &View, places: impl Iterator<Item = usize>) -> Option<u64> {

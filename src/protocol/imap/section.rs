@@ -1,41 +1,53 @@
-//! Octets of a message: the sections of FETCH's BODY and BINARY (RFC 9051 6.4.5, 6.4.5.1), and their ranges.
+//! Octets of a message: the sections of FETCH's BODY and BINARY (RFC 9051 6.4.5, 6.4.5.1), and their ranges. A section is found
+//! as a place in the message, so that a large one is sent without being held.
 
-use std::borrow::Cow;
-
-use mail_parser::{MessageParser, PartType};
+use std::ops::Range;
 
 use super::items::{Section, SectionText};
 use crate::mail::{
+    decoding::{Decoder, Encoding},
     fields,
     parts::{Child, Kind, Part},
 };
 
-/// The octets of a section; none where the message has no such part.
-pub fn octets<'a>(message: &'a [u8], root: &Part, section: &Section) -> Option<Cow<'a, [u8]>> {
-    let range = |range: &std::ops::Range<usize>| message.get(range.clone()).map(Cow::from);
+/// How much of a header is looked at for its fields, in octets: ENVELOPE and `HEADER.FIELDS` know nothing of what comes behind.
+/// No real header comes near, and what is made of fields is held while it is sent.
+pub const LOOKED_AT: usize = 64 << 10;
+
+/// Where a section stands in its message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Its octets, or those of the header that its fields are in.
+    pub octets: Range<usize>,
+    /// The fields of these names, or all others; none for the octets as they stand.
+    pub fields: Option<(&'a [Vec<u8>], bool)>,
+}
+
+/// Where a section stands; none where the message has no such part.
+pub fn place<'a>(root: &Part, section: &'a Section) -> Option<Place<'a>> {
+    let stands = |octets: &Range<usize>| Place { octets: octets.clone(), fields: None };
+    let fields =
+        |header: &Range<usize>, names: &'a [Vec<u8>], not| Place { octets: header.clone(), fields: Some((names, not)) };
     if section.path.is_empty() {
         return match &section.text {
-            SectionText::All => Some(message.into()),
-            SectionText::Header => range(&root.header),
-            SectionText::Fields { names, not } => Some(some_fields(&message[root.header.clone()], names, *not).into()),
-            SectionText::Text => range(&root.body),
+            SectionText::All => Some(stands(&(0..root.body.end))),
+            SectionText::Header => Some(stands(&root.header)),
+            SectionText::Fields { names, not } => Some(fields(&root.header, names, *not)),
+            SectionText::Text => Some(stands(&root.body)),
             SectionText::Mime => None,
         };
     }
-    let child = find(root, &section.path)?;
-    let part = child.part();
+    let part = find(root, &section.path)?.part();
     let inner = match &part.kind {
         Kind::Message(inner) => Some(&**inner),
         Kind::Leaf | Kind::Multipart(_) => None,
     };
     match &section.text {
-        SectionText::All => range(&part.body),
-        SectionText::Mime => range(&part.header),
-        SectionText::Header => range(&inner?.header),
-        SectionText::Text => range(&inner?.body),
-        SectionText::Fields { names, not } => {
-            Some(some_fields(message.get(inner?.header.clone())?, names, *not).into())
-        }
+        SectionText::All => Some(stands(&part.body)),
+        SectionText::Mime => Some(stands(&part.header)),
+        SectionText::Header => Some(stands(&inner?.header)),
+        SectionText::Text => Some(stands(&inner?.body)),
+        SectionText::Fields { names, not } => Some(fields(&inner?.header, names, *not)),
     }
 }
 
@@ -55,11 +67,17 @@ fn find<'a>(root: &'a Part, path: &[u32]) -> Option<Child<'a>> {
     found
 }
 
+/// As much of a header as is looked at for its fields, in whole lines.
+pub fn looked_at(header: &[u8]) -> &[u8] {
+    let most = &header[..header.len().min(LOOKED_AT)];
+    if most.len() == header.len() { most } else { &most[..memchr::memrchr(b'\n', most).map_or(0, |end| end + 1)] }
+}
+
 /// The fields of these names, or all others, and the empty line.
-fn some_fields(header: &[u8], names: &[Vec<u8>], not: bool) -> Vec<u8> {
+pub fn some_fields(header: &[u8], names: &[Vec<u8>], not: bool) -> Vec<u8> {
     let named = |field: &fields::Field<'_>| names.iter().any(|name| name.eq_ignore_ascii_case(field.name));
     let mut kept: Vec<u8> = Vec::new();
-    for field in fields::fields(header).filter(|field| named(field) != not) {
+    for field in fields::fields(looked_at(header)).filter(|field| named(field) != not) {
         kept.extend_from_slice(field.whole);
         if !field.whole.ends_with(b"\n") {
             kept.extend_from_slice(b"\r\n");
@@ -69,70 +87,76 @@ fn some_fields(header: &[u8], names: &[Vec<u8>], not: bool) -> Vec<u8> {
     kept
 }
 
-/// The octets within a range; past the end there are none (RFC 9051 6.4.5).
-pub fn within(octets: &[u8], range: Option<(u32, u32)>) -> &[u8] {
-    let Some((first, count)) = range else { return octets };
-    let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let start = place(first).min(octets.len());
-    &octets[start..start.saturating_add(place(count)).min(octets.len())]
+/// What a range takes of a place; past the end there is nothing (RFC 9051 6.4.5).
+pub fn within(place: Range<u64>, range: Option<(u32, u32)>) -> Range<u64> {
+    let Some((first, count)) = range else { return place };
+    let start = place.start.saturating_add(first.into()).min(place.end);
+    start..start.saturating_add(count.into()).min(place.end)
 }
 
 /// Whether a message was sent whole: its text, up to the end.
 pub fn is_whole(section: &Section, range: Option<(u32, u32)>, octets: usize) -> bool {
     let text = matches!(section.text, SectionText::All | SectionText::Text) && section.path.is_empty();
-    let to_the_end = range.is_none_or(|(first, count)| u64::from(first) + u64::from(count) >= octets as u64);
+    let octets = octets as u64;
+    let to_the_end = range.is_none_or(|(first, count)| {
+        let first = u64::from(first);
+        (first < octets || octets == 0) && first + u64::from(count) >= octets
+    });
     text && to_the_end
 }
 
-/// A part's content without its transfer encoding.
+/// A part's content, whose transfer encoding is to be taken off.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Decoded<'a> {
-    /// The content.
-    Octets(Cow<'a, [u8]>),
+pub enum Content {
+    /// It stands here, in no encoding that changes octets.
+    Plain(Range<usize>),
+    /// It stands here, encoded.
+    Encoded {
+        /// Where.
+        octets: Range<usize>,
+        /// How.
+        encoding: Encoding,
+        /// How many octets it is decoded.
+        length: u64,
+    },
     /// There is no such part.
     Missing,
     /// The encoding is unknown, or the content is not what it says (RFC 9051 7.1, UNKNOWN-CTE).
     UnknownEncoding,
 }
 
-/// Decodes the part at `path` (RFC 9051 6.4.5, BINARY).
-pub fn decoded<'a>(message: &'a [u8], root: &Part, path: &[u32]) -> Decoded<'a> {
+/// The content of the part at `path` (RFC 9051 6.4.5, BINARY).
+pub fn content(message: &[u8], root: &Part, path: &[u32]) -> Content {
     if path.is_empty() {
-        return Decoded::Octets(message.into());
+        return Content::Plain(0..message.len());
     }
-    let Some(part) = find(root, path).map(Child::part) else { return Decoded::Missing };
+    let Some(part) = find(root, path).map(Child::part) else { return Content::Missing };
     let (Some(header), Some(body)) = (message.get(part.header.clone()), message.get(part.body.clone())) else {
-        return Decoded::Missing;
+        return Content::Missing;
     };
-    let encoding = fields::value(header, "Content-Transfer-Encoding").unwrap_or_default().to_ascii_lowercase();
-    match encoding.as_slice() {
-        b"" | b"7bit" | b"8bit" | b"binary" => Decoded::Octets(body.into()),
-        b"base64" | b"quoted-printable" => {
-            // mail-parser decodes bodies of parts: this one gets a header of its own that says nothing but the encoding, so
-            // that no character set is converted.
-            let alone = [
-                b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: ",
-                encoding.as_slice(),
-                b"\r\n\r\n",
-                body,
-            ]
-            .concat();
-            let parsed = MessageParser::default().parse(&alone);
-            let root = parsed.and_then(|message| message.parts.into_iter().next());
-            match root {
-                Some(part) if !part.is_encoding_problem => match part.body {
-                    PartType::Binary(octets) | PartType::InlineBinary(octets) => {
-                        Decoded::Octets(octets.into_owned().into())
-                    }
-                    PartType::Text(_) | PartType::Html(_) | PartType::Message(_) | PartType::Multipart(_) => {
-                        Decoded::UnknownEncoding
-                    }
-                },
-                _ => Decoded::UnknownEncoding,
-            }
-        }
-        _ => Decoded::UnknownEncoding,
+    let value = fields::value(looked_at(header), "Content-Transfer-Encoding").unwrap_or_default();
+    let encoding = match value.to_ascii_lowercase().as_slice() {
+        b"" | b"7bit" | b"8bit" | b"binary" => return Content::Plain(part.body.clone()),
+        b"base64" => Encoding::Base64,
+        b"quoted-printable" => Encoding::QuotedPrintable,
+        _ => return Content::UnknownEncoding,
+    };
+    let mut length = 0;
+    let sound = decoded(body, encoding, |octets| length += octets.len() as u64);
+    if sound { Content::Encoded { octets: part.body.clone(), encoding, length } } else { Content::UnknownEncoding }
+}
+
+/// Decodes some octets at a time. Whether all of it was in the encoding.
+pub fn decoded(body: &[u8], encoding: Encoding, mut each: impl FnMut(&[u8])) -> bool {
+    let (mut decoder, mut out) = (Decoder::new(encoding), Vec::new());
+    for piece in body.chunks(4 << 10) {
+        decoder.write(piece, &mut out);
+        each(&out);
+        out.clear();
     }
+    let sound = decoder.end(&mut out);
+    each(&out);
+    sound
 }
 
 #[cfg(test)]
@@ -147,13 +171,21 @@ mod tests {
         --y\r\n\r\nplain\r\n--y\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nPGI+\r\n--y--\r\n\
         --x--\r\nepilogue\r\n";
 
+    fn octets(message: &[u8], wanted: &items::Wanted) -> Option<Vec<u8>> {
+        let root = Part::of(message);
+        let Place { octets, fields } = place(&root, &wanted.section)?;
+        let text = message[octets].to_vec();
+        let text = fields.map_or(text.clone(), |(names, not)| some_fields(&text, names, not));
+        let range = within(0..text.len() as u64, wanted.range);
+        let at = |place: u64| usize::try_from(place).unwrap();
+        Some(text[at(range.start)..at(range.end)].to_vec())
+    }
+
     fn section(text: &str) -> Option<String> {
         let mut cursor = Cursor::new(text.as_bytes());
         let items = items::read(&mut cursor).unwrap();
         let items::Item::Section(wanted) = &items[0] else { panic!("{text}") };
-        let root = Part::of(NESTED.as_bytes());
-        let octets = octets(NESTED.as_bytes(), &root, &wanted.section)?;
-        Some(String::from_utf8(within(&octets, wanted.range).to_vec()).unwrap())
+        Some(String::from_utf8(octets(NESTED.as_bytes(), wanted)?).unwrap())
     }
 
     #[test]
@@ -184,22 +216,42 @@ mod tests {
 
     #[test]
     fn the_body_of_a_plain_message_is_part_one() {
-        let message = b"Subject: x\r\n\r\ntext\r\n";
-        let root = Part::of(message);
+        let root = Part::of(b"Subject: x\r\n\r\ntext\r\n");
         let one = Section { path: vec![1], text: SectionText::All };
-        assert_eq!(octets(message, &root, &one).as_deref(), Some(b"text\r\n".as_slice()));
-        assert_eq!(octets(message, &root, &Section { path: vec![2], ..one.clone() }), None);
-        assert_eq!(octets(message, &root, &Section { path: vec![1, 1], ..one }), None);
+        assert_eq!(place(&root, &one), Some(Place { octets: 14..20, fields: None }));
+        assert_eq!(place(&root, &Section { path: vec![2], ..one.clone() }), None);
+        assert_eq!(place(&root, &Section { path: vec![1, 1], ..one }), None);
+    }
+
+    #[test]
+    fn so_much_of_a_header_is_looked_at_and_no_more() {
+        let header = |octets: usize| {
+            let first = format!("A: {}\r\n", "x".repeat(octets - 5 - 6));
+            format!("{first}B: y\r\n\r\n").into_bytes()
+        };
+        let named = |header: &[u8]| some_fields(header, &[b"B".to_vec()], false);
+        assert_eq!(named(&header(LOOKED_AT)[..LOOKED_AT]), b"B: y\r\n\r\n");
+        assert_eq!(named(&header(LOOKED_AT)), b"B: y\r\n\r\n");
+        assert_eq!(named(&header(LOOKED_AT + 1)), b"\r\n");
     }
 
     #[test]
     fn parts_are_decoded() {
         let root = Part::of(NESTED.as_bytes());
-        assert_eq!(decoded(NESTED.as_bytes(), &root, &[2, 2]), Decoded::Octets(b"<b>".into()));
-        assert_eq!(decoded(NESTED.as_bytes(), &root, &[2, 1]), Decoded::Octets(b"plain".into()));
-        assert_eq!(decoded(NESTED.as_bytes(), &root, &[4]), Decoded::Missing);
+        let text = |path: &[u32]| match content(NESTED.as_bytes(), &root, path) {
+            Content::Encoded { octets, encoding, length } => {
+                let mut text = Vec::new();
+                assert!(decoded(&NESTED.as_bytes()[octets], encoding, |octets| text.extend_from_slice(octets)));
+                assert_eq!(text.len() as u64, length);
+                text
+            }
+            Content::Plain(octets) => NESTED.as_bytes()[octets].to_vec(),
+            other @ (Content::Missing | Content::UnknownEncoding) => panic!("{other:?}"),
+        };
+        assert_eq!((text(&[2, 2]), text(&[2, 1])), (b"<b>".to_vec(), b"plain".to_vec()));
+        assert_eq!(content(NESTED.as_bytes(), &root, &[4]), Content::Missing);
         let strange = b"Content-Transfer-Encoding: x-uuencode\r\n\r\nabc";
-        assert_eq!(decoded(strange, &Part::of(strange), &[1]), Decoded::UnknownEncoding);
+        assert_eq!(content(strange, &Part::of(strange), &[1]), Content::UnknownEncoding);
     }
 
     #[test]
@@ -207,6 +259,7 @@ mod tests {
         let all = Section::default();
         assert!(is_whole(&all, None, 100) && is_whole(&all, Some((50, 50)), 100));
         assert!(!is_whole(&all, Some((0, 99)), 100));
+        assert!(is_whole(&all, Some((99, 1)), 100) && !is_whole(&all, Some((100, 1)), 100));
         assert!(!is_whole(&Section { path: vec![], text: SectionText::Header }, None, 100));
     }
 }

@@ -3,7 +3,10 @@
 
 use std::io::Write as _;
 
-use super::syntax::{write_nstring, write_string};
+use super::{
+    section,
+    syntax::{write_nstring, write_string},
+};
 use crate::mail::{
     address::{Member, addresses},
     fields::{self, Parametrised},
@@ -57,16 +60,29 @@ fn write_addresses(members: &[Member], out: &mut Vec<u8>) {
     out.push(b')');
 }
 
+/// The longest BODY or BODYSTRUCTURE, in octets: of a message that would have a longer one no parts are told.
+pub const LONGEST: usize = 256 << 10;
+
 /// Appends the structure of a message; with `extended` it is BODYSTRUCTURE.
-pub fn write_structure(message: &[u8], part: &Part, extended: bool, out: &mut Vec<u8>) {
-    let header = message.get(part.header.clone()).unwrap_or_default();
+pub fn write(message: &[u8], root: &Part, extended: bool, out: &mut Vec<u8>) {
+    let start = out.len();
+    if !write_structure(message, root, extended, start + LONGEST, out) {
+        out.truncate(start);
+        let alone = Part { header: root.header.clone(), body: root.body.clone(), kind: Kind::Leaf };
+        write_structure(message, &alone, extended, usize::MAX, out);
+    }
+}
+
+/// Appends the structure of a part; false where that goes beyond `end`, and then it is not whole.
+fn write_structure(message: &[u8], part: &Part, extended: bool, end: usize, out: &mut Vec<u8>) -> bool {
+    let header = section::looked_at(message.get(part.header.clone()).unwrap_or_default());
     let body = message.get(part.body.clone()).unwrap_or_default();
     let kind = content_type(header, part);
     out.push(b'(');
     match &part.kind {
         Kind::Multipart(parts) => {
-            for part in parts {
-                write_structure(message, part, extended, out);
+            if !parts.iter().all(|part| write_structure(message, part, extended, end, out)) {
+                return false;
             }
             out.push(b' ');
             write_string(&kind.subtype, out);
@@ -91,9 +107,11 @@ pub fn write_structure(message: &[u8], part: &Part, extended: bool, out: &mut Ve
             let _ = write!(out, " {}", body.len());
             if let Kind::Message(inner) = &part.kind {
                 out.push(b' ');
-                write_envelope(message.get(inner.header.clone()).unwrap_or_default(), out);
+                write_envelope(section::looked_at(message.get(inner.header.clone()).unwrap_or_default()), out);
                 out.push(b' ');
-                write_structure(message, inner, extended, out);
+                if !write_structure(message, inner, extended, end, out) {
+                    return false;
+                }
             }
             if matches!(part.kind, Kind::Message(_)) || kind.main.eq_ignore_ascii_case(b"text") {
                 let _ = write!(out, " {}", memchr::memchr_iter(b'\n', body).count());
@@ -108,6 +126,7 @@ pub fn write_structure(message: &[u8], part: &Part, extended: bool, out: &mut Ve
         write_extension(header, out);
     }
     out.push(b')');
+    out.len() <= end
 }
 
 /// Disposition, language and location.
@@ -211,7 +230,7 @@ mod tests {
 
     fn structure(message: &str, extended: bool) -> String {
         let mut out = Vec::new();
-        write_structure(message.as_bytes(), &Part::of(message.as_bytes()), extended, &mut out);
+        write(message.as_bytes(), &Part::of(message.as_bytes()), extended, &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
 

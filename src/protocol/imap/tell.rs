@@ -1,11 +1,14 @@
 //! Telling the client about its open folder: SELECT's answers, and afterwards what others changed (RFC 9051 6.3.2, 7.4, 7.5).
 
-use std::{io::Write as _, sync::Arc};
+use std::{io::Write as _, sync::Arc, vec};
 
-use super::{Connection, Reply, Session, Task, Under, command::Name, listing, view::View};
+use super::{
+    Connection, Reply, Session, Stage, Task, Under, changes::Storing, command::Name, listing, messages::Fetching,
+    view::View,
+};
 use crate::{
     mail::folder::{Flags, MAX_KEYWORDS, Row, Snapshot},
-    protocol::{Output, folders::Ask, replies::plural},
+    protocol::{Action, Output, WINDOW, folders::Ask, replies::plural},
 };
 
 impl Session {
@@ -59,26 +62,15 @@ impl Session {
         self.answer(under, Reply::Selected, &values, out);
     }
 
-    /// Tells what changed in the open folder.
+    /// Tells what changed in the open folder, and goes on with `then`. With `expunge` message numbers may change; the flags of
+    /// messages whose UIDs are in `known`, which is in order, are passed over.
     pub(super) fn tell(
         &mut self,
+        under: Under,
         newer: Arc<Snapshot>,
         recent: (u32, u32),
-        expunge: bool,
-        uid: bool,
-        out: &mut Output,
-    ) {
-        self.tell_but(newer, recent, expunge, uid, &[], out);
-    }
-
-    /// The same, passing over the flags of messages whose UIDs are in `known`, which is in order.
-    pub(super) fn tell_but(
-        &mut self,
-        newer: Arc<Snapshot>,
-        recent: (u32, u32),
-        expunge: bool,
-        uid: bool,
-        known: &[u32],
+        (expunge, known): (bool, &[u32]),
+        then: Then,
         out: &mut Output,
     ) {
         let (rev2, condstore) = (self.rev2, self.condstore);
@@ -88,22 +80,82 @@ impl Session {
         if changes.keywords {
             write_keywords(view, &mut out.reply);
         }
-        for number in &changes.expunged {
-            let _ = write!(out.reply, "* {number} EXPUNGE\r\n");
+        let rows = view.rows();
+        let untold = |place: &usize| known.binary_search(&rows[*place].uid).is_err();
+        let telling = Telling {
+            expunged: changes.expunged.into_iter(),
+            exists: changes.exists,
+            rows: changes.changed.into_iter().filter(untold).collect::<Vec<_>>().into_iter(),
+            told: Told { flags: true, uid: under.uid || rev2 || condstore, modseq: condstore },
+        };
+        self.tell_on(under, telling, then, out);
+    }
+
+    /// Tells as much as goes at once; goes on with `then` when all of it is told.
+    pub(super) fn tell_on(&mut self, under: Under, mut telling: Telling, then: Then, out: &mut Output) {
+        let Some(view) = self.connection.view() else { return };
+        if !telling.write(view, self.rev2, &mut out.reply) {
+            return self.wait_for(under, Task::Tell(Box::new((telling, then))), Action::Send, out);
         }
-        if let Some(count) = changes.exists {
-            let _ = write!(out.reply, "* {count} EXISTS\r\n");
-            if !rev2 {
-                let _ = write!(out.reply, "* {} RECENT\r\n", view.recent_count());
+        match then {
+            Then::Fetch(fetching) => self.fetch_on(under, fetching, Vec::new(), out),
+            Then::Store(storing) => self.stored(under, storing, out),
+            Then::Stored(storing) => self.end_store(under, &storing, out),
+            Then::Tagged(tagged) => self.tagged(under, tagged, out),
+            Then::Idle => self.stage = Stage::Idling(Box::new(under)),
+        }
+    }
+}
+
+/// What comes when the client has been told what changed.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// The messages of a FETCH.
+    Fetch(Box<Fetching>),
+    /// What a STORE itself changed.
+    Store(Storing),
+    /// The end of a STORE.
+    Stored(Storing),
+    /// The end of a command, which is written already.
+    Tagged(Vec<u8>),
+    /// IDLE goes on.
+    Idle,
+}
+
+/// Lines that the client is still to be told.
+#[derive(Debug)]
+pub(super) struct Telling {
+    expunged: vec::IntoIter<u32>,
+    exists: Option<usize>,
+    /// Places of messages.
+    rows: vec::IntoIter<usize>,
+    /// What is told of each.
+    told: Told,
+}
+
+impl Telling {
+    /// The same of messages at these places, and nothing else.
+    pub(super) fn of(places: Vec<usize>, told: Told) -> Self {
+        Self { expunged: Vec::new().into_iter(), exists: None, rows: places.into_iter(), told }
+    }
+
+    /// Writes as much as goes at once. Whether that is all.
+    fn write(&mut self, view: &View, rev2: bool, out: &mut Vec<u8>) -> bool {
+        while out.len() < WINDOW {
+            if let Some(number) = self.expunged.next() {
+                let _ = write!(out, "* {number} EXPUNGE\r\n");
+            } else if let Some(count) = self.exists.take() {
+                let _ = write!(out, "* {count} EXISTS\r\n");
+                if !rev2 {
+                    let _ = write!(out, "* {} RECENT\r\n", view.recent_count());
+                }
+            } else if let Some(place) = self.rows.next() {
+                write_row(view, place, &view.rows()[place], self.told, out);
+            } else {
+                return true;
             }
         }
-        for place in changes.changed {
-            let row = view.rows()[place];
-            if known.binary_search(&row.uid).is_err() {
-                let told = Told { flags: true, uid: uid || rev2 || condstore, modseq: condstore };
-                write_row(view, place, &row, told, &mut out.reply);
-            }
-        }
+        self.expunged.len() == 0 && self.exists.is_none() && self.rows.len() == 0
     }
 }
 

@@ -145,7 +145,9 @@ impl Session {
             | Outcome::Room(_)
             | Outcome::Waiting(_)
             | Outcome::Stored
-            | Outcome::Message(_)
+            | Outcome::Sent
+            | Outcome::Lost
+            | Outcome::Octets(_)
             | Outcome::Folders(_)
             | Outcome::Expunged => Reply::OpenFailed,
         };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::reply::Reply;
+use super::{answer::Said, reply::Reply};
 use crate::{
     evidence::{EventKind, State, kept_line, kept_reply, masked},
     lab::Leniency,
@@ -231,14 +231,18 @@ impl Heard {
 
     /// The event of this command and its `reply`.
     pub fn answered(self, reply: &[u8], before: State, after: State) -> EventKind {
+        self.answered_with(&Said::of(reply), before, after)
+    }
+
+    /// The event of this command and what was said to it.
+    pub(super) fn answered_with(self, said: &Said, before: State, after: State) -> EventKind {
         let Self { verb, line, octets } = self;
-        let reply_octets = reply.len() as u64;
         EventKind::Command {
             verb,
             line,
             octets,
-            reply: kept_reply(reply),
-            reply_octets,
+            reply: kept_reply(&said.kept),
+            reply_octets: said.octets,
             before,
             after,
             pipelined: false,

@@ -3,7 +3,7 @@
 
 use std::{fmt, io::Write as _};
 
-use crate::{lab::Login, mail::Entry};
+use crate::{lab::Login, mail::Entry, protocol::WINDOW};
 
 /// A mailbox while a session has it.
 #[derive(Debug)]
@@ -89,26 +89,32 @@ impl Maildrop {
         self.entries.iter().zip(&self.marked).filter_map(|(entry, marked)| marked.then_some(*entry))
     }
 
-    /// Appends a line `number octets` for each message that is there.
-    pub fn write_scan_listings(&self, out: &mut Vec<u8>) {
-        out.reserve(self.count * 12);
-        for (number, entry) in self.present() {
-            let _ = write!(out, "{number} {}\r\n", entry.octets);
+    /// Appends lines for the messages that are there, from a place on; the place of the next message where these are as many as
+    /// go at once. The final line comes with the last of them.
+    pub fn write_listing(&self, what: Listing, from: usize, out: &mut Vec<u8>) -> Option<usize> {
+        out.reserve((self.count.saturating_sub(from) * 20).min(WINDOW));
+        for (index, (entry, marked)) in self.entries.iter().zip(&self.marked).enumerate().skip(from) {
+            if out.len() >= WINDOW {
+                return Some(index);
+            }
+            let _ = match what {
+                _ if *marked => Ok(()),
+                Listing::Scan => write!(out, "{} {}\r\n", index + 1, entry.octets),
+                Listing::UniqueIds => write!(out, "{} {}\r\n", index + 1, UniqueId(*entry)),
+            };
         }
+        out.extend_from_slice(b".\r\n");
+        None
     }
+}
 
-    /// Appends a line `number unique-id` for each message that is there.
-    pub fn write_unique_ids(&self, out: &mut Vec<u8>) {
-        out.reserve(self.count * 20);
-        for (number, entry) in self.present() {
-            let _ = write!(out, "{number} {}\r\n", UniqueId(*entry));
-        }
-    }
-
-    fn present(&self) -> impl Iterator<Item = (usize, &Entry)> {
-        let numbered = self.entries.iter().zip(&self.marked).enumerate();
-        numbered.filter_map(|(index, (entry, marked))| (!marked).then_some((index + 1, entry)))
-    }
+/// What is told of each message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// Its octets (LIST).
+    Scan,
+    /// Its unique-id (UIDL).
+    UniqueIds,
 }
 
 impl fmt::Display for Number {
@@ -149,7 +155,7 @@ mod tests {
 
     fn scan(maildrop: &Maildrop) -> String {
         let mut out = Vec::new();
-        maildrop.write_scan_listings(&mut out);
+        assert_eq!(maildrop.write_listing(Listing::Scan, 0, &mut out), None);
         String::from_utf8(out).unwrap()
     }
 
@@ -185,12 +191,12 @@ mod tests {
         maildrop.mark(second);
         maildrop.mark(second);
         assert_eq!((maildrop.count(), maildrop.octets()), (2, 103));
-        assert_eq!(scan(&maildrop), "1 100\r\n3 3\r\n");
+        assert_eq!(scan(&maildrop), "1 100\r\n3 3\r\n.\r\n");
         assert_eq!(maildrop.find(b"2"), Err(NoMessage::Marked));
         assert_eq!(maildrop.marked().map(|entry| entry.uid.0).collect::<Vec<_>>(), [6]);
         maildrop.unmark_all();
         assert_eq!((maildrop.count(), maildrop.octets()), (3, 123));
-        assert_eq!(scan(&maildrop), "1 100\r\n2 20\r\n3 3\r\n");
+        assert_eq!(scan(&maildrop), "1 100\r\n2 20\r\n3 3\r\n.\r\n");
     }
 
     #[test]
@@ -200,7 +206,7 @@ mod tests {
         let longest = id(u64::MAX, u64::MAX);
         assert!(longest.len() <= 70 && longest.bytes().all(|octet| (0x21..=0x7e).contains(&octet)), "{longest}");
         let mut out = Vec::new();
-        three().write_unique_ids(&mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), "1 4.11\r\n2 6.20\r\n3 7.30\r\n");
+        three().write_listing(Listing::UniqueIds, 0, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "1 4.11\r\n2 6.20\r\n3 7.30\r\n.\r\n");
     }
 }

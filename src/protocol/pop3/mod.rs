@@ -1,20 +1,21 @@
 //! POP3 as a machine without I/O: RFC 1939, CAPA of RFC 2449, AUTH of RFC 5034, the response codes of RFC 3206. Here is the session: which
 //! state it is in, whether a command may come there, what is recorded. What the commands do is in `authorization`, `auth` and
-//! `transaction`, what a line is in `command`, the open mailbox in `maildrop`, who may open it in `login`, the words in `reply`.
+//! `transaction`, how a long answer goes in `answer` and `content`, what a line is in `command`, the open mailbox in `maildrop`, who may open it in `login`, the words in `reply`.
 //!
 //! ```text
 //!  Fresh ─greeting─▶ Authorization ─PASS, APOP─▶ Opening ─opened─▶ Transaction ─QUIT─▶ Updating ─▶ Closed
 //!                     │       ▲                    │               │       ▲                          ▲
-//!                     │ ▲     └── locked, failed ──┘           RETR, TOP   │                          │
+//!                     │ ▲     └── locked, failed ──┘         RETR, TOP …   │                          │
 //!                AUTH ▼ │ failed                                   │       │                          │
 //!                  Authenticating ─proved─▶ Opening                │       │                          │
 //!                     │                                            ▼       │                          │
-//!                     │                                            Fetching                           │
+//!                     │                                            Answering                          │
 //!                     │  STLS: Securing ─ handshake ─▶ Authorization, and nothing is known any more          │
 //!                     └── QUIT ───────────────────────────────────────────────────────────────────────┤
 //!                               anywhere: idle, shutdown, too many errors; nothing is deleted then ───┘
 //! ```
 
+mod answer;
 mod auth;
 mod authorization;
 mod command;
@@ -27,8 +28,9 @@ mod transaction;
 use std::mem;
 
 use self::{
+    answer::{Answer, Said},
     command::{Heard, Line, Place, Suspicion, Verb},
-    maildrop::{Maildrop, Number},
+    maildrop::Maildrop,
     reply::Reply,
 };
 use super::{
@@ -77,8 +79,8 @@ enum Stage {
     Opening { opening: Opening, heard: Heard },
     /// The mailbox is open.
     Transaction(Maildrop),
-    /// The store fetches a message for RETR or TOP.
-    Fetching { maildrop: Maildrop, wanted: Wanted, heard: Heard },
+    /// An answer is under way that does not go at once.
+    Answering { maildrop: Maildrop, answer: Answer, heard: Heard, said: Said },
     /// The store deletes what was marked; `farewell` is sent when it has.
     Updating { farewell: Vec<u8>, heard: Heard },
     /// After +OK to STLS.
@@ -102,14 +104,6 @@ struct Command<'a> {
     heard: &'a Heard,
 }
 
-/// What RETR or TOP asked for.
-#[derive(Debug, Clone, Copy)]
-struct Wanted {
-    number: Number,
-    /// Body lines (TOP); none for all (RETR).
-    lines: Option<u64>,
-}
-
 impl Stage {
     const fn state(&self) -> State {
         match self {
@@ -118,7 +112,7 @@ impl Stage {
             | Self::Authenticating(_)
             | Self::Opening { .. }
             | Self::Securing => State::Authorization,
-            Self::Transaction(_) | Self::Fetching { .. } => State::Transaction,
+            Self::Transaction(_) | Self::Answering { .. } => State::Transaction,
             Self::Updating { .. } => State::Update,
             Self::Closed => State::Closed,
         }
@@ -132,7 +126,7 @@ impl Stage {
             Self::Fresh
             | Self::Authenticating(_)
             | Self::Opening { .. }
-            | Self::Fetching { .. }
+            | Self::Answering { .. }
             | Self::Updating { .. }
             | Self::Securing
             | Self::Closed => None,
@@ -142,7 +136,7 @@ impl Stage {
     /// The mailbox that is open.
     fn user(&self) -> &str {
         match self {
-            Self::Transaction(maildrop) | Self::Fetching { maildrop, .. } => maildrop.mailbox.as_str(),
+            Self::Transaction(maildrop) | Self::Answering { maildrop, .. } => maildrop.mailbox.as_str(),
             Self::Fresh
             | Self::Authorization { .. }
             | Self::Authenticating(_)
@@ -162,7 +156,7 @@ impl Stage {
             | Self::Authenticating(_)
             | Self::Opening { .. }
             | Self::Securing => Suspicion::Arguments,
-            Self::Transaction(_) | Self::Fetching { .. } | Self::Updating { .. } | Self::Closed => Suspicion::None,
+            Self::Transaction(_) | Self::Answering { .. } | Self::Updating { .. } | Self::Closed => Suspicion::None,
         }
     }
 }
@@ -212,7 +206,7 @@ impl Session {
             | Stage::Authenticating(_)
             | Stage::Opening { .. }
             | Stage::Transaction(_)
-            | Stage::Fetching { .. }
+            | Stage::Answering { .. }
             | Stage::Updating { .. } => {}
         }
     }
@@ -333,7 +327,7 @@ impl Session {
             stage @ (Stage::Fresh
             | Stage::Authenticating(_)
             | Stage::Opening { .. }
-            | Stage::Fetching { .. }
+            | Stage::Answering { .. }
             | Stage::Updating { .. }
             | Stage::Securing
             | Stage::Closed) => stage,
@@ -343,7 +337,9 @@ impl Session {
     fn done(&mut self, outcome: Outcome, out: &mut Output) {
         self.stage = match mem::replace(&mut self.stage, Stage::Closed) {
             Stage::Opening { opening, heard } => self.opened(opening, heard, outcome, out),
-            Stage::Fetching { maildrop, wanted, heard } => self.fetched(maildrop, wanted, heard, outcome, out),
+            Stage::Answering { maildrop, answer, heard, said } => {
+                self.go_on(maildrop, answer, heard, said, outcome, out)
+            }
             Stage::Updating { farewell, heard } => self.updated(farewell, heard, &outcome, out),
             stage @ (Stage::Fresh
             | Stage::Authorization { .. }

@@ -1,10 +1,9 @@
 //! The TRANSACTION state (RFC 1939 5), and UPDATE, which only QUIT leads to (RFC 1939 6).
 
 use super::{
-    Command, Session, Stage, Wanted,
+    Command, Session, Stage,
     command::{Heard, Place, Verb},
-    content,
-    maildrop::{Maildrop, NoMessage, Number, UniqueId, decimal},
+    maildrop::{Listing, Maildrop, NoMessage, Number, UniqueId},
     reply::Reply,
 };
 use crate::{
@@ -18,8 +17,8 @@ impl Session {
     pub(super) fn transaction(&mut self, mut maildrop: Maildrop, command: Command<'_>, out: &mut Output) -> Stage {
         match command.verb {
             Verb::Stat => self.say_totals(Reply::Stat, &maildrop, out),
-            Verb::List => self.list(&maildrop, command, out),
-            Verb::Uidl => self.uidl(&maildrop, command, out),
+            Verb::List => return self.list(maildrop, Listing::Scan, command, out),
+            Verb::Uidl => return self.list(maildrop, Listing::UniqueIds, command, out),
             Verb::Retr | Verb::Top => return self.fetch(maildrop, command, out),
             Verb::Dele => self.dele(&mut maildrop, command, out),
             Verb::Noop => self.say(Reply::Noop, &[], out),
@@ -35,26 +34,23 @@ impl Session {
         Stage::Transaction(maildrop)
     }
 
-    fn list(&mut self, maildrop: &Maildrop, command: Command<'_>, out: &mut Output) {
+    /// LIST and UIDL, of all messages or of one.
+    fn list(&mut self, maildrop: Maildrop, what: Listing, command: Command<'_>, out: &mut Output) -> Stage {
         if command.line.arguments().next().is_none() {
-            self.say_totals(Reply::List, maildrop, out);
-            maildrop.write_scan_listings(&mut out.reply);
-            out.reply.extend_from_slice(b".\r\n");
-        } else if let Some(number) = self.wanted_message(maildrop, command, out) {
-            let octets = maildrop.entry(number).octets.to_string();
-            self.say(Reply::ListOne, &[("number", &number.to_string()), ("octets", &octets)], out);
+            return self.list_all(maildrop, what, command.heard, out);
         }
-    }
-
-    fn uidl(&mut self, maildrop: &Maildrop, command: Command<'_>, out: &mut Output) {
-        if command.line.arguments().next().is_none() {
-            self.say_totals(Reply::Uidl, maildrop, out);
-            maildrop.write_unique_ids(&mut out.reply);
-            out.reply.extend_from_slice(b".\r\n");
-        } else if let Some(number) = self.wanted_message(maildrop, command, out) {
-            let uid = UniqueId(maildrop.entry(number)).to_string();
-            self.say(Reply::UidlOne, &[("number", &number.to_string()), ("uid", &uid)], out);
+        if let Some(number) = self.wanted_message(&maildrop, command, out) {
+            let (entry, number) = (maildrop.entry(number), number.to_string());
+            match what {
+                Listing::Scan => {
+                    self.say(Reply::ListOne, &[("number", &number), ("octets", &entry.octets.to_string())], out);
+                }
+                Listing::UniqueIds => {
+                    self.say(Reply::UidlOne, &[("number", &number), ("uid", &UniqueId(entry).to_string())], out);
+                }
+            }
         }
+        Stage::Transaction(maildrop)
     }
 
     fn dele(&mut self, maildrop: &mut Maildrop, command: Command<'_>, out: &mut Output) {
@@ -65,7 +61,12 @@ impl Session {
     }
 
     /// The message that the first argument names; the refusal is written where there is none.
-    fn wanted_message(&mut self, maildrop: &Maildrop, command: Command<'_>, out: &mut Output) -> Option<Number> {
+    pub(super) fn wanted_message(
+        &mut self,
+        maildrop: &Maildrop,
+        command: Command<'_>,
+        out: &mut Output,
+    ) -> Option<Number> {
         let text = command.line.arguments().next().unwrap_or_default();
         let reply = match maildrop.find(text) {
             Ok(number) => return Some(number),
@@ -76,66 +77,6 @@ impl Session {
         };
         self.refuse(reply, &[("number", &shown(text))], out);
         None
-    }
-
-    fn fetch(&mut self, maildrop: Maildrop, command: Command<'_>, out: &mut Output) -> Stage {
-        let Some(number) = self.wanted_message(&maildrop, command, out) else { return Stage::Transaction(maildrop) };
-        let lines = match command.line.arguments().nth(1).filter(|_| command.verb == Verb::Top) {
-            None => None,
-            // More lines than a number holds are more than any body has: all of it (RFC 1939 7, TOP).
-            Some(text) if text.iter().all(u8::is_ascii_digit) => Some(decimal(text).unwrap_or(u64::MAX)),
-            Some(_) => {
-                self.refuse(Reply::NotLines, &[("usage", command.verb.rule().usage)], out);
-                return Stage::Transaction(maildrop);
-            }
-        };
-        out.action = Some(Action::Fetch { entry: maildrop.entry(number) });
-        Stage::Fetching { maildrop, wanted: Wanted { number, lines }, heard: command.heard.clone() }
-    }
-
-    /// Goes on after [`Action::Fetch`].
-    pub(super) fn fetched(
-        &self,
-        maildrop: Maildrop,
-        wanted: Wanted,
-        heard: Heard,
-        outcome: Outcome,
-        out: &mut Output,
-    ) -> Stage {
-        let number = wanted.number.to_string();
-        match outcome {
-            Outcome::Message(message) => {
-                let (reply, part) = match wanted.lines {
-                    None => (Reply::Retr, message.as_slice()),
-                    Some(lines) => (Reply::Top, content::top(&message, lines)),
-                };
-                let octets = content::sent_octets(part).to_string();
-                self.say(reply, &[("number", &number), ("octets", &octets)], out);
-                content::write_content(part, &mut out.reply);
-                out.events.push(heard.answered(&out.reply, State::Transaction, State::Transaction));
-                let entry = maildrop.entry(wanted.number);
-                let (mailbox, uid) = (maildrop.mailbox.clone(), entry.uid);
-                out.events.push(EventKind::Retrieved {
-                    message: entry.message,
-                    mailbox,
-                    uid,
-                    top: wanted.lines,
-                    folder: FolderName::inbox(),
-                });
-            }
-            Outcome::Failed
-            | Outcome::Room(_)
-            | Outcome::Stored
-            | Outcome::Waiting(_)
-            | Outcome::Opened(_)
-            | Outcome::Locked { .. }
-            | Outcome::Folders(_)
-            | Outcome::Expunged => {
-                self.say(Reply::FetchFailed, &[("number", &number)], out);
-                out.events.push(heard.answered(&out.reply, State::Transaction, State::Transaction));
-            }
-        }
-        Stage::Transaction(maildrop)
     }
 
     /// Asks for the deletions. Their events, and that of QUIT with the reply it will have, are committed with them; the
@@ -167,7 +108,9 @@ impl Session {
             | Outcome::Waiting(_)
             | Outcome::Opened(_)
             | Outcome::Locked { .. }
-            | Outcome::Message(_)
+            | Outcome::Sent
+            | Outcome::Lost
+            | Outcome::Octets(_)
             | Outcome::Folders(_) => {
                 self.say(Reply::QuitFailed, &[], out);
                 out.events.push(heard.answered(&out.reply, State::Transaction, State::Update));

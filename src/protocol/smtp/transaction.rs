@@ -217,7 +217,9 @@ impl Session {
                 | Outcome::Waiting(_)
                 | Outcome::Opened(_)
                 | Outcome::Locked { .. }
-                | Outcome::Message(_)
+                | Outcome::Sent
+                | Outcome::Lost
+                | Outcome::Octets(_)
                 | Outcome::Folders(_)
                 | Outcome::Expunged
                 | Outcome::Failed,

@@ -23,12 +23,15 @@ pub(in crate::server) struct Struck {
     begins: Option<usize>,
     /// Whether its event stands among those of what it struck.
     marked: bool,
+    /// Octets of that reply so far, and those of them that are sent.
+    said: usize,
+    sent: usize,
 }
 
 impl Struck {
     /// It has just struck.
     pub(in crate::server) fn new(strike: Strike) -> Self {
-        Self { strike, begins: None, marked: false }
+        Self { strike, begins: None, marked: false, said: 0, sent: 0 }
     }
 }
 
@@ -56,10 +59,11 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         if let Some(struck) = &mut self.struck {
             struck.begins.get_or_insert(self.reply.len());
             if !struck.marked {
-                struck.marked = struck.strike.mark(M::PROTOCOL, &mut self.out);
+                struck.marked = struck.strike.mark(M::PROTOCOL, struck.said, &mut self.out);
             } else if !self.out.reply.is_empty() {
-                struck.strike.mark(M::PROTOCOL, &mut self.out);
+                struck.strike.mark(M::PROTOCOL, struck.said, &mut self.out);
             }
+            struck.said += self.out.reply.len();
         }
         if !self.server.faults.is_empty() {
             let armed = self.server.faults.saw::<M>((&self.who, self.conn), &self.out.events, now.steady());
@@ -69,33 +73,41 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
 
     /// Sends the struck reply as the fault wants it sent; an ending where that ends the connection.
     pub(super) async fn suffer(&mut self) -> Option<Ending> {
-        let struck = self.struck.take()?;
-        Box::pin(self.send_struck(*struck)).await
-    }
-
-    async fn send_struck(&mut self, struck: Struck) -> Option<Ending> {
-        let reply = self.reply.split_off(struck.begins.unwrap_or(0).min(self.reply.len()));
-        if let Err(ending) = self.send().await {
+        let mut struck = self.struck.take()?;
+        if let Err(ending) = Box::pin(self.send_struck(&mut struck)).await {
             return Some(ending);
         }
-        let sending = struck.strike.sending(reply.len());
+        match struck.strike.then() {
+            Then::GoOn => None,
+            Then::Cut => Some(Ending::Fault),
+            Then::Silence => Some(Box::pin(self.say_nothing()).await),
+        }
+    }
+
+    /// Sends what is there of an answer that goes on, as a fault wants it sent where one strikes it.
+    pub(super) async fn send_on(&mut self) -> Result<(), Ending> {
+        let Some(mut struck) = self.struck.take() else { return self.send().await };
+        let sent = Box::pin(self.send_struck(&mut struck)).await;
+        self.struck = Some(struck);
+        sent
+    }
+
+    async fn send_struck(&mut self, struck: &mut Struck) -> Result<(), Ending> {
+        let reply = self.reply.split_off(struck.begins.unwrap_or(0).min(self.reply.len()));
+        self.send().await?;
+        struck.begins = Some(0);
         let mut rest = reply.as_slice();
-        for piece in sending.pieces {
+        for piece in struck.strike.pieces(struck.sent, reply.len()) {
             if !piece.pause.is_zero() && !self.pause(piece.pause).await {
-                return Some(Ending::Shutdown);
+                return Err(Ending::Shutdown);
             }
             let (octets, later) = rest.split_at(piece.octets);
             rest = later;
             self.reply = octets.to_vec();
-            if let Err(ending) = self.send().await {
-                return Some(ending);
-            }
+            self.send().await?;
         }
-        match sending.then {
-            Then::GoOn => None,
-            Then::Cut => Some(Ending::Fault),
-            Then::Silence => Some(self.say_nothing().await),
-        }
+        struck.sent += reply.len();
+        if struck.strike.cuts_at(struck.sent) { Err(Ending::Fault) } else { Ok(()) }
     }
 
     /// Whether the server still runs after so long.

@@ -2,7 +2,7 @@
 
 use super::Drive;
 use crate::{
-    evidence::Timestamp,
+    evidence::{MessageId, Timestamp},
     lab::Login,
     mail::{Entry, Envelope},
     protocol::{Action, Outcome, folders::Ask},
@@ -23,13 +23,21 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             Action::TurnRound { domain } => Box::pin(self.turn_round(domain)).await,
             Action::Deliver(envelope) => Box::pin(self.deliver(envelope)).await,
             Action::Open { mailbox } => self.open(&mailbox),
-            // Read right here: a message costs some ten microseconds, less than handing it to another thread.
-            Action::Fetch { entry } => {
-                self.server.store.message(entry.message).map_or(Outcome::Failed, Outcome::Message)
-            }
+            Action::Send => Outcome::Sent,
+            Action::Read { message, from, most } => self.read(message, from, most).await,
             Action::Expunge { mailbox, entries } => Box::pin(self.expunge(mailbox, entries)).await,
             Action::Folders(ask) => Box::pin(self.folders(*ask)).await,
         }
+    }
+
+    /// Reads right here: a piece costs some ten microseconds, less than handing it to another thread.
+    async fn read(&mut self, message: MessageId, from: u64, most: u64) -> Outcome {
+        if from > 0 {
+            // A long answer to a client that takes it at once: others get their turn in between.
+            tokio::task::yield_now().await;
+        }
+        let most = self.flight.piece(most);
+        self.server.store.octets(message, from, most).map_or(Outcome::Failed, Outcome::Octets)
     }
 
     async fn deliver(&mut self, mut envelope: Envelope) -> Outcome {
@@ -98,13 +106,12 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         if let Ask::Watch { folder } = ask {
             self.watched = folder.map(|folder| self.server.store.watch_folder(folder));
         }
-        let reads = matches!(ask, Ask::Read { .. });
-        let origin = Origin { conn: self.conn, who: self.who.clone(), time: self.since };
-        let told = self.server.store.folders(origin, &mut self.events, ask).await;
-        if reads {
-            // A large FETCH or SEARCH is many of these: others get their turn in between.
+        if matches!(ask, Ask::Read { .. }) {
+            // A large FETCH or SEARCH is many of these: others get their turn in between, and nothing is held meanwhile.
             tokio::task::yield_now().await;
         }
+        let origin = Origin { conn: self.conn, who: self.who.clone(), time: self.since };
+        let told = self.server.store.folders(origin, &mut self.events, ask).await;
         told.map_or(Outcome::Failed, |told| Outcome::Folders(Box::new(told)))
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     ops::ControlFlow,
+    sync::Mutex,
 };
 
 use tokio::io::AsyncReadExt as _;
@@ -128,8 +129,8 @@ impl Machine for Patient {
     }
 }
 
-/// A connection whose reads bring these octets, one piece each, the first of which must be waited for.
-struct Pieces(VecDeque<(bool, &'static [u8])>);
+/// A connection whose reads bring these octets, one piece each, the first of which must be waited for; and what was done with it.
+struct Pieces(VecDeque<(bool, &'static [u8])>, Arc<Mutex<Vec<&'static str>>>);
 
 impl Wire for Pieces {
     async fn read(&mut self, framer: &mut Framer) -> io::Result<usize> {
@@ -138,11 +139,23 @@ impl Wire for Pieces {
         }
         let Some((_, piece)) = self.0.pop_front() else { return Ok(0) };
         framer.feed(piece);
+        self.done("read");
         Ok(piece.len())
     }
 
     async fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        self.done("write");
         Ok(())
+    }
+
+    fn acknowledge(&self) {
+        self.done("acknowledge");
+    }
+}
+
+impl Pieces {
+    fn done(&self, what: &'static str) {
+        self.1.lock().unwrap().push(what);
     }
 }
 
@@ -160,7 +173,7 @@ async fn what_comes_before_the_reply_is_sent_is_pipelined() {
     let server = Server::start((*peer().config).clone(), &folder.path().join("g1.db")).await.unwrap();
     let seat = server.shared.registry.admit(&Who::Unknown, &Limits::default()).unwrap();
     let pieces = [(true, b"a\r\n".as_slice()), (false, b"b\r\nc\r\nd".as_slice()), (true, b"\r\n".as_slice())];
-    let wire = Pieces(pieces.into_iter().collect());
+    let wire = Pieces(pieces.into_iter().collect(), Arc::default());
     let drive = Drive::<Patient, _>::new(Arc::clone(&server.shared), wire, peer(), Some(seat), None);
     assert_eq!(drive.run(None).await, Ending::Dropped);
     server.store().flush().await.unwrap();
@@ -175,6 +188,19 @@ async fn what_comes_before_the_reply_is_sent_is_pipelined() {
     reader.events(Seq(0), &mut note).unwrap();
     let wanted = [("a", false), ("b", true), ("c", true), ("d", false)];
     assert_eq!(seen, wanted.map(|(verb, pipelined)| (verb.to_owned(), pipelined)));
+}
+
+#[tokio::test]
+async fn what_nothing_is_said_to_is_acknowledged_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start((*peer().config).clone(), &folder.path().join("g1.db")).await.unwrap();
+    let done = Arc::default();
+    let pieces = [(true, b"NO".as_slice()), (true, b"OP"), (true, b"\r\n"), (true, b"NOOP\r\n")];
+    let wire = Pieces(pieces.into_iter().collect(), Arc::clone(&done));
+    let drive = Drive::<Patient, _>::new(Arc::clone(&server.shared), wire, peer(), None, None);
+    assert_eq!(drive.run(None).await, Ending::Dropped);
+    let wanted = ["write", "read", "acknowledge", "read", "acknowledge", "read", "write", "read", "write"];
+    assert_eq!(*done.lock().unwrap(), wanted);
 }
 
 #[tokio::test]

@@ -268,3 +268,24 @@ fn a_process_that_lets_sessions_finish_says_so_and_up_waits_for_its_end() {
     assert_ne!(test.process(), first);
     test.send_mail();
 }
+
+#[test]
+fn a_folder_need_not_be_called_in_utf_8() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let test = Test::with(&format!("roster = \"roster.csv\"\n{}", LAB.replace("users = [", "#users = [")));
+    let strange = test.path("class").with_file_name(std::ffi::OsStr::from_bytes(b"se\xF1ales"));
+    fs::rename(test.path("class"), &strange).expect("a folder");
+    // A roster need not be either.
+    fs::write(strange.join("roster.csv"), b"group,login,name\nclass,user1,Pe\xF1a\nclass,user2,Ben\n").expect("a file");
+    let file = fs::read_to_string(strange.join("lab.toml")).expect("a file");
+    fs::write(strange.join("lab.toml"), format!("name = \"class\"\n{file}")).expect("a file");
+    let run = |args: &[&str]| {
+        let output = test.command(args).current_dir(&strange).output().expect("labctl starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(run(&["up"]).0, Some(0), "{}", run(&["up"]).1);
+    fs::remove_file(strange.join("lab.toml")).expect("a file");
+    let (code, said) = run(&["report", "class"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("as it was last brought up"), "{said}");
+}

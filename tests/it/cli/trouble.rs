@@ -401,3 +401,56 @@ fn what_is_kept_is_for_its_owner_only() {
     check(&test.path("state"));
     check(&test.path("kept"));
 }
+
+/// A lab on a small disk of its own, which nobody else sees: the namespace goes with the last process in it.
+#[cfg(target_os = "linux")]
+fn on_a_disk_of_its_own(test: &Test, then: &str) -> super::Ran {
+    use std::process::Command;
+    let state = test.path("state");
+    fs::create_dir_all(&state).expect("a folder");
+    let program = test.command(&[]).get_program().to_owned();
+    let script = format!(
+        "set -e; mount -t tmpfs -o size=8m none {0}; \"$0\" up class --engine embedded >/dev/null 2>&1; \
+         fill() {{ dd if=/dev/zero of={0}/filler bs=64k 2>/dev/null || true; }}; \
+         protect() {{ server=$(cat {0}/labs/class/serve.lock); kill -9 $server; \
+         while [ -e /proc/$server/fd/0 ]; do :; done; mount -o remount,ro {0}; }}; {then}",
+        state.display()
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", &script]).arg(program);
+    let labctl = test.command(&["down"]);
+    command.envs(labctl.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(test.folder.path());
+    let output = command.output().expect("unshare runs");
+    let text =
+        |octets: &[u8]| String::from_utf8_lossy(octets).replace(&test.folder.path().display().to_string(), "$DIR");
+    super::Ran { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_does_not_keep_a_lab_up() {
+    let test = Test::with(LAB);
+    let down = "fill; \"$0\" down class; rm $LABCTL_STATE_DIR/filler; \"$0\" down class; \"$0\" status class --json";
+    let ran = on_a_disk_of_its_own(&test, down);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("warning: that lab `class` is down could not be noted: write `"), "{}", ran.err);
+    assert!(ran.err.contains("lab `class` is down; mail and evidence are kept\n"), "{}", ran.err);
+    assert!(ran.err.contains("lab `class` was down already; mail and evidence are kept\n"), "{}", ran.err);
+    assert!(ran.out.contains(r#""up":false"#), "{}", ran.out);
+    let ran = on_a_disk_of_its_own(&test, "fill; \"$0\" down class --purge --yes; ls $LABCTL_STATE_DIR/labs");
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+    assert!(ran.err.contains("lab `class` is down, and its mail and evidence are deleted\n"), "{}", ran.err);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_runs_no_more_is_down_also_where_nothing_can_be_written() {
+    let test = Test::with(LAB);
+    let ran = on_a_disk_of_its_own(&test, "protect; \"$0\" down class; \"$0\" report class");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("lab `class` was down already; mail and evidence are kept\n"), "{}", ran.err);
+    assert!(ran.out.contains("class\tuser1\tmissing"), "{}", ran.out);
+    let ran = on_a_disk_of_its_own(&test, "protect; \"$0\" down class --purge --yes");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("error: delete the folder `$DIR/state/labs/class`: Read-only file system"), "{}", ran.err);
+}

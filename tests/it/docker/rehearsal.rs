@@ -85,11 +85,21 @@ S: 250
 """
 "#;
 
+/// What the tool is given out with: its servers refuse, cut and end connections.
+const PRACTICAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/labs/practica2");
+
+#[test]
+fn a_practical_with_servers_that_hang_up_is_played_in_containers() {
+    let Some(world) = World::new(LAB) else { return };
+    let (code, said) = world.run(&[&REHEARSE[..], &[PRACTICAL]].concat());
+    assert!(code == 0 && said.contains("lab `practica2` is marked right: "), "{said}");
+}
+
 const REHEARSE: [&str; 5] = ["rehearse", "--engine", "docker", "--client-image", IMAGE];
 
 /// What the Engine has of the rehearsal.
 fn left(world: &World, what: &[&str]) -> Vec<String> {
-    let owner = format!("label=labctl.owner={}", world.owner());
+    let owner = format!("label=labctl.called={}", world.called());
     let filters = ["--quiet", "--filter", "label=labctl.lab=class.rehearsal", "--filter", &owner];
     docker(&[what, &filters].concat())
 }

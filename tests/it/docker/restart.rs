@@ -17,13 +17,13 @@ use super::{convergence::LAB, world::World};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An Engine whose files are all in one folder.
-struct Engine {
+pub struct Engine {
     folder: PathBuf,
     process: Child,
 }
 
 impl Engine {
-    fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         let path = |name: &str| folder.join(name).display().to_string();
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log");
         // In a network namespace of its own: without a bridge it would take away the machine's `docker0`.
@@ -46,7 +46,7 @@ impl Engine {
         engine
     }
 
-    fn host(folder: &Path) -> String {
+    pub fn host(folder: &Path) -> String {
         format!("unix://{}", folder.join("engine.sock").display())
     }
 

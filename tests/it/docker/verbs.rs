@@ -19,6 +19,7 @@ fn containers_are_tended() {
     world.up(&[]);
     a_client_waits_until_it_is_needed(&world);
     files_go_in_and_out_and_no_link_is_followed(&world);
+    what_comes_out_overwrites_nothing_here(&world);
     what_is_frozen_stays_frozen_until_it_is_thawed(&world);
     a_restart_ends_what_runs_and_keeps_homes_and_mail(&world);
     what_a_container_says_does_not_steer_the_terminal(&world);
@@ -78,6 +79,41 @@ fn files_go_in_and_out_and_no_link_is_followed(world: &World) {
     assert_eq!(fs::read_to_string(world.path("home/same.c")).expect("a file"), "int main;\nmore\n");
     assert!(world.path("home/a b/..c/x").exists() && !world.path("home/link").exists());
     assert_eq!(container(world, "ana"), "running", "it was held, and goes on");
+}
+
+/// The instructor's folder has a name that the student's home has, too.
+fn what_comes_out_overwrites_nothing_here(world: &World) {
+    let said =
+        "mkdir -p work && echo hers > work/a.c && echo evil > .bashrc && touch \"$(printf 'w\\033]52;c;eA==\\007')\"";
+    assert_eq!(world.sh("ana", said), (0, String::new()));
+    let read = |path: &str| fs::read_to_string(world.path(path)).expect("a file");
+    fs::write(world.path(".bashrc"), "mine\n").expect("a file");
+    // Links of the home are left out, which makes it 5.
+    assert_eq!(world.run(&["cp", "ana:", "."]).0, 5);
+    assert_eq!([".bashrc", "ana/.bashrc", "ana/work/a.c"].map(read), ["mine\n", "evil\n", "hers\n"]);
+    world.done(&["cp", "ana:work", "."]);
+    assert_eq!(read("work/a.c"), "hers\n");
+
+    fs::write(world.path("work/a.c"), "marked\n").expect("a file");
+    let (code, said) = world.run(&["cp", "ana:work", "."]);
+    assert!(code == 1 && said.contains("nothing of `ana:~/work` was copied: `./work/a.c` is there already"), "{said}");
+    assert!(said.contains("--force"), "{said}");
+    let (code, said) = world.run(&["cp", "ana:", "."]);
+    assert!(code == 1 && said.contains("`./ana/.bashrc` is there already") && !said.contains('\x1b'), "{said}");
+    assert_eq!(read("work/a.c"), "marked\n");
+    world.done(&["cp", "--force", "ana:work", "."]);
+    assert_eq!(read("work/a.c"), "hers\n");
+
+    fs::write(world.path("target"), "mine\n").expect("a file");
+    fs::remove_file(world.path("work/a.c")).expect("a file");
+    std::os::unix::fs::symlink(world.path("target"), world.path("work/a.c")).expect("a link");
+    let (code, said) = world.run(&["cp", "--force", "ana:work", "."]);
+    assert!(code == 1 && said.contains("`./work/a.c` is a symbolic link"), "{said}");
+    assert_eq!(read("target"), "mine\n");
+    let (code, said) = world.run(&["cp", "target", "ana:missing/place"]);
+    assert!(code == 1 && said.matches("there is no such folder").count() == 1, "{said}");
+    assert_ne!(world.sh("ana", "ls missing").0, 0);
+    assert_eq!(world.sh("ana", "rm -r w* .bashrc").0, 0);
 }
 
 fn what_is_frozen_stays_frozen_until_it_is_thawed(world: &World) {

@@ -1,8 +1,9 @@
 //! A lab of its own on the Engine, and what the Engine has of it: asked of the `docker` program, not of labctl.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Stdio},
     sync::atomic::{AtomicU8, Ordering},
@@ -11,13 +12,17 @@ use std::{
 use serde_json::Value;
 
 /// The clients' image of the tests; what is in it has this number, so that it is made once.
-pub const IMAGE: &str = "labctl-test-client:3";
+pub const IMAGE: &str = "labctl-test-client:5";
 
 /// What busybox is called there.
-const APPLETS: [&str; 27] = [
+const APPLETS: [&str; 30] = [
     "sh", "sleep", "nc", "cat", "ls", "ip", "grep", "printf", "dd", "find", "id", "ln", "mkdir", "mknod", "mount",
-    "ping", "ping6", "rm", "seq", "touch", "wc", "chmod", "nslookup", "kill", "cp", "stty", "echo",
+    "ping", "ping6", "rm", "seq", "touch", "wc", "chmod", "nslookup", "kill", "cp", "stty", "echo", "env", "setsid",
+    "true",
 ];
+
+/// Programs of this machine that are there as well, with the libraries that they need.
+const PROGRAMS: [&str; 2] = ["/bin/bash", "/usr/bin/strace"];
 
 /// Worlds of this process.
 static WORLDS: AtomicU8 = AtomicU8::new(0);
@@ -78,7 +83,7 @@ impl World {
         fs::write(folder.join("lab.toml"), lab).expect("a file");
     }
 
-    /// busybox, a home, and nothing else.
+    /// busybox, a few programs, a home, and nothing else.
     fn import_image(&self) {
         let there = self.docker_command().args(["image", "inspect", IMAGE]).output();
         if there.is_ok_and(|output| output.status.success()) {
@@ -91,6 +96,17 @@ impl World {
         fs::copy(busybox(), root.join("bin/busybox")).expect("busybox is installed: tests/install.sh");
         for applet in APPLETS {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link");
+        }
+        fs::set_permissions(root.join("tmp"), Permissions::from_mode(0o1777)).expect("ours");
+        for program in PROGRAMS {
+            let name = program.rsplit_once('/').expect("a path").1;
+            fs::copy(program, root.join("bin").join(name)).expect("it is installed: tests/install.sh");
+            for library in lines(Command::new("ldd").arg(program)) {
+                let Some(library) = library.split_whitespace().find(|word| word.starts_with('/')) else { continue };
+                let place = root.join(library.trim_start_matches('/'));
+                fs::create_dir_all(place.parent().expect("a path")).expect("a folder");
+                fs::copy(library, place).expect("a library");
+            }
         }
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(&root).args(["--numeric-owner", "--owner=1000", "--group=1000", "-c", "."]);
@@ -126,7 +142,7 @@ impl World {
         self.run(&["exec", student, "--", "sh", "-c", line])
     }
 
-    fn state(&self) -> PathBuf {
+    pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
@@ -179,9 +195,15 @@ impl World {
         lines(self.docker_command().args(args))
     }
 
+    /// The programs that run in a container, with their arguments.
+    pub fn programs(&self, container: &str) -> Vec<String> {
+        let programs = self.docker(&["top", container, "-eo", "pid,args"]).into_iter();
+        programs.filter_map(|line| Some(line.trim().split_once(' ')?.1.trim().to_owned())).collect()
+    }
+
     /// What the Engine lists of this lab and nobody else's: other owners have labs `class`, too.
     fn list(&self, what: &[&str], format: &str, more: &[String]) -> Vec<String> {
-        let owner = format!("label=labctl.owner={}", self.owner());
+        let owner = format!("label=labctl.called={}", self.called());
         let mut args = what.to_vec();
         args.extend(["--filter", "label=labctl.lab=class", "--filter", &owner, "--format", format]);
         args.extend(more.iter().flat_map(|filter| ["--filter", filter.as_str()]));
@@ -190,8 +212,13 @@ impl World {
         found
     }
 
-    /// Who the lab belongs to: this machine and this state directory.
+    /// Who the lab belongs to.
     pub fn owner(&self) -> String {
+        fs::read_to_string(self.state().join("owner")).expect("something was brought up").trim().to_owned()
+    }
+
+    /// What this machine and this state directory are called.
+    pub fn called(&self) -> String {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let state = self.state();
         labctl::plan::docker::digest([host.trim().as_bytes(), state.as_os_str().as_encoded_bytes()])[..8].to_owned()

@@ -1,12 +1,11 @@
-//! kill -9 at any moment: what was promised is there afterwards. This program starts itself as the server to be killed.
+//! kill -9 at any moment: what was promised is there afterwards.
 
 use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpStream},
     ops::ControlFlow,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
     sync::{Mutex, mpsc},
     time::Duration,
 };
@@ -14,14 +13,10 @@ use std::{
 use labctl::{
     evidence::{EventKind, MessageId, Seq},
     lab::Service,
-    server::Server,
     store::{Reader, Store},
 };
 
-use super::running::config;
-
-/// Where the child finds its store.
-const STORE: &str = "LABCTL_TEST_STORE";
+use super::process::Process;
 
 /// After so many messages were answered 250 each server is killed.
 const KILLED_AFTER: [usize; 6] = [1, 2, 5, 17, 60, 140];
@@ -43,7 +38,8 @@ fn what_was_promised_survives_kill_9() {
     let path = folder.path().join("g1.db");
     let promised = Mutex::default();
     for (round, count) in KILLED_AFTER.into_iter().enumerate() {
-        let (mut child, smtp, pop3) = serve(&path);
+        let mut process = Process::start(&path);
+        let (smtp, pop3) = (process.address(Service::Smtp), process.address(Service::Pop3));
         let (stored, heard) = mpsc::channel();
         std::thread::scope(|scope| {
             for sender in 0..SENDERS {
@@ -55,39 +51,11 @@ fn what_was_promised_survives_kill_9() {
             for _ in 0..count {
                 heard.recv_timeout(Duration::from_secs(30)).unwrap();
             }
-            child.kill().unwrap();
+            process.child.kill().unwrap();
         });
-        child.wait().unwrap();
+        process.child.wait().unwrap();
         check(&path, &promised.lock().unwrap());
     }
-}
-
-/// Not a test: the server that is killed.
-#[test]
-#[ignore = "started by `what_was_promised_survives_kill_9`"]
-fn serves_until_killed() {
-    let Some(path) = std::env::var_os(STORE).map(PathBuf::from) else { return };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(Server::start(config(), &path)).unwrap();
-    for endpoint in server.endpoints() {
-        println!("\n{} {}", endpoint.service, endpoint.address);
-    }
-    loop {
-        std::thread::park();
-    }
-}
-
-fn serve(path: &Path) -> (Child, SocketAddr, SocketAddr) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "server::killed::serves_until_killed", "--ignored", "--nocapture"]);
-    let mut child = command.env(STORE, path).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut find = |service: Service| {
-        let address = |line: String| line.strip_prefix(&format!("{service} "))?.parse().ok();
-        lines.by_ref().map_while(Result::ok).find_map(address).expect("an address")
-    };
-    let (smtp, pop3) = (find(Service::Smtp), find(Service::Pop3));
-    (child, smtp, pop3)
 }
 
 /// One line up, one line down; none when the server is gone.

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use labctl::{
-    evidence::{Conn, Event, EventKind, Seq, Timestamp, Who},
+    evidence::{Conn, Event, EventKind, MessageId, Seq, Timestamp, Who},
     lab::Login,
     mail::{Envelope, folder::FolderId},
     protocol::{
@@ -52,6 +52,15 @@ impl Folders {
         let told = self.runtime.block_on(self.store.folders(origin(now), &mut Vec::new(), ask));
         let told: Told = told.expect("a store that works");
         (Outcome::Folders(Box::new(told)), self.events())
+    }
+
+    /// Octets of a message.
+    pub fn octets(&self, message: MessageId, from: u64, most: u64) -> Outcome {
+        if self.works {
+            Outcome::Octets(self.store.octets(message, from, most).expect("a store that works"))
+        } else {
+            Outcome::Failed
+        }
     }
 
     /// A POP3 session takes the maildrop, or gives it back.

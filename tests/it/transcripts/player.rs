@@ -232,6 +232,12 @@ impl Player {
                     input = Input::Done(outcome);
                     continue;
                 }
+                Action::Read { message, from, most } if self.folders.is_some() => {
+                    self.seen.extend(events);
+                    let folders = Rc::clone(self.folders.as_ref().expect("an IMAP session"));
+                    input = Input::Done(folders.borrow().octets(message, from, most));
+                    continue;
+                }
                 action => action,
             };
             // What is committed together fails together.

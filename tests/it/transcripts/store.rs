@@ -78,10 +78,12 @@ impl Store {
                 }
                 (Outcome::Opened(self.mailboxes.get(&mailbox).cloned().unwrap_or_default()), Vec::new())
             }
-            Action::Fetch { entry } => (
-                Outcome::Message(self.messages[usize::try_from(entry.message.0).expect("small") - 1].clone()),
-                Vec::new(),
-            ),
+            Action::Send => (Outcome::Sent, Vec::new()),
+            Action::Read { message, from, most } => {
+                let place = |number: u64| usize::try_from(number).expect("small");
+                let octets = self.messages[place(message.0) - 1].iter().skip(place(from)).take(place(most));
+                (Outcome::Octets(octets.copied().collect()), Vec::new())
+            }
             Action::Folders(_) => panic!("IMAP plays against the real store"),
             Action::Expunge { mailbox, entries } => {
                 self.mailboxes.entry(mailbox.clone()).or_default().retain(|entry| !entries.contains(entry));

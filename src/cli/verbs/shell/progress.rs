@@ -45,7 +45,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// so nothing that fails here is an error.
 pub async fn answer(docker: &Docker, opened: &Opened, group: &GroupName, login: &Login, words: Words) {
     let command = ["sh", "-c", LISTEN].map(str::to_owned).to_vec();
-    let Ok(listening) = docker.exec(group, login, command, None).await else { return };
+    let Ok(listening) = docker.exec(group, login, command).await else { return };
     let (said, questions) = duplex(QUESTION);
     // The program there ends with its input, which lasts as long as we do.
     let (_open, input) = duplex(1);
@@ -90,7 +90,7 @@ async fn own_marks(docker: &Docker, opened: &Opened, group: &GroupName, login: &
 
 async fn reply(docker: &Docker, group: &GroupName, login: &Login, pipe: &str, text: String) {
     let command = ["sh", "-c", ANSWER, pipe].map(str::to_owned).to_vec();
-    if let Ok(replying) = docker.exec(group, login, command, None).await {
+    if let Ok(replying) = docker.exec(group, login, command).await {
         let _ = replying.join(std::io::Cursor::new(text.into_bytes()), sink(), sink()).await;
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         docker::{Docker, DockerError, Failure, Outcome, Progress, Work},
         state::DockerChoices,
     },
-    lab::{EngineKind, Key, Lab, ServerConfig},
+    lab::{EngineKind, Key, Lab, ServerConfig, Service},
     plan::docker::{self, Desired, Images, Object, Observed, Role, Spec, State},
 };
 
@@ -38,7 +38,7 @@ pub fn run(shell: &Shell, args: &Up, lab: &Lab, dir: &LabDir, mut record: Record
     record.engine = EngineKind::Docker;
     record.up = true;
     choose(&mut record.docker, args);
-    super::super::runtime()?.block_on(up(shell.out, args, lab, dir, &record))
+    super::super::runtime()?.block_on(up(shell.out, args, lab, dir, record))
 }
 
 /// What the command line says now holds for later runs, too.
@@ -60,7 +60,7 @@ struct Run<'a> {
     args: &'a Up,
     lab: &'a Lab,
     dir: &'a LabDir,
-    record: &'a Record,
+    record: Record,
     key: Key,
     docker: Docker,
     shown: Shown,
@@ -71,9 +71,19 @@ struct Run<'a> {
     stopped: bool,
 }
 
-async fn up(out: Output, args: &Up, lab: &Lab, dir: &LabDir, record: &Record) -> Result<Exit, Error> {
+async fn up(out: Output, args: &Up, lab: &Lab, dir: &LabDir, mut record: Record) -> Result<Exit, Error> {
     let interrupts = Interrupts::listen()?;
-    let docker = Docker::connect(dir.clone()).await?;
+    let docker = if args.engine_changed {
+        Docker::connect_anywhere(dir.clone()).await?
+    } else {
+        Docker::connect(dir.clone()).await?
+    };
+    let docker = if args.dry_run { docker } else { docker.owned()? };
+    say_what_was_lost(out, &docker, lab).await?;
+    if !args.dry_run {
+        record.home = Some(docker.claim().await?);
+        record.kept = Some(labfile::files(&lab.source)?);
+    }
     let key = if args.dry_run { dir.key()?.unwrap_or(Key([0; 32])) } else { dir.key_or_new()? };
     let (shown, steps, failures) = (Shown::new(out), Vec::new(), Vec::new());
     let mail = Mail::new(&docker, lab, &key, !args.no_inject);
@@ -149,8 +159,7 @@ impl Run<'_> {
             self.make_images(&work).await?;
             // Before the first object is made, because an `up` that is killed must be known to `down`; and not before it is
             // sure that some can be made.
-            self.dir.write_record(self.record)?;
-            self.dir.keep(&labfile::files(&self.lab.source)?)?;
+            self.dir.write_record(&self.record)?;
             self.send_to_idle(&work);
             if work.steps.is_empty() {
                 return Ok(());
@@ -246,6 +255,11 @@ impl Run<'_> {
 
     /// What failed, what to type next, and how it ended.
     fn finish(self) -> Result<Exit, Error> {
+        let not_held = self.docker.not_held();
+        if !not_held.is_empty() {
+            let limits = not_held.into_iter().collect::<Vec<_>>().join(", ");
+            self.out.warn(format_args!("this Engine does not hold containers to limits of: {limits}"));
+        }
         let (sent, undelivered) = self.mail.end(self.out);
         if sent > 0 && !self.args.json {
             self.out.note(format_args!("sent {}", count(sent, "mail")));
@@ -284,6 +298,20 @@ impl Run<'_> {
     }
 }
 
+/// A lab of this name whose state directory was lost has a way out, and no other: nobody has its key any more.
+async fn say_what_was_lost(out: Output, docker: &Docker, lab: &Lab) -> Result<(), Error> {
+    for lost in docker.other_owners().await?.iter().filter(|owner| docker.has_lost(owner)) {
+        let (name, owner) = (&lab.name, &lost.id);
+        out.warn(format_args!(
+            "the Engine has another lab `{name}`, of a state directory that was called as this one is"
+        ));
+        out.hint(format_args!(
+            "if that one is lost: `labctl down {name} --owner {owner}`, with `--purge` its volumes too"
+        ));
+    }
+    Ok(())
+}
+
 /// What an instructor may have forgotten: who is frozen, and what is open.
 fn say_what_holds(out: Output, lab: &Lab, observed: &Observed) {
     let name = &lab.name;
@@ -319,8 +347,14 @@ pub fn servers(desired: &Desired) -> impl Iterator<Item = &ServerConfig> {
 fn next(student: &credentials::Student, lab: &str) -> String {
     let program = said::program();
     let (login, password) = (&student.login, &student.password);
-    let shell =
-        (format!("{program} shell {login}"), format!("then `telnet mail 25`; `telnet mail 110`, PASS {password}"));
+    let telnet = |service| {
+        let (_, port) = student.endpoints.get(&service)?.rsplit_once(':')?;
+        let password = if service == Service::Pop3 { format!(", PASS {password}") } else { String::new() };
+        Some(format!("`telnet mail {port}`{password}"))
+    };
+    let ways: Vec<String> =
+        [Service::Smtp, Service::Pop3, Service::Imap].into_iter().filter_map(telnet).take(2).collect();
+    let shell = (format!("{program} shell {login}"), format!("then {}", ways.join("; ")));
     let rest = said::as_instructor(&program, lab);
     let line = |(line, what): &(String, String)| said::explained(line, what);
     let rest: String = rest.iter().map(line).collect();

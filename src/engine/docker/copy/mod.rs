@@ -1,9 +1,11 @@
 //! Files into and out of a student's home, through the Engine's archive API, so that it works whether the container runs,
 //! waits or is frozen. The student has a shell there: the container is held while the Engine looks at its files, so that
-//! nothing is exchanged for a link meanwhile, and no link is followed. What comes out is written by `unpack`.
+//! nothing is exchanged for a link meanwhile, and no link is followed. What comes out is written by `unpack`, and comes to its
+//! place by `place`.
 
 mod pack;
 mod path;
+mod place;
 mod unpack;
 
 use std::{
@@ -21,8 +23,10 @@ use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
 pub use path::HomePath;
+pub use place::Blocked;
+use place::{PlaceError, Staging};
 
-use super::{Docker, DockerError, expected, failed, make::HOME, status};
+use super::{Docker, DockerError, expected, failed, make::HOME, status, told};
 use crate::{
     lab::{GroupName, Login},
     plan::docker::State,
@@ -56,36 +60,38 @@ pub struct Copied {
     pub left_out: Vec<String>,
     /// How many more were.
     pub more_left_out: u64,
+    /// Why the student's programs went on meanwhile, where the Engine cannot hold them.
+    pub not_held: Option<String>,
 }
 
 impl Docker {
-    /// Copies a file or folder of a student's home to `to`; into it, where that is a folder.
+    /// Copies a file or folder of a student's home to `to`; into it, where that is a folder: a home under the student's login.
+    /// Where anything is there already, nothing is copied; with `force` files are overwritten.
     pub async fn copy_out(
         &self,
         group: &GroupName,
         login: &Login,
         from: &HomePath,
         to: &Path,
+        force: bool,
     ) -> Result<Copied, DockerError> {
         let (whose, to) = (format!("{login}:{from}"), to.to_owned());
         let asked = from.clone();
         let archive =
             self.held(group, login, async move |docker: &Self, id: &str| docker.archive(id, &asked, &whose).await);
-        let (archive, is_folder) = archive.await?;
+        let ((archive, is_folder), not_held) = archive.await?;
         let whose = format!("{login}:{from}");
-        let name = from.names().last().cloned();
+        let name = from.names().last().cloned().unwrap_or_else(|| login.to_string());
         let unpacked = tokio::task::spawn_blocking(move || {
-            // A home is copied with its own name's contents; whatever else, under its name into a folder.
-            let to = match &name {
-                Some(name) if to.is_dir() => to.join(name),
-                Some(_) | None => to,
-            };
-            if is_folder && !to.exists() {
-                std::fs::create_dir_all(&to)?;
-            }
-            unpack::unpack(archive, &to)
+            let staging = Staging::new(&to, &name, is_folder).map_err(PlaceError::Io)?;
+            let copied = unpack::unpack(archive, &staging.path(), MAX_OCTETS).map_err(PlaceError::Io)?;
+            staging.settle(force).map(|()| copied)
         });
-        unpacked.await.unwrap_or_else(|problem| Err(io::Error::other(problem))).map_err(not_copied(whose))
+        match unpacked.await.unwrap_or_else(|problem| Err(PlaceError::Io(io::Error::other(problem)))) {
+            Ok(copied) => Ok(Copied { not_held, ..copied }),
+            Err(PlaceError::Io(problem)) => Err(not_copied(whose)(problem)),
+            Err(PlaceError::Blocked(blocked)) => Err(DockerError::Blocked { whose, blocked }),
+        }
     }
 
     /// Copies a file or folder into a student's home.
@@ -97,27 +103,33 @@ impl Docker {
         to: &HomePath,
     ) -> Result<Copied, DockerError> {
         let (whose, to, from) = (format!("{login}:{to}"), to.clone(), from.to_owned());
-        self.held(group, login, async move |docker: &Self, id: &str| docker.put(id, &from, &to, &whose).await).await
+        let put = async move |docker: &Self, id: &str| docker.put(id, &from, &to, &whose).await;
+        let (copied, not_held) = self.held(group, login, put).await?;
+        Ok(Copied { not_held, ..copied })
     }
 
-    /// Does something with a container of which no process runs meanwhile.
+    /// Does something with a container of which no process runs meanwhile; or why they ran. Then a student could exchange a
+    /// folder for a link, which an Engine follows inside the container only: into what the student may have anyway.
     async fn held<T>(
         &self,
         group: &GroupName,
         login: &Login,
         work: impl AsyncFnOnce(&Self, &str) -> Result<T, DockerError>,
-    ) -> Result<T, DockerError> {
+    ) -> Result<(T, Option<String>), DockerError> {
         let (_, found) = self.client_of(group, login).await?;
         let runs = found.state == State::Running;
+        let mut not_held = None;
         if runs {
-            expected(self.api.pause_container(&found.id).await, &[304, 409]).map_err(failed("hold"))?;
+            let held = expected(self.api.pause_container(&found.id).await, &[304, 409]);
+            not_held = held.err().map(|answer| told(&answer));
         }
         // Whoever stops us must not leave it held.
         let done = tokio::select! {
             done = work(self, &found.id) => done,
             _ = tokio::signal::ctrl_c() => Err(DockerError::Stopped),
         };
-        if runs { self.resume(&found.id).await.and(done) } else { done }
+        let resumed = if runs && not_held.is_none() { self.resume(&found.id).await } else { Ok(()) };
+        resumed.and(done).map(|done| (done, not_held))
     }
 
     /// The archive of a file or folder, in a file without a name, and whether it is a folder.
@@ -149,9 +161,16 @@ impl Docker {
             name.ok_or_else(|| wrong("a name is text".into()))
         };
         let mode = self.look(id, to, whose).await?;
+        let folder = match to.folder() {
+            Some(folder) if mode.is_none() => self.look(id, &folder, whose).await?,
+            Some(_) | None => Some(FOLDER),
+        };
         let to = match mode {
             Some(mode) if mode & FOLDER != 0 => to.join(&own_name()?),
-            None if to.is_folder => return Err(wrong("there is no such folder".into())),
+            // Some Engines would make the folder, as root's.
+            None if to.is_folder || folder.is_none_or(|mode| mode & FOLDER == 0) => {
+                return Err(wrong("there is no such folder".into()));
+            }
             Some(_) if to.is_folder => return Err(wrong("it is no folder".into())),
             Some(_) | None => to.clone(),
         };

@@ -38,6 +38,12 @@ impl HomePath {
         Self { names, is_folder: false }
     }
 
+    /// The folder that it is in; none: it is the home.
+    pub fn folder(&self) -> Option<Self> {
+        let (_, folder) = self.names.split_last()?;
+        Some(Self { names: folder.to_vec(), is_folder: true })
+    }
+
     /// The folder that it is in, and its name there; none: it is the home.
     pub fn split(&self) -> Option<(String, &str)> {
         let (name, folder) = self.names.split_last()?;
