@@ -76,6 +76,7 @@ codes! {
     WrongType Error "wrong-type" "A value is of another type: a string where a number belongs.";
     UnknownValue Error "unknown-value" "A value is none of those there are.";
     OutOfRange Error "out-of-range" "A number is below its minimum or above its maximum.";
+    TightMemory Warning "tight-memory" "Limits let more come in at once than there is memory or room for.";
     BelowRfc Warning "below-rfc" "A limit is lower than the RFC asks for: programs that keep to the RFC will meet it.";
     BadNumber Error "bad-number" "A size, a bound or points cannot be read.";
     BadText Error "bad-text" "A text has characters that it may not have, or is too long.";

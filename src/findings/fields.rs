@@ -261,6 +261,13 @@ impl<'a> Field<'a> {
         None
     }
 
+    /// The value of a key of a table that was read before.
+    pub fn inside(&self, key: &'static str) -> Option<Self> {
+        let DeValue::Table(table) = self.value else { return None };
+        let (found, value) = table.get_key_value(key)?;
+        Some(Self { key, key_span: found.span(), span: value.span(), value: value.get_ref(), listed: false })
+    }
+
     /// A list of tables of this section, at most `most` of them.
     pub fn tables(&self, section: &'static Section, most: usize, findings: &mut Findings<'_>) -> Vec<Fields<'a>> {
         if self.value.is_table() {

@@ -108,6 +108,7 @@ impl fmt::Debug for Identity {
 
 /// The limits of one server. Lengths are octets with their CRLF.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// A command line (RFC 5321 4.5.3.1.4: 512; extensions add what they say).
     pub line: usize,
@@ -119,6 +120,8 @@ pub struct Limits {
     pub message: u64,
     /// A mailbox: all its messages together.
     pub mailbox: u64,
+    /// All messages together that clients are sending or that wait for their commit; small ones do not count.
+    pub mail_under_way: u64,
     /// Sessions at once of one student.
     pub sessions_per_student: usize,
     /// Sessions at once of one server.
@@ -147,6 +150,7 @@ impl Default for Limits {
             recipients: 100,
             message: 10 << 20,
             mailbox: 100 << 20,
+            mail_under_way: 64 << 20,
             sessions_per_student: 20,
             sessions: 2_000,
             hops: 100,
@@ -157,6 +161,35 @@ impl Default for Limits {
             handshake_secs: 30,
             imap_idle_secs: 1_800,
         }
+    }
+}
+
+impl Limits {
+    /// The octets of answers that clients have not taken yet, all together, beyond which pieces become small.
+    pub const ANSWERS_UNDER_WAY: u64 = 32 << 20;
+
+    /// What the program and a store's cache take, about.
+    const PROGRAM: u64 = 32 << 20;
+
+    /// What a session takes that does nothing, about.
+    const SESSION: u64 = 16 << 10;
+
+    /// What a message of the largest size takes in memory while it comes in: its room grows by a quarter at a time.
+    pub const fn largest_message(&self) -> u64 {
+        self.message + self.message / 4
+    }
+
+    /// What one student's part of `mail_under_way` is: half of it, and one message at least.
+    pub fn mail_under_way_of_a_student(&self) -> u64 {
+        (self.mail_under_way / 2).max(self.largest_message())
+    }
+
+    /// What a server needs in memory, with everything under way that these limits let come. The database takes the message that is
+    /// written twice.
+    pub const fn memory(&self) -> u64 {
+        let sessions = (self.sessions as u64).saturating_mul(Self::SESSION);
+        let mail = self.mail_under_way.saturating_add(self.message.saturating_mul(2));
+        Self::PROGRAM.saturating_add(Self::ANSWERS_UNDER_WAY).saturating_add(sessions).saturating_add(mail)
     }
 }
 

@@ -156,6 +156,9 @@ pub enum Input<'a> {
     },
     /// What became of the action that the last output asked for.
     Done(Outcome),
+    /// The server has too much mail under way: what the session holds of a message that is coming in must go. It is heard to its
+    /// end and refused for now.
+    NoRoom,
     /// Nothing came for the idle time of the protocol.
     Idle,
     /// The server is shutting down.

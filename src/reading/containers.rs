@@ -8,7 +8,7 @@ use super::{
     keys,
 };
 use crate::lab::{
-    Containers,
+    Containers, Limits,
     containers::{Allowance, Start},
     subnet,
 };
@@ -56,6 +56,34 @@ pub fn containers(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Containers {
         problem.help("a port says whose connection it is: publish at loopback, or do without `internet`");
     }
     containers
+}
+
+/// Notes where limits and memory contradict each other: a message that has no room, a server that would be ended for its memory.
+pub fn memory(lab: &Fields<'_>, limits: &Limits, server: Allowance, findings: &mut Findings<'_>) {
+    let limit = |key| lab.get("limits")?.inside(key);
+    if limits.mail_under_way < limits.largest_message()
+        && let Some(field) = limit("mail_under_way").or_else(|| limit("message"))
+    {
+        let message = "a message of the largest size has no room in `mail_under_way`";
+        let problem = findings.lab(Code::TightMemory, &field.span, message);
+        problem.help(format!("it takes {} while it comes in", size(limits.largest_message())));
+    }
+    let memory = lab.get("docker").and_then(|docker| docker.inside("server")?.inside("memory"));
+    let limit = ["mail_under_way", "message", "sessions"].into_iter().find_map(limit);
+    let needed = limits.memory();
+    if let Some(place) = memory.as_ref().or(limit.as_ref()).filter(|_| server.memory < needed) {
+        let message = format!("with all that the limits let come in at once a server needs {}", size(needed));
+        let problem = findings.lab(Code::TightMemory, &place.span, message);
+        problem.label(format!("a server's container has {}", size(server.memory)));
+        problem.help(
+            "raise `memory` in `[docker.server]`, or lower `mail_under_way`, `message` or `sessions` in `[limits]`",
+        );
+    }
+}
+
+/// Octets as people write them.
+fn size(octets: u64) -> String {
+    format!("{} MiB", octets.div_ceil(1 << 20))
 }
 
 fn pool(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<subnet::Subnet> {

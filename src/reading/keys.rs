@@ -75,6 +75,7 @@ pub const LIMITS: Section = Section {
         "recipients",
         "message",
         "mailbox",
+        "mail_under_way",
         "sessions_per_student",
         "sessions",
         "hops",

@@ -131,6 +131,7 @@ fn document(
     let people = People::read(fields, name.as_ref().unwrap_or(&name_of(path)), roster, findings);
     let settings = settings::settings(fields, &people, findings);
     let docker = containers::containers(fields, findings);
+    containers::memory(fields, &settings.limits, docker.server, findings);
     let drafts = mail::drafts(fields, findings);
     let known = Known {
         names: &people.names,

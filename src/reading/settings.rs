@@ -36,6 +36,7 @@ pub const RANGES: [Range; 14] = [
     range("recipients", 1..=10_000, Some((100, "RFC 5321 4.5.3.1.8"))),
     range("message", 1_024..=(256 << 20), Some((65_536, "RFC 5321 4.5.3.1.7"))),
     range("mailbox", 1_024..=(1 << 40), None),
+    range("mail_under_way", (1 << 20)..=(1 << 40), None),
     range("sessions_per_student", 1..=1_000, None),
     range("sessions", 1..=100_000, None),
     range("hops", 1..=1_000, Some((100, "RFC 5321 6.3"))),
@@ -139,6 +140,7 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
         queries_per_second: size("queries_per_second", default.queries_per_second),
         message: size("message", default.message),
         mailbox: size("mailbox", default.mailbox),
+        mail_under_way: size("mail_under_way", default.mail_under_way),
         smtp_idle_secs: size("smtp_idle_secs", default.smtp_idle_secs),
         pop3_idle_secs: size("pop3_idle_secs", default.pop3_idle_secs),
         handshake_secs: size("handshake_secs", default.handshake_secs),
@@ -149,7 +151,7 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
 fn limit(table: &Fields<'_>, key: &'static str, findings: &mut Findings<'_>) -> Option<u64> {
     let field = table.get(key)?;
     let Range { allowed, rfc, .. } = RANGES.iter().find(|range| range.key == key)?;
-    let octets = matches!(key, "line" | "text_line" | "message" | "mailbox");
+    let octets = matches!(key, "line" | "text_line" | "message" | "mailbox" | "mail_under_way");
     let value = if octets { field.octets(allowed.clone(), findings) } else { field.number(allowed.clone(), findings) }?;
     if let Some((least, rfc)) = rfc.filter(|(least, _)| value < *least) {
         let message = format!("`{key}` is below {least}, which {rfc} asks for");

@@ -26,6 +26,7 @@ use super::{
     flight::{GATHERED, Share},
     machine::Machine,
     registry::{Seat, Session, learnt},
+    under_way::Load,
     wire::Accepted,
 };
 use crate::{
@@ -67,6 +68,8 @@ pub(super) struct Drive<M, W> {
     /// Replies that are not sent yet, and the session's share of all that are not.
     reply: Vec<u8>,
     flight: Share,
+    /// What the session holds of mail that comes in.
+    load: Load,
     /// What the session waits for.
     next: Next,
     /// Events that the store does not have yet, and when the first of them was.
@@ -125,6 +128,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             who: peer.who.clone(),
             session: M::new(peer),
             flight: server.flight.join(),
+            load: server.under_way.join(),
             server,
             wire,
             seat,
@@ -187,6 +191,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             if self.reply.len() >= GATHERED {
                 self.send().await?;
             }
+            self.weigh();
             let now = self.server.clock.now();
             self.give_way(now).await?;
             if let Some(input) = self.framer.next(self.next) {
@@ -255,6 +260,16 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             self.since = Timestamp(self.server.clock.now().micros);
         }
         self.events.extend(events);
+    }
+
+    /// Notes what mail that comes in takes, and has it thrown away where the server has no room.
+    fn weigh(&mut self) {
+        let held = self.framer.held() + self.session.held();
+        if held == self.load.held() || self.load.hold(held, &self.who, &self.session.peer().config.limits) {
+            return;
+        }
+        self.framer.give_up();
+        self.session.handle(Input::NoRoom, self.server.clock.now(), &mut self.out);
     }
 
     /// Gives the session an input that did not come from the client.

@@ -7,7 +7,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::protocol::{PIECE, WINDOW};
+use crate::{
+    lab::Limits,
+    protocol::{PIECE, WINDOW},
+};
 
 /// Replies to pipelined commands leave in one write, up to about so many octets.
 pub(super) const GATHERED: usize = WINDOW;
@@ -17,7 +20,8 @@ pub(super) const GATHERED: usize = WINDOW;
 pub const PER_SESSION: usize = 512 << 10;
 
 /// How many octets may be in flight on one server before pieces become small.
-pub const PER_SERVER: usize = 32 << 20;
+#[expect(clippy::cast_possible_truncation, reason = "32 MiB")]
+pub const PER_SERVER: usize = Limits::ANSWERS_UNDER_WAY as usize;
 
 /// A piece as what is in flight is counted.
 #[expect(clippy::cast_possible_truncation, reason = "128 KiB")]

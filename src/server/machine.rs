@@ -25,6 +25,10 @@ pub(super) trait Machine: Send {
     fn begins(&self) -> bool {
         true
     }
+    /// Octets of memory that mail takes which is coming in, apart from what the framer holds.
+    fn held(&self) -> usize {
+        0
+    }
     /// Takes an input and appends what follows to `out`.
     fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output);
 }
@@ -46,6 +50,10 @@ impl Machine for smtp::Session {
 
     fn idle(limits: &Limits) -> Duration {
         Duration::from_secs(limits.smtp_idle_secs)
+    }
+
+    fn held(&self) -> usize {
+        self.held()
     }
 
     fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {
@@ -98,6 +106,10 @@ impl Machine for imap::Session {
 
     fn begins(&self) -> bool {
         self.begins()
+    }
+
+    fn held(&self) -> usize {
+        self.held()
     }
 
     fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Output) {

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A long answer is made as the wire takes it (`crate::protocol`, long answers): `drive` performs `Action::Send` and `Action::Read`
-//! only when what was said before is written, and `flight` counts what is not, for each session and for the server.
+//! only when what was said before is written, and `flight` counts what is not, for each session and for the server. Mail that comes in
+//! is counted by `under_way`.
 
 mod accept;
 mod bucket;
@@ -22,6 +23,7 @@ mod names;
 mod registry;
 mod relay;
 mod tls;
+mod under_way;
 mod wire;
 
 use std::{
@@ -53,6 +55,7 @@ use self::{
     names::Names,
     registry::Registry,
     relay::Relay,
+    under_way::UnderWay,
     wire::Stream,
 };
 use crate::{
@@ -93,6 +96,7 @@ struct Shared {
     /// How many descriptors the process may have; 0: nobody knows.
     descriptors: u64,
     flight: Flight,
+    under_way: UnderWay,
     /// Until when sessions may finish what is under way; none while the server runs.
     stopping: watch::Sender<Option<Instant>>,
 }
@@ -157,6 +161,7 @@ impl Server {
             faults: Desk::default(),
             descriptors: descriptors::limit(),
             flight: Flight::default(),
+            under_way: UnderWay::default(),
             stopping: watch::Sender::new(None),
         });
         shared.remember_faults()?;

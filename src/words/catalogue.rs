@@ -117,8 +117,10 @@ mod tests {
                 } else if entry.extension().is_some_and(|kind| kind == "rs") {
                     let text = fs::read_to_string(&entry).expect("source is UTF-8");
                     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-                    let ids =
-                        code.split("phrase(\"").chain(code.split("named(\"")).filter(|rest| !rest.starts_with("//!"));
+                    let ids = code
+                        .split("phrase(\"")
+                        .chain(code.split("=> named(\""))
+                        .filter(|rest| !rest.starts_with("//!"));
                     let id = |rest: &str| rest.split('"').next().filter(|id| is_id(id)).map(str::to_owned);
                     found.extend(ids.filter_map(id));
                 }

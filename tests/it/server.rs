@@ -12,3 +12,4 @@ mod sessions;
 mod strangers;
 mod streamed;
 mod tls;
+mod under_way;

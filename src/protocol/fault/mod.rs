@@ -75,6 +75,7 @@ impl<'a> Heard<'a> {
             | Input::LineTooLong { .. }
             | Input::Chunk(_)
             | Input::Changed
+            | Input::NoRoom
             | Input::Secured { .. }
             | Input::Denied { .. }
             | Input::Done(_)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{syntax::is_tag, verb::Verb};
 use crate::{
     evidence::{EventKind, LINE_KEPT, State, kept_line, kept_tagged, masked},
-    protocol::{sasl, shortened},
+    protocol::{line::append, sasl, shortened},
 };
 
 /// The longest line, in octets with CRLF: RFC 7162 4 wants 8,192 for a command, a response of AUTHENTICATE may be longer.
@@ -32,6 +32,8 @@ pub struct Gathered {
     count: u64,
     /// A literal was too large and was not kept: the command is refused when it is complete.
     pub too_large: bool,
+    /// The server had no room for a literal: the same, for now.
+    pub no_room: bool,
 }
 
 /// A literal that a line announces at its end.
@@ -61,7 +63,14 @@ impl Gathered {
     /// Takes a literal's content.
     pub fn literal(&mut self, content: &[u8]) {
         self.count += content.len() as u64;
-        self.octets.extend_from_slice(content);
+        append(&mut self.octets, content);
+    }
+
+    /// Keeps nothing but the beginning, which says what command it is.
+    pub fn give_up(&mut self) {
+        self.octets.truncate(LINE_KEPT);
+        self.octets.shrink_to_fit();
+        self.no_room = true;
     }
 
     /// Counts a literal that is not kept.

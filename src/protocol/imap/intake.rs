@@ -71,6 +71,19 @@ impl Session {
         self.stage = if left == 0 { Stage::Ready } else { Stage::Literal { left, kept } };
     }
 
+    /// Octets of memory that the command takes which is coming in.
+    pub fn held(&self) -> usize {
+        self.gathered.octets.capacity()
+    }
+
+    /// Keeps nothing of it any more but what command it is.
+    pub(super) fn give_up(&mut self) {
+        self.gathered.give_up();
+        if let Stage::Literal { kept, .. } = &mut self.stage {
+            *kept = false;
+        }
+    }
+
     pub(super) fn line_too_long(&mut self, head: &[u8], octets: u64, out: &mut Output) {
         let mut gathered = mem::take(&mut self.gathered);
         let under = match mem::replace(&mut self.stage, Stage::Ready) {

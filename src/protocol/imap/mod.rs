@@ -253,6 +253,7 @@ impl Session {
             Input::Denied { of, reply } => self.denied(of, reply, out),
             // IMAP has no message data that ends in a dot: the session never asks for it.
             Input::Data(_) => {}
+            Input::NoRoom => self.give_up(),
             Input::Idle => self.end(Reply::ByeIdle, out),
             Input::Shutdown => self.end(Reply::ByeShutdown, out),
             Input::Ended => self.end(Reply::ByeInstructor, out),
@@ -319,6 +320,9 @@ impl Session {
                 return self.refuse(under, reply, &[("verb", &named), ("user", &user)], out);
             }
         };
+        if gathered.no_room {
+            return self.answer(under, Reply::NoRoom, &[], out);
+        }
         if gathered.too_large || gathered.octets.len() > MAX_COMMAND && verb != Verb::Append {
             let message = verb == Verb::Append;
             let limit = if message { self.peer.config.limits.message } else { MAX_LITERAL }.to_string();

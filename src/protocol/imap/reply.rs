@@ -88,6 +88,8 @@ replies! {
     TooLarge = "too_large",
     /// A message over the limit.
     MessageTooLarge = "message_too_large",
+    /// APPEND while the server has too much mail under way.
+    NoRoom = "no_room",
     /// A CR or LF that stands alone in a message.
     LoneNewline = "lone_newline",
     /// Something else than DONE in IDLE.

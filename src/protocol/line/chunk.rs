@@ -25,6 +25,16 @@ impl Chunks {
         self.text.fault()
     }
 
+    /// Octets of memory that they take.
+    pub const fn held(&self) -> usize {
+        self.text.held()
+    }
+
+    /// Keeps nothing of them any more.
+    pub fn refuse(&mut self, fault: DataFault) {
+        self.text.refuse(fault);
+    }
+
     /// Takes what came of a chunk.
     pub fn take(&mut self, octets: &[u8]) {
         self.text.came(octets.len());

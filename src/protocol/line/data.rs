@@ -2,7 +2,7 @@
 
 use super::{
     Limits,
-    text::{Data, Text},
+    text::{Data, DataFault, Text},
 };
 
 /// Message data on its way.
@@ -70,6 +70,16 @@ impl Receiver {
         self.text.keep(&octets[kept..used]);
         self.text.came(used);
         (used, ended)
+    }
+
+    /// Octets of memory that it takes.
+    pub const fn held(&self) -> usize {
+        self.text.held()
+    }
+
+    /// Keeps nothing of it any more.
+    pub fn refuse(&mut self, fault: DataFault) {
+        self.text.refuse(fault);
     }
 
     /// The message, when it has ended.

@@ -18,7 +18,7 @@ use super::{Input, Next};
 
 pub use self::{
     chunk::Chunks,
-    text::{Data, DataFault},
+    text::{Data, DataFault, append},
 };
 
 /// How much room [`Framer::buffer`] has for one read, in octets.
@@ -90,6 +90,18 @@ impl Framer {
     /// Whether octets wait that no input has used up: a pipelining client's next commands, or the start of one.
     pub fn is_empty(&self) -> bool {
         self.buffer.len() == self.start
+    }
+
+    /// Octets of memory that message data on its way takes.
+    pub fn held(&self) -> usize {
+        self.data.as_ref().map_or(0, Receiver::held)
+    }
+
+    /// Keeps nothing of message data on its way any more: it is heard to its end, and its fault is [`DataFault::NoRoom`].
+    pub fn give_up(&mut self) {
+        if let Some(receiver) = &mut self.data {
+            receiver.refuse(DataFault::NoRoom);
+        }
     }
 
     /// Throws away what waits, and says how many octets that were: after STARTTLS nothing that came in the clear may count

@@ -23,6 +23,8 @@ pub enum DataFault {
     LineTooLong,
     /// A CR or LF that stands alone, where the lab refuses it.
     LoneNewline,
+    /// The server has too much mail under way to keep it.
+    NoRoom,
 }
 
 /// Text on its way.
@@ -55,6 +57,11 @@ impl Text {
     /// All of it.
     pub fn into_data(self) -> Data {
         self.data
+    }
+
+    /// Octets of memory that it takes.
+    pub const fn held(&self) -> usize {
+        self.data.content.capacity()
     }
 
     /// Notes that so many octets came.
@@ -100,12 +107,21 @@ impl Text {
     /// Keeps octets that are counted already.
     pub fn keep(&mut self, octets: &[u8]) {
         if self.data.fault.is_none() {
-            self.data.content.extend_from_slice(octets);
+            append(&mut self.data.content, octets);
         }
     }
 
-    fn refuse(&mut self, fault: DataFault) {
+    /// Keeps nothing of the message any more, and says why: the first reason counts.
+    pub fn refuse(&mut self, fault: DataFault) {
         self.data.fault.get_or_insert(fault);
         self.data.content = Vec::new();
     }
+}
+
+/// Appends to what may become large: its room grows by a quarter at a time, where a vector's own would double.
+pub fn append(content: &mut Vec<u8>, octets: &[u8]) {
+    if content.capacity() - content.len() < octets.len() {
+        content.reserve_exact(octets.len().max(content.len() / 4));
+    }
+    content.extend_from_slice(octets);
 }

@@ -193,7 +193,7 @@ impl Session {
             Input::Done(outcome) => self.done(outcome, out),
             Input::Secured { .. } => self.secured(),
             // POP3 receives no message data and watches no folder: the session never asks for it.
-            Input::Data(_) | Input::Chunk(_) | Input::Changed => {}
+            Input::Data(_) | Input::Chunk(_) | Input::Changed | Input::NoRoom => {}
             // POP3 replies only to commands, so none of these has words; closing here is not QUIT, and nothing is deleted
             // (RFC 1939 3).
             Input::Idle | Input::Shutdown | Input::Ended => self.stage = Stage::Closed,

@@ -2,7 +2,7 @@
 //! also behind one that is refused, so they are always taken away before anything is answered: what stands in a chunk is never
 //! read as a command. BINARYMIME is not offered, since POP3 and the next server want lines.
 
-use crate::protocol::line::{Chunks, Limits};
+use crate::protocol::line::{Chunks, DataFault, Limits};
 
 use super::{
     Now, Output, Session, Stage,
@@ -48,6 +48,45 @@ impl Chunk {
 }
 
 impl Session {
+    /// Octets of memory that chunks take whose message is not complete.
+    pub fn held(&self) -> usize {
+        let transaction = match &self.stage {
+            Stage::Open(transaction) => Some(transaction),
+            Stage::Chunk(chunk) => chunk.transaction(),
+            Stage::Idle
+            | Stage::Asking(..)
+            | Stage::Data(_)
+            | Stage::Inquiring(_)
+            | Stage::Storing(_)
+            | Stage::Auth(_)
+            | Stage::Securing
+            | Stage::Closed => None,
+        };
+        transaction.and_then(|transaction| transaction.chunks.as_ref()).map_or(0, |chunks| chunks.held())
+    }
+
+    /// Keeps nothing of such chunks any more.
+    pub(super) fn give_up(&mut self) {
+        let transaction = match &mut self.stage {
+            Stage::Open(transaction) => Some(transaction),
+            Stage::Chunk(chunk) => match &mut chunk.target {
+                Target::Message(transaction) => Some(transaction),
+                Target::Refused { transaction, .. } => transaction.as_mut(),
+            },
+            Stage::Idle
+            | Stage::Asking(..)
+            | Stage::Data(_)
+            | Stage::Inquiring(_)
+            | Stage::Storing(_)
+            | Stage::Auth(_)
+            | Stage::Securing
+            | Stage::Closed => None,
+        };
+        if let Some(chunks) = transaction.and_then(|transaction| transaction.chunks.as_mut()) {
+            chunks.refuse(DataFault::NoRoom);
+        }
+    }
+
     /// BDAT: from now on its octets are awaited, also where it is refused already. A length that cannot be read is the one case
     /// in which nothing is.
     pub(super) fn bdat(&mut self, command: &Command<'_>, refusal: Option<&'static str>, now: Now, out: &mut Output) {

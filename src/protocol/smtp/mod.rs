@@ -181,6 +181,7 @@ impl Session {
             Input::Secured { .. } => self.secured(),
             // Folders are IMAP's: the session never asks for them.
             Input::Changed => {}
+            Input::NoRoom => self.give_up(),
             Input::Denied { of, reply } => self.denied(of, reply, out),
             Input::Done(outcome) => self.done(&outcome, now, out),
             Input::Idle => self.end("closing.idle", now, out),

@@ -54,6 +54,7 @@ pub const fn refusal(fault: DataFault) -> &'static str {
         DataFault::TooLarge => "message.too_large",
         DataFault::LineTooLong => "message.line_too_long",
         DataFault::LoneNewline => "message.lone_newline",
+        DataFault::NoRoom => "message.no_room",
     }
 }
 
