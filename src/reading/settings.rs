@@ -30,7 +30,7 @@ const fn range(key: &'static str, allowed: RangeInclusive<u64>, rfc: Option<(u64
 }
 
 /// The ranges of all limits.
-pub const RANGES: [Range; 14] = [
+pub const RANGES: [Range; 15] = [
     range("line", 64..=65_536, Some((512, "RFC 5321 4.5.3.1.4"))),
     range("text_line", 80..=(1 << 20), Some((1_000, "RFC 5321 4.5.3.1.6"))),
     range("recipients", 1..=10_000, Some((100, "RFC 5321 4.5.3.1.8"))),
