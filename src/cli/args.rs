@@ -16,6 +16,7 @@ pub use tend::{Cp, Disconnect, Exec, Freeze, Logs, Restart, ShellArgs, Start, Th
 use super::exit::EXIT_CODES;
 use crate::{
     lab::{EngineKind, Subnet, subnet::pool},
+    reading::{self, Template},
     words::Lang,
 };
 
@@ -78,6 +79,8 @@ pub enum Verb {
     Inject(Inject),
     /// Show what went over the wire
     Trace(Trace),
+    /// Print a message of a group's server as it came
+    Show(Show),
     /// Mark what the students did
     Report(Report),
     /// Try a lab out: solutions must give all points, an idle student none
@@ -128,13 +131,24 @@ pub enum Verb {
 /// The lab's name in help texts.
 const LAB: &str = "The lab's file, its folder, or its name [default: ./lab.toml, else the only lab that is up]";
 
-/// `status`
-#[derive(Debug, ArgGroup)]
-#[command(after_help = "Examples:\n  labctl status\n  labctl status practica2 --json")]
-pub struct Status {
-    #[arg(help = LAB)]
+/// Whom a verb is about, and of which lab.
+#[derive(Debug, Clone, Default, ArgGroup)]
+pub struct Whose {
+    /// A student or a group [default: everybody]; a name that is neither is the lab's
+    #[arg(value_name = "WHO")]
+    pub who: Option<String>,
+    #[arg(long, help = LAB)]
     /// The lab.
     pub lab: Option<String>,
+}
+
+/// `status`
+#[derive(Debug, ArgGroup)]
+#[command(after_help = "Examples:\n  labctl status\n  labctl status g05\n  labctl status practica2 --json")]
+pub struct Status {
+    /// Whom it is about.
+    #[command(flatten)]
+    pub whose: Whose,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -160,13 +174,20 @@ pub struct Rehearse {
 
 /// `new`
 #[derive(Debug, ArgGroup)]
-#[command(after_help = "Example:\n  labctl new my-lab --template minimal && labctl up my-lab")]
+#[command(after_help = templates())]
 pub struct New {
     /// The folder to make; its name is the lab's name
     pub folder: PathBuf,
-    /// The template; an unknown name lists them
-    #[arg(long, value_name = "NAME", default_value = "minimal")]
+    /// The template
+    #[arg(long, value_name = "NAME", default_value = "class")]
     pub template: String,
+}
+
+/// What `new` can start from.
+fn templates() -> String {
+    let line = |template: &Template| format!("  {:<16} {}\n", template.name, template.about);
+    let lines: String = reading::templates().iter().map(line).collect();
+    format!("Templates:\n{lines}\nExample:\n  labctl new my-lab --template minimal && labctl up my-lab")
 }
 
 /// `check`
@@ -203,6 +224,10 @@ pub struct Up {
     /// Docker: an image for the clients that is there already, instead of building one
     #[arg(long, value_name = "IMAGE", conflicts_with = "base")]
     pub client_image: Option<String>,
+    /// Docker: the program of the servers, for an Engine that this one cannot run on; static, for Linux [default: as before, else
+    /// this one]
+    #[arg(long, value_name = "FILE")]
+    pub server_binary: Option<PathBuf>,
     /// Listen on this address instead of loopback, for students on their own machines: a port per student and protocol
     /// (`ports` in the lab file do not hold), without TLS, reachable by everybody who reaches the address; remembered until
     /// `--listen loopback`
@@ -260,12 +285,12 @@ impl From<Engine> for EngineKind {
 /// `credentials`
 #[derive(Debug, ArgGroup)]
 #[command(
-    after_help = "Examples:\n  labctl credentials\n  labctl credentials --cards > cards.txt\n  labctl credentials --json"
+    after_help = "Examples:\n  labctl credentials\n  labctl credentials --cards > cards.txt\n  labctl credentials ana --cards\n  labctl credentials --json"
 )]
 pub struct Credentials {
-    #[arg(help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
+    /// Whom it is about.
+    #[command(flatten)]
+    pub whose: Whose,
     /// Print JSON
     #[arg(long, conflicts_with_all = ["csv", "cards"])]
     pub json: bool,
@@ -304,12 +329,15 @@ pub struct Inject {
     after_help = "Examples:\n  labctl trace ana\n  labctl trace g05 --follow\n  labctl trace ana --format states"
 )]
 pub struct Trace {
-    /// A student or a group [default: everybody]
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: Option<String>,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
+    /// Whom it is about.
+    #[command(flatten)]
+    pub whose: Whose,
+    /// Only this connection of a group's server
+    #[arg(long, value_name = "N", conflicts_with_all = ["event", "follow"])]
+    pub conn: Option<u64>,
+    /// Only this event, with the connection it belongs to
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    pub event: Option<u64>,
     /// Stay and show what comes
     #[arg(long, short)]
     pub follow: bool,
@@ -319,6 +347,20 @@ pub struct Trace {
     /// Print events as NDJSON, the same as --format json
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+}
+
+/// `show`
+#[derive(Debug, ArgGroup)]
+pub struct Show {
+    /// A student or a group
+    #[arg(value_name = "STUDENT|GROUP")]
+    pub who: String,
+    /// The number of the message, as `trace` and `report` tell it
+    #[arg(value_name = "MESSAGE")]
+    pub message: u64,
+    #[arg(long, help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
 }
 
 /// How `trace` shows events.
@@ -335,15 +377,18 @@ pub enum TraceFormat {
 /// `report`
 #[derive(Debug, ArgGroup)]
 #[command(
-    after_help = "Examples:\n  labctl report\n  labctl report --student ana\n  labctl report --csv --output marks.csv"
+    after_help = "Examples:\n  labctl report\n  labctl report ana\n  labctl report g05 --lab practica2\n  labctl report --csv --output marks.csv"
 )]
 pub struct Report {
-    #[arg(help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
-    /// Explain every verdict for this student
+    /// Whom it is about.
+    #[command(flatten)]
+    pub whose: Whose,
+    /// Explain every verdict for this student, the same as `report LOGIN`
     #[arg(long, value_name = "LOGIN")]
     pub student: Option<String>,
+    /// Print the connections that prove this student's marks, too
+    #[arg(long, conflicts_with_all = ["csv", "json", "follow"])]
+    pub proof: bool,
     /// Only the exercises of this session
     #[arg(long, value_name = "N")]
     pub session: Option<u32>,
@@ -430,7 +475,7 @@ pub struct Down {
     #[arg(help = LAB)]
     /// The lab.
     pub lab: Option<String>,
-    /// Delete mail, evidence and key as well
+    /// Delete mail, evidence and key as well, and on Docker the students' homes
     #[arg(long)]
     pub purge: bool,
     /// Of the docker engine: remove the lab of this name that another state directory or machine left behind, not yours
@@ -469,6 +514,9 @@ pub enum ImagesVerb {
         /// The Debian image that the students' is built on [default: one that is there, else pulled, else made with mmdebstrap]
         #[arg(long, value_name = "IMAGE")]
         base: Option<String>,
+        /// The program of the servers, for an Engine that this one cannot run on [default: this one]
+        #[arg(long, value_name = "FILE")]
+        server_binary: Option<PathBuf>,
     },
     /// Remove what is older than an hour and used by no container; bases and what this labctl would use stay
     Prune {

@@ -6,7 +6,7 @@ use super::exit::Exit;
 use crate::{
     control::ClientError,
     engine::{StateError, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, FaultId, LabName, Login},
+    lab::{EngineKind, FaultId, GroupName, LabName, Login},
     rehearse::StageError,
     store::StoreError,
 };
@@ -188,6 +188,34 @@ pub enum Error {
         /// The one that may have been meant.
         near: Option<String>,
     },
+    /// A student is wanted, and a group was named.
+    #[error("`{group}` is a group")]
+    GroupNotStudent {
+        /// The group.
+        group: GroupName,
+        /// Its students.
+        students: Vec<String>,
+    },
+    /// No lab is called so, and no lab is the obvious one in which somebody could be.
+    #[error("there is no lab `{name}`, and whose student or group it is was not said: {}", labs(known))]
+    NobodyOrLab {
+        /// What was written.
+        name: String,
+        /// The labs that labctl knows, with whether they are up.
+        known: Vec<(LabName, bool)>,
+        /// The lab that may have been meant.
+        near: Option<String>,
+    },
+    /// The lab was never up, and one that is up has lost its file: the folder was renamed.
+    #[error("lab `{here}` was never up; lab `{name}` is up, and its file `{}` is gone", source_file.display())]
+    FileGone {
+        /// The lab at hand.
+        here: LabName,
+        /// The one that is up.
+        name: LabName,
+        /// Where its file was.
+        source_file: PathBuf,
+    },
     /// The lab has no such mail.
     #[error("lab `{lab}` has no mail `{mail}`")]
     UnknownMail {
@@ -206,9 +234,29 @@ pub enum Error {
         /// What was written.
         session: u32,
     },
-    /// The fault that the command line describes makes no sense.
+    /// No server has this number.
+    #[error("{place} has no {what} {number}")]
+    NoNumber {
+        /// A connection, an event or a message.
+        what: &'static str,
+        /// Its number.
+        number: u64,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// Several servers have this number.
+    #[error("which {what} {number}? groups `{}` have one each", groups.join("`, `"))]
+    SeveralNumbers {
+        /// A connection or an event.
+        what: &'static str,
+        /// Its number.
+        number: u64,
+        /// The groups.
+        groups: Vec<String>,
+    },
+    /// What the command line says does not fit together.
     #[error("{why}")]
-    WrongFault {
+    Usage {
         /// What is wrong.
         why: String,
     },
@@ -298,7 +346,7 @@ impl Error {
             | Self::Served { .. } => Exit::Failed,
             Self::CannotAsk { .. }
             | Self::UnknownTemplate { .. }
-            | Self::WrongFault { .. }
+            | Self::Usage { .. }
             | Self::Wildcard { .. }
             | Self::Sides { .. }
             | Self::HomePath { .. } => Exit::Usage,
@@ -312,16 +360,24 @@ impl Error {
             | Self::NotUp { .. }
             | Self::NoAuthority(_)
             | Self::Nobody { .. }
+            | Self::GroupNotStudent { .. }
+            | Self::NobodyOrLab { .. }
+            | Self::FileGone { .. }
             | Self::UnknownMail { .. }
             | Self::UnknownFault { .. }
             | Self::NoSession { .. }
-            | Self::UnknownSession { .. } => Exit::Unknown,
+            | Self::UnknownSession { .. }
+            | Self::NoNumber { .. }
+            | Self::SeveralNumbers { .. } => Exit::Unknown,
         }
     }
 
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::SeveralNumbers { groups, .. } => {
+                Some(format!("name the group: `labctl trace {}`", groups.first().map_or("GROUP", String::as_str)))
+            }
             Self::CannotAsk { .. } => Some("pass `--yes` if the answer is yes".into()),
             Self::Engine(problem) => problem.hint(),
             Self::File { what: "read the lab", source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -334,7 +390,7 @@ impl Error {
             }
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
-            Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down`".into()),
+            Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down NAME`; `labctl status` lists them".into()),
             Self::NoSession { .. } => Some("`labctl status --json` lists the connections under `sessions`".into()),
             Self::UnknownFault { who, .. } => Some(format!("see `labctl fault list {who}`")),
             Self::WhichLab { known } => known.first().map_or_else(
@@ -344,6 +400,20 @@ impl Error {
             Self::UnknownLab { near, .. } | Self::Nobody { near, .. } => {
                 near.as_ref().map(|near| format!("did you mean `{near}`?"))
             }
+            Self::GroupNotStudent { students, .. } if students.is_empty() => Some("it has no students".into()),
+            Self::GroupNotStudent { students, .. } => {
+                let shown = names(students.iter().take(NAMED));
+                let more = if students.len() > NAMED { ", …" } else { "" };
+                Some(format!("name one of its students: {shown}{more}"))
+            }
+            Self::NobodyOrLab { near: Some(near), .. } => Some(format!("did you mean lab `{near}`?")),
+            Self::NobodyOrLab { known, .. } => {
+                known.first().map(|(lab, _)| format!("name the lab as well, for example `--lab {lab}`"))
+            }
+            Self::FileGone { name, .. } => Some(format!(
+                "if its folder was renamed, write `name = \"{name}\"` as the first line of `lab.toml` here; \
+                 `labctl report {name}` has its marks"
+            )),
             Self::NotYours { name, owners } => {
                 let owner = owners.first().filter(|_| owners.len() == 1).map_or("OWNER", String::as_str);
                 let way = format!("if nobody needs it: `labctl down {name} --owner {owner}`");
@@ -365,10 +435,10 @@ impl Error {
             Self::Sides { .. } => {
                 Some("for example `labctl cp ana:client.c .`; write `./a:b` for a file of that name".into())
             }
-            Self::NoContainers { name } => Some(format!("`labctl credentials {name}` says where its students connect")),
+            Self::NoContainers { name } => Some(format!("`labctl credentials --lab {name}` says where its students connect")),
             Self::Renamed { name, source_file, .. } => Some(format!(
                 "write `name = \"{name}\"` in the file again, or `labctl down {name}` and `labctl up {}`",
-                source_file.display()
+                shell_word(&source_file.display().to_string())
             )),
             Self::NoLabFile(folder) => {
                 Some(format!("make one with `labctl new {}`", shell_word(&folder.display().to_string())))
@@ -396,7 +466,8 @@ impl Error {
             | Self::WrongLab { .. }
             | Self::HomePath { .. }
             | Self::UnknownSession { .. }
-            | Self::WrongFault { .. }
+            | Self::Usage { .. }
+            | Self::NoNumber { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
             | Self::Unwatched { .. }
@@ -410,6 +481,9 @@ impl From<DockerError> for Error {
         Self::Engine(problem.into())
     }
 }
+
+/// Students of a group that a hint names.
+const NAMED: usize = 5;
 
 /// `1 error`, `2 errors`.
 pub fn count(number: usize, what: &str) -> String {

@@ -4,7 +4,7 @@
 use std::{env, fs, path::Path};
 
 use super::{
-    error::{Error, count},
+    error::{Error, count, shell_word},
     output::Output,
 };
 use crate::{
@@ -36,7 +36,8 @@ pub fn read_briefly(out: Output, source: &Path) -> Result<Lab, Error> {
         out.diagnostics(&rendered(&reading, out.errors_are_colored()));
     } else if !reading.diagnostics.is_empty() {
         let warnings = count(reading.diagnostics.len(), "warning");
-        out.note(format_args!("{warnings} in lab `{}`: see `labctl check {}`", source.display(), source.display()));
+        let path = shell_word(&source.display().to_string());
+        out.note(format_args!("{warnings} in lab `{}`: see `labctl check {path}`", source.display()));
     }
     let errors = reading.errors();
     reading.lab.ok_or_else(|| Error::WrongLab { path: source.to_owned(), errors })

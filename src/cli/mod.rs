@@ -9,6 +9,7 @@ pub mod marks;
 pub mod naming;
 pub mod output;
 pub mod verbs;
+pub mod whom;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -53,6 +54,7 @@ fn run(out: Output, args: Args) -> Result<Exit, Error> {
         Verb::Trace(args) => verbs::trace::run(&shell, &args),
         Verb::Report(args) => verbs::report::run(&shell, &args),
         Verb::Rehearse(args) => verbs::rehearse::run(&shell, &args),
+        Verb::Show(args) => verbs::show::run(&shell, &args),
         Verb::Queue(args) => verbs::queue::run(&shell, &args),
         Verb::Fault(args) => verbs::fault::run(&shell, &args),
         Verb::Reset(args) => verbs::reset::run(&shell, &args),
@@ -77,6 +79,9 @@ fn run(out: Output, args: Args) -> Result<Exit, Error> {
 
 fn state_dir(global: &Global) -> Result<StateDir, Error> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = &global.state_dir {
+        output::given::state_dir(&folder.display().to_string());
+    }
     if let Some(folder) = global.state_dir.clone().or_else(|| variable("LABCTL_STATE_DIR")) {
         return std::path::absolute(&folder).map(StateDir::new).map_err(Error::file("find", folder));
     }

@@ -6,13 +6,13 @@ use std::{
 };
 
 use super::{
-    error::{Error, count},
+    error::{Error, count, shell_word},
     labfile,
-    output::Output,
+    output::{self, Output},
 };
 use crate::{
     engine::{Engine, LabDir, Record, StateDir, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, Group, GroupName, Key, Lab, LabName, Login},
+    lab::{EngineKind, Key, Lab, LabName},
     reading::diagnostic::closest,
 };
 
@@ -36,6 +36,17 @@ pub struct Located {
     pub known: Option<(LabDir, Record)>,
 }
 
+/// A lab that is up without its file.
+#[derive(Debug, Clone)]
+pub struct Orphan {
+    /// The lab.
+    pub name: LabName,
+    /// Where its file was.
+    pub source_file: PathBuf,
+    /// Whether a file at hand says what it said.
+    pub same: bool,
+}
+
 /// A lab that is or was up, with its file read.
 #[derive(Debug)]
 pub struct Opened {
@@ -52,6 +63,14 @@ pub struct Opened {
 impl Shell {
     /// The lab that `named` means, or the obvious one.
     pub fn locate(&self, named: Option<&str>) -> Result<Located, Error> {
+        let located = self.find_lab(named)?;
+        if let Some(named) = named {
+            output::given::lab(named);
+        }
+        Ok(located)
+    }
+
+    fn find_lab(&self, named: Option<&str>) -> Result<Located, Error> {
         let known = self.state.known()?;
         let named = match named {
             Some(named) => named,
@@ -82,34 +101,23 @@ impl Shell {
         self.remembered(&lab)
     }
 
-    /// The lab that is meant, read, with what labctl remembers of it.
+    /// The lab that is meant, with what labctl remembers of it. Where its file is gone, wrong or another lab's, the lab as it
+    /// was last brought up will do: evidence is there, students are at work, and a slip in the file must not be in the way.
     pub fn open(&self, named: Option<&str>) -> Result<Opened, Error> {
         let located = self.locate(named)?;
-        let lab = labfile::read_briefly(self.out, &located.source)?;
-        self.opened(lab)
+        if let Some((lab, why)) = as_up(&located)? {
+            self.out.warn(format_args!("{why}: this is lab `{}` as it was last brought up", lab.name));
+            return self.opened(lab);
+        }
+        self.opened(labfile::read_briefly(self.out, &located.source)?)
     }
 
-    /// The same for a verb that changes nothing: where the file is gone, wrong or another lab's, the lab as it was last
-    /// brought up will do. Evidence is there, and a slip in the file must not be in its way.
-    pub fn open_to_read(&self, named: Option<&str>) -> Result<Opened, Error> {
-        let located = self.locate(named)?;
-        let Some((dir, record)) = &located.known else { return self.open(named) };
-        let why = match labfile::reading(&located.source) {
-            Ok(reading) => match &reading.lab {
-                Some(lab) if located.by_name && lab.name != *dir.name() => {
-                    format!("`{}` is lab `{}` now", located.source.display(), lab.name)
-                }
-                Some(_) => return self.open(named),
-                None => {
-                    let check = format!("`labctl check {}`", located.source.display());
-                    format!("{} in `{}` ({check})", count(reading.errors(), "error"), located.source.display())
-                }
-            },
-            Err(problem) => problem.to_string(),
-        };
-        let Some((lab, _)) = labfile::kept(dir, &record.source)? else { return self.open(named) };
-        self.out.warn(format_args!("{why}: this is lab `{}` as it was last brought up", dir.name()));
-        self.opened(lab)
+    /// The lab without a word about its file; none where it can't be read.
+    pub fn look(&self, located: &Located) -> Result<Option<Lab>, Error> {
+        match as_up(located)? {
+            Some((lab, _)) => Ok(Some(lab)),
+            None => Ok(labfile::reading(&located.source).ok().and_then(|reading| reading.lab)),
+        }
     }
 
     fn opened(&self, lab: Lab) -> Result<Opened, Error> {
@@ -120,9 +128,31 @@ impl Shell {
 
     fn remembered(&self, lab: &Lab) -> Result<(LabDir, Record), Error> {
         let dir = self.state.lab(&lab.name);
-        let record = dir.record()?.ok_or_else(|| Error::NeverUp { name: lab.name.to_string() })?;
+        let Some(record) = dir.record()? else {
+            return Err(match self.without_file(lab)? {
+                Some(Orphan { name, source_file, .. }) => Error::FileGone { here: lab.name.clone(), name, source_file },
+                None => Error::NeverUp { name: lab.name.to_string() },
+            });
+        };
         same_lab(lab, &record)?;
         Ok((dir, record))
+    }
+
+    /// The lab that is up and whose file is gone, where there is one: its folder was probably renamed. Of several, the one
+    /// that was brought up from what this lab's file says.
+    pub fn without_file(&self, lab: &Lab) -> Result<Option<Orphan>, Error> {
+        let file = fs::read(&lab.source).ok();
+        let mut found = None;
+        for (dir, record) in self.state.known()? {
+            if !record.up || record.source.exists() {
+                continue;
+            }
+            let same = dir.kept()?.is_some_and(|kept| Some(&kept.lab) == file.as_ref());
+            if same || found.is_none() {
+                found = Some(Orphan { name: dir.name().clone(), source_file: record.source, same });
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -153,6 +183,24 @@ impl Opened {
         }
         Ok(())
     }
+}
+
+/// The lab as it was last brought up and why its file won't do; none where the file will, or nothing was kept.
+fn as_up(located: &Located) -> Result<Option<(Lab, String)>, Error> {
+    let Some((dir, record)) = &located.known else { return Ok(None) };
+    let source = located.source.display();
+    let why = match labfile::reading(&located.source) {
+        Ok(reading) => match &reading.lab {
+            Some(lab) if located.by_name && lab.name != *dir.name() => format!("`{source}` is lab `{}` now", lab.name),
+            Some(_) => return Ok(None),
+            None => {
+                let path = shell_word(&source.to_string());
+                format!("{} in `{source}` (`labctl check {path}`)", count(reading.errors(), "error"))
+            }
+        },
+        Err(problem) => problem.to_string(),
+    };
+    Ok(labfile::kept(dir, &record.source)?.map(|(lab, _)| (lab, why)))
 }
 
 /// That the lab is the one that labctl remembers under its name. A file that is gone was moved.
@@ -188,51 +236,4 @@ fn located((dir, record): (LabDir, Record)) -> Located {
 
 fn names(known: &[(LabDir, Record)]) -> Vec<(LabName, bool)> {
     known.iter().map(|(dir, record)| (dir.name().clone(), record.up)).collect()
-}
-
-/// A student or a whole group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whom {
-    /// One student.
-    Student(GroupName, Login),
-    /// A group.
-    Group(GroupName),
-}
-
-impl Whom {
-    /// Whom a name means in a lab; a student before a group of the same name.
-    pub fn find(lab: &Lab, name: &str) -> Result<Self, Error> {
-        let wanted = name.to_ascii_lowercase();
-        if let Some((group, student)) = lab.students().find(|(_, student)| student.login.as_str() == wanted) {
-            return Ok(Self::Student(group.name.clone(), student.login.clone()));
-        }
-        if let Some(group) = lab.group(&wanted) {
-            return Ok(Self::Group(group.name.clone()));
-        }
-        let students = lab.students().map(|(_, student)| student.login.as_str());
-        let near =
-            closest(&wanted, students.chain(lab.groups.iter().map(|group| group.name.as_str()))).map(str::to_owned);
-        Err(Error::Nobody { lab: lab.name.clone(), who: name.to_owned(), near })
-    }
-
-    /// The student of this name.
-    pub fn student_only(lab: &Lab, name: &str) -> Result<Login, Error> {
-        let found = Self::find(lab, name)?;
-        let nobody = || Error::Nobody { lab: lab.name.clone(), who: name.to_owned(), near: None };
-        found.student().cloned().ok_or_else(nobody)
-    }
-
-    /// The group.
-    pub fn group<'a>(&self, lab: &'a Lab) -> &'a Group {
-        let (Self::Student(name, _) | Self::Group(name)) = self;
-        lab.group(name.as_str()).expect("found in this lab")
-    }
-
-    /// The student, if it is one.
-    pub fn student(&self) -> Option<&Login> {
-        match self {
-            Self::Student(_, login) => Some(login),
-            Self::Group(_) => None,
-        }
-    }
 }

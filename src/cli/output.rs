@@ -4,6 +4,7 @@
 //! Whatever is printed passes [`harmless`] first, because a name, a reply or an error may be of a student's choosing. Only
 //! what programs in containers say to `shell` and `exec` is passed on as it is: whoever runs these asked for it.
 
+pub mod given;
 pub mod growing;
 mod harmless;
 pub mod stages;
@@ -23,9 +24,10 @@ use serde::Serialize;
 use self::harmless::{Styles, harmless};
 use super::{
     args::{Color, Global},
-    error::Error,
+    error::{Error, shell_word},
 };
 use crate::{
+    lab::Lab,
     trace::json_visible,
     words::{Lang, Words},
 };
@@ -41,6 +43,8 @@ const BOLD: Style = Style::new().bold();
 /// Where the program prints, and in which language.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
+    /// What the command line says.
+    asked: Option<Lang>,
     language: Lang,
 }
 
@@ -53,17 +57,24 @@ impl Output {
             Color::Never => anstream::ColorChoice::Never,
         };
         choice.write_global();
-        Self { language: global.lang.unwrap_or_else(language_of_environment) }
+        Self { asked: global.lang, language: global.lang.unwrap_or_else(language_of_environment) }
     }
 
     /// Before the command line is understood.
     pub fn plain() -> Self {
-        Self { language: language_of_environment() }
+        Self { asked: None, language: language_of_environment() }
     }
 
     /// How marks are put into words.
     pub fn words(self) -> Words {
         Words { lang: self.language, utc_offset_secs: Zoned::now().offset().seconds() }
+    }
+
+    /// The same for what students are given: in their lab's language, unless the command line names another.
+    pub fn words_for(self, lab: &Lab) -> Words {
+        let words = self.words();
+        let lang = lab.language().filter(|_| self.asked.is_none()).map(Lang::from_code);
+        Words { lang: lang.unwrap_or(words.lang), ..words }
     }
 
     /// How many characters fit on a line of the terminal that data goes to.
@@ -96,6 +107,12 @@ impl Output {
         write(&harmless(text, Styles::Kept))
     }
 
+    /// Prints data as it is, for a pipe or a file.
+    pub fn octets(self, octets: &[u8]) -> Result<(), Error> {
+        let mut out = io::stdout().lock();
+        out.write_all(octets).and_then(|()| out.flush()).map_err(Error::Output)
+    }
+
     /// Prints data as JSON, one line.
     pub fn json(self, value: &impl Serialize) -> Result<(), Error> {
         let text = serde_json::to_string(value).map_err(|problem| Error::Output(problem.into()))?;
@@ -109,17 +126,25 @@ impl Output {
 
     /// Says what is going on.
     pub fn note(self, text: impl Display) {
-        say(Style::new(), "", text);
+        say(Style::new(), "", given::completed(&text.to_string()));
+    }
+
+    /// Says it in lines that fit the terminal.
+    pub fn sentence(self, text: &str) {
+        match Table::new().width().filter(|_| self.is_terminal()) {
+            Some(width) => self.note(textwrap::fill(text, usize::from(width))),
+            None => self.note(text),
+        }
     }
 
     /// Warns.
     pub fn warn(self, text: impl Display) {
-        say(YELLOW, "warning:", text);
+        say(YELLOW, "warning:", given::completed(&text.to_string()));
     }
 
     /// Says the way out.
     pub fn hint(self, text: impl Display) {
-        say(CYAN, "hint:", text);
+        say(CYAN, "hint:", given::completed(&text.to_string()));
     }
 
     /// Says what went wrong, and the way out where there is one.

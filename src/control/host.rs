@@ -132,7 +132,8 @@ impl Host {
     /// The server of a group.
     pub fn server(&self, group: &str) -> Result<Arc<Server>, Problem> {
         let missing = || Problem::new(format!("no server of group `{group}` runs"));
-        lock(&self.servers).get(group).cloned().ok_or_else(missing)
+        let group = group.parse().ok();
+        group.and_then(|group: GroupName| lock(&self.servers).get(&group).cloned()).ok_or_else(missing)
     }
 
     /// Starts the group's server, or gives it its new configuration.
@@ -170,7 +171,7 @@ impl Host {
         let gate = self.gate(&self.server(group)?.config().group);
         let _one_at_a_time = gate.lock().await;
         let server = self.server(group)?;
-        lock(&self.servers).remove(group);
+        lock(&self.servers).remove(&server.config().group);
         server.stop(DRAIN).await.map_err(|problem| told(&problem.into()))
     }
 

@@ -82,6 +82,9 @@ pub enum EventKind {
         /// Whether it was there before the command before it was answered (RFC 2920 3.1, RFC 2449 6.6, RFC 9051 5.5).
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pipelined: bool,
+        /// How often it came like this in a row. More than once only beyond the lab's `commands_per_second`.
+        #[serde(default = "once", skip_serializing_if = "is_once")]
+        times: u32,
     },
     /// The connection went over to TLS: from here on, or from its first octet where the service has implicit TLS.
     Secured {
@@ -330,6 +333,22 @@ pub enum EventKind {
         /// What it is set to.
         value: u64,
     },
+    /// Somebody has made the store keep as much as the lab allows (`limits.evidence`): sessions of theirs end from here on.
+    Exhausted {
+        /// A login, or an address in brackets.
+        whom: String,
+        /// The limit.
+        octets: u64,
+    },
+    /// What no mark, mailbox or attempt needs was taken out of the store; tombstones say where.
+    Compacted {
+        /// Events that are gone.
+        events: u64,
+        /// Messages whose content is gone.
+        messages: u64,
+        /// SHA-256 over all tombstones as they are now, in lower-case hexadecimal.
+        tombstones: String,
+    },
     /// The server started.
     Started {
         /// labctl's version.
@@ -397,6 +416,15 @@ pub enum Ending {
     Failed,
 }
 
+const fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_once(times: &u32) -> bool {
+    *times == 1
+}
+
 impl EventKind {
     /// The kind as `trace` and the store name it.
     pub const fn name(&self) -> &'static str {
@@ -427,6 +455,8 @@ impl EventKind {
             Self::FaultSet { .. } => "fault_set",
             Self::FaultCleared { .. } => "fault_cleared",
             Self::Limited { .. } => "limited",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Compacted { .. } => "compacted",
             Self::Started { .. } => "started",
             Self::Damaged { .. } => "damaged",
         }

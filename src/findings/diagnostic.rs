@@ -8,7 +8,8 @@ use super::fields::Section;
 /// Octets of a source, from the first to the one behind the last.
 pub type Span = Range<usize>;
 
-/// The most diagnostics of one code that are shown; the last of them says how many more there are.
+/// The most errors of one code that are shown; the last of them says how many more there are. Warnings are folded where they
+/// are rendered.
 pub const MAX_ALIKE: usize = 20;
 
 /// The longest word that a "did you mean" is looked for.
@@ -172,6 +173,8 @@ pub struct Diagnostic {
     pub second: Option<(Place, String)>,
     /// The way out.
     pub help: Option<String>,
+    /// What many of its kind are called together, and this one among them.
+    pub alike: Option<(&'static str, String)>,
 }
 
 impl Diagnostic {
@@ -190,6 +193,12 @@ impl Diagnostic {
     /// Says the way out.
     pub fn help(&mut self, text: impl Into<String>) -> &mut Self {
         self.help = Some(text.into());
+        self
+    }
+
+    /// Says how many of its kind are told in one: `groups renamed`, and of this one `` `Grupo 1` to `grupo-1` ``.
+    pub fn alike(&mut self, kind: &'static str, this: impl Into<String>) -> &mut Self {
+        self.alike = Some((kind, this.into()));
         self
     }
 
@@ -221,7 +230,7 @@ impl<'t> Findings<'t> {
     /// Notes a problem at any place.
     pub fn add(&mut self, code: Code, place: Place, message: impl Into<String>) -> &mut Diagnostic {
         let (message, label) = (message.into(), String::new());
-        self.list.push(Diagnostic { code, message, place, label, second: None, help: None });
+        self.list.push(Diagnostic { code, message, place, label, second: None, help: None, alike: None });
         self.list.last_mut().expect("just pushed")
     }
 
@@ -253,7 +262,7 @@ impl<'t> Findings<'t> {
         self.list.iter().filter(|problem| problem.code.severity() == Severity::Error).count()
     }
 
-    /// All problems in the order of their places, at most [`MAX_ALIKE`] of one code. Where the file does not parse, what seems
+    /// All problems in the order of their places, at most [`MAX_ALIKE`] errors of one code. Where the file does not parse, what seems
     /// to be missing may only be unreadable: that is not held against it.
     pub fn finish(self) -> Vec<Diagnostic> {
         let follows = |problem: &Diagnostic| {
@@ -302,15 +311,19 @@ fn same_line(text: &str, one: &Span, other: &Span) -> bool {
 
 fn shorten(list: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut counts: BTreeMap<Code, usize> = BTreeMap::new();
-    for problem in &list {
+    for problem in list.iter().filter(|problem| problem.code.severity() == Severity::Error) {
         *counts.entry(problem.code).or_default() += 1;
     }
     let mut shown: BTreeMap<Code, usize> = BTreeMap::new();
     let mut short = Vec::new();
     for mut problem in list {
+        let Some(count) = counts.get(&problem.code) else {
+            short.push(problem);
+            continue;
+        };
         let number = shown.entry(problem.code).or_default();
         *number += 1;
-        let more = counts[&problem.code].saturating_sub(MAX_ALIKE);
+        let more = count.saturating_sub(MAX_ALIKE);
         if *number == MAX_ALIKE && more > 0 {
             let help = problem.help.take().map_or_else(String::new, |help| format!("{help}; "));
             problem.help = Some(format!("{help}there are {more} more like this"));

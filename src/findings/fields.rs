@@ -103,6 +103,11 @@ impl<'a> Field<'a> {
         self.value.is_str()
     }
 
+    /// Whether it is a switch.
+    pub fn is_switch(&self) -> bool {
+        self.value.is_bool()
+    }
+
     /// Whether it is a table.
     pub fn is_table(&self) -> bool {
         self.value.is_table()

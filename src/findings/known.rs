@@ -20,6 +20,10 @@ pub struct Known<'p> {
     pub settings: &'p Settings,
     /// The injected mails with the octets of their texts.
     pub mails: BTreeMap<String, u64>,
+    /// Those that a group shares.
+    pub shared_mails: BTreeSet<String>,
+    /// Whether any group has several students.
+    pub in_company: bool,
     /// The faults.
     pub faults: BTreeSet<String>,
     /// What the servers can offer, which checks may wait for.

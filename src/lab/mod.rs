@@ -59,6 +59,12 @@ impl Text {
         found.or_else(|| self.0.values().next()).map_or("", String::as_str)
     }
 
+    /// The same with each of its texts changed.
+    #[must_use]
+    pub fn map(&self, change: impl Fn(&str) -> String) -> Self {
+        Self(self.0.iter().map(|(language, text)| (language.clone(), change(text))).collect())
+    }
+
     /// Whether nobody wrote anything.
     pub fn is_empty(&self) -> bool {
         self.0.values().all(String::is_empty)
@@ -72,6 +78,8 @@ pub struct Lab {
     pub name: LabName,
     /// What people call it.
     pub title: Text,
+    /// The code of the language that students are given things in; none: by its texts.
+    pub language: Option<String>,
     /// The file it was read from, absolute.
     pub source: PathBuf,
     /// The engine that the lab asks for; none: what the command line says or what answers.
@@ -177,6 +185,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// How patiently servers try to pass mail on.
     pub patience: Patience,
+    /// Whether `{neighbour}` in a check is the domain of any other group, not only of the next one.
+    pub any_neighbour: bool,
 }
 
 impl Settings {
@@ -216,6 +226,17 @@ impl Lab {
     /// All students with their groups, in order.
     pub fn students(&self) -> impl Iterator<Item = (&Group, &Student)> {
         self.groups.iter().flat_map(|group| group.students.iter().map(move |student| (group, student)))
+    }
+
+    /// The code of the language that the lab is in: the one it states, else the only one that its texts are written in.
+    pub fn language(&self) -> Option<&str> {
+        if self.language.is_some() {
+            return self.language.as_deref();
+        }
+        let titles = self.exercises.iter().map(|exercise| &exercise.title);
+        let codes = std::iter::once(&self.title).chain(titles).flat_map(|text| text.0.keys());
+        let codes: BTreeSet<&str> = codes.map(String::as_str).filter(|code| !code.is_empty()).collect();
+        codes.first().copied().filter(|_| codes.len() == 1)
     }
 
     /// The group of this name.

@@ -126,6 +126,10 @@ pub struct Limits {
     pub sessions_per_student: usize,
     /// Sessions at once of one server.
     pub sessions: usize,
+    /// Commands of one student that are recorded one by one, a second; for a minute's worth of them it may be more at once.
+    pub commands_per_second: u64,
+    /// What one student can make a store keep: events and messages together.
+    pub evidence: u64,
     /// Received header fields before a message counts as looping (RFC 5321 6.3: at least 100).
     pub hops: usize,
     /// Errors in one session before it is closed.
@@ -153,6 +157,8 @@ impl Default for Limits {
             mail_under_way: 64 << 20,
             sessions_per_student: 20,
             sessions: 2_000,
+            commands_per_second: 100,
+            evidence: 256 << 20,
             hops: 100,
             errors: 100,
             queries_per_second: 5_000,

@@ -15,6 +15,7 @@ pub const PLACEHOLDERS: &[(&str, &str)] = &[
     ("password", "the password of the student's own mailbox; `{password:USER}` that of a shared mailbox"),
     ("secret", "the student's secret in this mail; `{secret:MAIL}` that in the mail MAIL"),
     ("text", "the student's text in this mail; `{text:MAIL}` that in the mail MAIL"),
+    ("last", "in a solution over POP3: the number of the last message, as the reply to STAT told"),
 ];
 
 /// A placeholder in a template: `{name}` or `{name:of}`.
@@ -117,6 +118,8 @@ impl Person<'_> {
                 self.student.and_then(|student| student.email.clone()).unwrap_or_else(own)
             }
             "password" => self.password(of.unwrap_or(self.login())),
+            // Whoever plays the solution knows.
+            "last" => "{last}".to_owned(),
             "secret" | "text" => {
                 let id = of.or(self.mail).unwrap_or("");
                 let mail = self.lab.mail(id);

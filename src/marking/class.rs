@@ -1,16 +1,18 @@
 //! The students of a group, and what each has shown so far. Here an event that is known to be a student's finds the checks that wait for it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use super::{
+    bonds,
     checks::{
         Compiled, Deed, Rule, Setup, View,
         carried::{Carrying, Fate, Sent},
         conversation::talk::{CONNECT, Talk, Talks},
         query::Query,
+        shown,
         touched::{Touch, Touching},
     },
     connections::Live,
@@ -21,16 +23,25 @@ use super::{
     quick::{QuickMap, QuickSet},
 };
 use crate::{
-    evidence::{Conn, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State},
+    evidence::{Conn, Ending, Event, EventKind, FaultMoment, Injected, MessageId, Seq, State, Timestamp, Who},
     lab::{Exercise, FaultId, Group, Key, Lab, Login, Protocol, template::Person},
     pattern::{Said, Scratch},
+    words::{Phrase, phrase, quoted},
 };
+
+/// How often a command that came again and again is counted at most: more than any check asks for.
+const MOST_TIMES: u32 = 64 * 1_000;
+
+/// The most messages in another's name that a student's marks tell of, the latest.
+pub const MAX_NOTES: usize = 10;
 
 /// The students of a group.
 #[derive(Debug)]
 pub struct Class {
     /// The exercises in the lab's order.
     pub exercises: Vec<Arc<Exercise>>,
+    /// Those whose title or hint is a template, as each student sees them.
+    own: BTreeMap<(usize, usize), Arc<Exercise>>,
     /// Per exercise the place of its first check among all.
     pub first_check: Vec<usize>,
     /// All checks.
@@ -59,6 +70,10 @@ pub struct Common {
     pub places: QuickMap<Login, usize>,
     /// The lab's own mail.
     pub injected: QuickMap<MessageId, Injected>,
+    /// The notices that servers wrote, and of which student's messages.
+    pub notices: QuickMap<MessageId, usize>,
+    /// The student of whose message the record told last.
+    told: Option<usize>,
     /// The mailboxes that checks speak of, with their folders.
     pub mailboxes: Mailboxes,
     /// Whether the lab injects mail at all.
@@ -82,6 +97,10 @@ pub struct Student {
     pub reset: Seq,
     /// The faults that the student has met.
     pub met: BTreeSet<FaultId>,
+    /// The last connection from before the reset that went on after it.
+    pub ignored: Option<(Conn, Timestamp)>,
+    /// What both of two students should know: the latest [`MAX_NOTES`].
+    pub notes: VecDeque<Phrase>,
 }
 
 impl Common {
@@ -97,30 +116,48 @@ impl Class {
         let person = |student| Person { lab, group, student: Some(student), key, mail: None };
         let people: Vec<Person<'_>> = group.students.iter().map(person).collect();
         let (mut talks, mut mailboxes) = (Talks::new(), Mailboxes::default());
-        let mut setup = Setup { people: &people, talks: &mut talks, mailboxes: &mut mailboxes, asks_own: false };
+        let mut setup =
+            Setup { people: &people, talks: &mut talks, mailboxes: &mut mailboxes, asks_own: false, asks_fate: false };
         let (mut first_check, mut checks) = (Vec::new(), Vec::new());
         for exercise in &exercises {
             first_check.push(checks.len());
             for asked in &exercise.checks {
-                checks.push(Compiled::new(asked, checks.len(), &mut setup));
+                checks.push(Compiled::new(asked, checks.len(), bonds::is_bound(exercise), &mut setup));
             }
         }
-        let asks_own = setup.asks_own;
+        let (asks_own, asks_fate) = (setup.asks_own, setup.asks_fate);
         talks.values_mut().for_each(Talk::index);
         let is = |wanted: fn(&Rule) -> bool| {
             let checks = checks.iter().enumerate().filter(move |(_, check)| wanted(&check.rule));
             checks.map(|(check, _)| check).collect::<Vec<usize>>()
         };
         let others = is(|rule| !matches!(rule, Rule::Conversation(_)));
-        let asks_fate = !is(|rule| matches!(rule, Rule::Carried(_))).is_empty();
         let places = group.students.iter().enumerate().map(|(place, student)| (student.login.clone(), place)).collect();
         let injects = !lab.mails.is_empty();
+        let mut own = BTreeMap::new();
+        for (place, exercise) in exercises.iter().enumerate() {
+            if exercise.title.0.values().chain(exercise.hint.0.values()).any(|text| text.contains('{')) {
+                own.extend(people.iter().enumerate().map(|(student, person)| {
+                    let [title, hint] =
+                        [&exercise.title, &exercise.hint].map(|text| text.map(|text| shown(text, person)));
+                    ((student, place), Arc::new(Exercise { title, hint, ..(**exercise).clone() }))
+                }));
+            }
+        }
         let mut class = Self {
             exercises,
+            own,
             first_check,
             checks,
             students: Vec::new(),
-            common: Common { places, injected: QuickMap::default(), mailboxes, injects },
+            common: Common {
+                places,
+                injected: QuickMap::default(),
+                notices: QuickMap::default(),
+                told: None,
+                mailboxes,
+                injects,
+            },
             damage: None,
             talks,
             others,
@@ -137,15 +174,23 @@ impl Class {
     pub fn start_again(&mut self) {
         self.students = self.common.places.iter().map(|_| self.student(Seq(0))).collect();
         self.common.injected.clear();
+        self.common.notices.clear();
+        self.common.told = None;
         self.common.mailboxes.empty();
         self.damage = None;
     }
 
     fn student(&self, reset: Seq) -> Student {
-        let progress: Vec<Progress> = self.checks.iter().map(|_| Progress::default()).collect();
+        let fresh = |check: &Compiled| Progress { bound: check.bound, ..Progress::default() };
+        let progress: Vec<Progress> = self.checks.iter().map(fresh).collect();
         let met = BTreeSet::new();
         let open = self.talks.iter().map(|(protocol, talk)| (*protocol, talk.open(&progress, &met))).collect();
         Student { progress, open, reset, met, ..Student::default() }
+    }
+
+    /// An exercise as this student sees it.
+    pub fn exercise(&self, student: usize, place: usize) -> Arc<Exercise> {
+        Arc::clone(self.own.get(&(student, place)).unwrap_or(&self.exercises[place]))
     }
 
     /// The student's place in the group.
@@ -156,7 +201,11 @@ impl Class {
     /// What an event changes for the whole group, whoever caused it.
     pub fn witness(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::Accepted { message, injected, .. } => {
+            EventKind::Accepted { message, injected, from, .. } => {
+                // A server writes a notice in the same breath as it tells what became of the message.
+                if from.is_empty() && matches!(event.who, Who::Server { .. }) && event.conn == Conn(0) {
+                    self.common.notices.extend(self.common.told.map(|student| (*message, student)));
+                }
                 let first = injected.is_some() && self.common.injected.is_empty();
                 if let Some(injected) = injected {
                     self.common.injected.insert(*message, injected.clone());
@@ -209,6 +258,8 @@ impl Class {
             | EventKind::FaultCleared { .. }
             | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
+            | EventKind::Exhausted { .. }
+            | EventKind::Compacted { .. }
             | EventKind::Started { .. } => {}
         }
     }
@@ -231,6 +282,7 @@ impl Class {
     ) {
         // What a connection does that was open at a reset belongs to the run before it.
         if live.first <= self.students[place].reset {
+            self.students[place].ignored = Some((live.conn, live.began));
             return;
         }
         if self.students[place].arrived.is_none() {
@@ -247,35 +299,56 @@ impl Class {
                 live.track.secure.version = Some(*version);
                 self.secured(&here, live);
             }
-            EventKind::LoggedIn { mechanism, .. } => {
+            EventKind::LoggedIn { mechanism, mailbox } => {
                 live.track.secure.mechanism = Some(mechanism.clone());
+                live.track.secure.mailbox = Some(mailbox.clone());
                 self.secured(&here, live);
             }
-            EventKind::Command { verb, line, reply, after, pipelined, .. } => {
+            EventKind::Command { verb, line, reply, after, pipelined, times, .. } => {
                 live.state = Some(*after);
-                if !pipelined {
-                    self.waited(&here, live, verb);
-                }
-                if verb.bytes().any(|octet| octet.is_ascii_lowercase()) && !verb.starts_with('<') {
-                    self.hear(&here, live, &verb.to_ascii_uppercase(), line, reply);
-                } else {
-                    self.hear(&here, live, verb, line, reply);
+                let upper = verb.bytes().any(|octet| octet.is_ascii_lowercase()) && !verb.starts_with('<');
+                let verb = if upper { verb.to_ascii_uppercase().into() } else { Arc::clone(verb) };
+                for _ in 0..(*times).clamp(1, MOST_TIMES) {
+                    if !pipelined {
+                        self.waited(&here, live, &verb);
+                    }
+                    self.hear(&here, live, &verb, line, reply);
+                    let talk = live.protocol.and_then(|spoken| self.talks.get(&spoken));
+                    if talk.is_none_or(|talk| talk.is_settled(&live.track, &verb)) {
+                        break;
+                    }
                 }
             }
             EventKind::Accepted { message, from, recipients, delivered, octets, sha256: _, injected: None } => {
                 self.put_in(place, *message);
+                self.common.told = Some(place);
                 let domain = self.domain.clone();
                 let delivery = &mut Delivery::new((*message, *octets), (from, recipients, delivered), &domain, fetch);
                 self.tell(&here, live.protocol, &mut Deed::Delivered(delivery));
             }
             EventKind::Retrieved { message, mailbox, uid: _, top, folder } => {
                 let touch = Touch::Retrieved;
-                let touching = Touching { touch, message: *message, mailbox, folder, top: top.is_some() };
+                let touching = Touching { touch, message: *message, mailbox, folder, top: top.is_some(), moved: false };
                 self.tell(&here, live.protocol, &mut Deed::Touched(touching));
             }
             EventKind::Deleted { message, mailbox, uid: _, folder } => {
-                let touching = Touching { touch: Touch::Deleted, message: *message, mailbox, folder, top: false };
+                let touching =
+                    Touching { touch: Touch::Deleted, message: *message, mailbox, folder, top: false, moved: false };
                 self.tell(&here, live.protocol, &mut Deed::Touched(touching));
+            }
+            // A message that is moved is copied and expunged (RFC 6851 3.1).
+            EventKind::Copied { mailbox, from, copies, moved: true, .. } => {
+                for copy in copies {
+                    let touching = Touching {
+                        touch: Touch::Deleted,
+                        message: copy.message,
+                        mailbox,
+                        folder: from,
+                        top: false,
+                        moved: true,
+                    };
+                    self.tell(&here, live.protocol, &mut Deed::Touched(touching));
+                }
             }
             EventKind::Appended { message, .. } => self.put_in(place, *message),
             EventKind::Queued { message, recipients } if self.asks_fate => {
@@ -303,13 +376,54 @@ impl Class {
             | EventKind::FaultCleared { .. }
             | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
+            | EventKind::Exhausted { .. }
+            | EventKind::Compacted { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}
         }
+        self.note_foreign(place, live, event);
         // What the event did to messages in folders is this student's doing.
         if self.common.mailboxes.claim(here.seq, place) {
             let spots = self.common.mailboxes.touched().to_vec();
             self.tell(&here, live.protocol, &mut Deed::Filed(&spots));
+        }
+        self.bind(place);
+    }
+
+    /// Lets checks that go together hold where what meets them does.
+    fn bind(&mut self, place: usize) {
+        let student = &mut self.students[place];
+        for (exercise, first) in self.exercises.iter().zip(&self.first_check) {
+            let own = *first..*first + exercise.checks.len();
+            if own.clone().next().is_some_and(|check| self.checks[check].bound)
+                && bonds::settle(exercise, &mut student.progress[own])
+            {
+                for (protocol, talk) in &self.talks {
+                    student.open.insert(*protocol, talk.open(&student.progress, &student.met));
+                }
+            }
+        }
+    }
+
+    /// A message came from one student's address in the name of another one of the group: both are told.
+    fn note_foreign(&mut self, place: usize, live: &Live, event: &Event) {
+        let EventKind::Accepted { message, from, injected: None, .. } = &event.kind else { return };
+        let named = from.strip_suffix(&format!("@{}", self.domain)).unwrap_or(from);
+        let Some(other) =
+            self.place(&named.to_ascii_lowercase()).filter(|other| *other != place && live.is_by_address())
+        else {
+            return;
+        };
+        let name = |place: usize| self.common.places.iter().find(|(_, own)| **own == place);
+        let (Some((own, _)), Some((named, _))) = (name(place), name(other)) else { return };
+        let note = phrase("note-foreign").with("message", message.0).with("at", event.time);
+        let note = note.with("address", quoted(own.as_str())).with("sender", quoted(named.as_str()));
+        for place in [place, other] {
+            let notes = &mut self.students[place].notes;
+            if notes.len() == MAX_NOTES {
+                notes.pop_front();
+            }
+            notes.push_back(note.clone());
         }
     }
 
@@ -318,6 +432,7 @@ impl Class {
         if live.first > self.students[place].reset {
             let here = Here { student: place, conn: live.conn, began: live.began, seq: event.seq, time: event.time };
             self.end(&here, live, Ending::Failed);
+            self.bind(place);
         }
     }
 
@@ -350,6 +465,8 @@ impl Class {
             let here = Here { student, conn, began: event.time, seq: event.seq, time: event.time };
             self.tell(&here, None, &mut Deed::Carried(carrying));
             self.students[student].sent.settle(&carrying);
+            self.common.told = Some(student);
+            self.bind(student);
         }
     }
 
@@ -459,7 +576,7 @@ impl<'a> View<'a> {
         arrived: Option<Stamp>,
         common: &'a Common,
     ) -> Self {
-        let Common { places, injected, mailboxes, .. } = common;
-        Self { student, protocol, own, arrived, injected, places, mailboxes, settled: common.is_settled() }
+        let Common { places, injected, notices, mailboxes, .. } = common;
+        Self { student, protocol, own, arrived, injected, notices, places, mailboxes, settled: common.is_settled() }
     }
 }

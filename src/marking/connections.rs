@@ -139,6 +139,8 @@ impl Live {
             | EventKind::FaultCleared { .. }
             | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
+            | EventKind::Exhausted { .. }
+            | EventKind::Compacted { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => None,
         };
@@ -150,6 +152,11 @@ impl Live {
             Owner::Student(student, _) => Some(student),
             Owner::Unknown | Owner::Nobody => None,
         }
+    }
+
+    /// Whether the address tells whose it is.
+    pub fn is_by_address(&self) -> bool {
+        matches!(self.owner, Owner::Student(_, By::ClientAddress | By::Endpoint))
     }
 
     /// Whom the event counts for; `place` finds a student of the group. An address settles it, unless a login contradicts

@@ -13,6 +13,19 @@ use crate::{
     pattern::{Glob, folded},
 };
 
+/// A part of a message that is no multipart itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its media type, in lower case.
+    pub media: String,
+    /// Its transfer encoding, in lower case.
+    pub encoding: String,
+    /// The name it has as a file, or nothing.
+    pub filename: String,
+    /// The SHA-256 of what it holds, decoded.
+    pub sha256: String,
+}
+
 /// A message as sent.
 #[derive(Debug)]
 pub struct Content {
@@ -34,6 +47,10 @@ impl Content {
 
     /// The values of the header fields of this name, unfolded, encoded words decoded (RFC 2047).
     pub fn header(&self, name: &str) -> Vec<String> {
+        self.fields(name).iter().map(|value| decoded(value)).collect()
+    }
+
+    fn fields(&self, name: &str) -> Vec<Vec<u8>> {
         let mut found: Vec<Vec<u8>> = Vec::new();
         let mut inside = false;
         for line in self.octets[..self.body].split_inclusive(|octet| *octet == b'\n') {
@@ -50,7 +67,25 @@ impl Content {
                 found.push(line[colon..].to_vec());
             }
         }
-        found.iter().map(|value| decoded(value)).collect()
+        found
+    }
+
+    /// How many lines the body has.
+    pub fn lines(&self) -> u64 {
+        let body = &self.octets[self.body..];
+        memchr::memchr_iter(b'\n', body).count() as u64 + u64::from(!body.is_empty() && body.last() != Some(&b'\n'))
+    }
+
+    /// The octets of the longest line, without its line end.
+    pub fn longest_line(&self) -> u64 {
+        let lines = self.octets.split(|octet| *octet == b'\n');
+        lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line).len() as u64).max().unwrap_or(0)
+    }
+
+    /// The values of the header fields of this name as sent, with their line ends as `\n`.
+    pub fn raw_header(&self, name: &str) -> Vec<String> {
+        let values = self.fields(name).into_iter();
+        values.map(|value| String::from_utf8_lossy(value.trim_ascii()).replace("\r\n", "\n")).collect()
     }
 
     /// Whether the pattern matches the body.
@@ -83,16 +118,22 @@ impl Content {
 
     /// The media types of its MIME parts in order, in lower case; multiparts themselves are none, and a message inside a
     /// message is one part. A message without MIME is `text/plain` (RFC 2045 5.2).
-    pub fn parts(&self) -> Vec<String> {
+    pub fn parts(&self) -> Vec<Part> {
         let Some(message) = MessageParser::default().parse(&self.octets) else {
             return Vec::new();
         };
         let leaf = |part: &&MessagePart<'_>| !matches!(part.body, PartType::Multipart(_));
-        let named = |part: &MessagePart<'_>| match part.content_type() {
+        let media = |part: &MessagePart<'_>| match part.content_type() {
             Some(media) => format!("{}/{}", media.ctype(), media.subtype().unwrap_or("*")).to_ascii_lowercase(),
             None => "text/plain".to_owned(),
         };
-        message.parts.iter().filter(leaf).map(named).collect()
+        let part = |part: &MessagePart<'_>| Part {
+            media: media(part),
+            encoding: part.content_transfer_encoding().unwrap_or("7bit").trim().to_ascii_lowercase(),
+            filename: part.attachment_name().unwrap_or("").to_owned(),
+            sha256: sha256(part.contents()),
+        };
+        message.parts.iter().filter(leaf).map(part).collect()
     }
 
     /// The SHA-256 of the body as sent: one for each place where it may start.
@@ -216,9 +257,10 @@ mod tests {
 
     #[test]
     fn parts_are_those_that_hold_something() {
-        assert_eq!(content("Subject: x\r\n\r\nhi\r\n").parts(), ["text/plain"]);
+        let medias = |text: &str| content(text).parts().into_iter().map(|part| part.media).collect::<Vec<_>>();
+        assert_eq!(medias("Subject: x\r\n\r\nhi\r\n"), ["text/plain"]);
         let mixed = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhi\r\n--b\r\nContent-Type: Image/PNG\r\n                     Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n--b--\r\n";
-        assert_eq!(content(mixed).parts(), ["text/plain", "image/png"]);
+        assert_eq!(medias(mixed), ["text/plain", "image/png"]);
         let unended = "Content-Type: multipart/mixed; boundary=b\r\n\r\nno boundary\r\n";
         assert!(content(unended).parts().len() < 2);
     }

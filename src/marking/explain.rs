@@ -48,8 +48,7 @@ impl Words {
 
     /// What keeps a check from holding, a line each: a fault not met yet, the server's failure, the closest attempt.
     pub fn missed(self, check: &CheckMark) -> impl Iterator<Item = String> {
-        let unmet = check.unmet.as_ref().map(|fault| phrase("fault-unmet").with("fault", quoted(fault.as_str())));
-        let all = [unmet, check.cause.as_ref().map(cause), check.closest.clone()];
+        let all = [check.awaits.clone(), check.cause.as_ref().map(cause), check.closest.clone()];
         all.into_iter().flatten().map(move |phrase| self.say(&phrase))
     }
 

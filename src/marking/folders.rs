@@ -278,6 +278,8 @@ impl Mailboxes {
             | EventKind::FaultCleared { .. }
             | EventKind::Repeated { .. }
             | EventKind::Limited { .. }
+            | EventKind::Exhausted { .. }
+            | EventKind::Compacted { .. }
             | EventKind::Started { .. }
             | EventKind::Damaged { .. } => {}
         }

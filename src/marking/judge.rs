@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::{
+    bonds,
     class::{Class, Student},
     marks::{Cause, CheckMark, Mark, StudentMarks, Verdict},
 };
 use crate::{
     evidence::Conn,
     lab::{Exercise, Group, exercise::Points},
+    words::phrase,
 };
 
 impl Class {
@@ -17,10 +19,15 @@ impl Class {
         let person = &group.students[place];
         let checks: Vec<Vec<CheckMark>> =
             (0..self.exercises.len()).map(|exercise| self.check_marks(exercise, place)).collect();
-        let own: Vec<Verdict> = checks.iter().map(|checks| together(checks)).collect();
+        let exercises = self.exercises.iter();
+        let own: Vec<Verdict> =
+            checks.iter().zip(exercises).map(|(checks, exercise)| together(checks, exercise.any)).collect();
         let done = self.done(&own);
-        let exercises: Vec<Mark> =
-            checks.into_iter().enumerate().map(|(exercise, checks)| self.mark(exercise, checks, &own, &done)).collect();
+        let exercises: Vec<Mark> = checks
+            .into_iter()
+            .enumerate()
+            .map(|(exercise, checks)| self.mark(place, exercise, checks, &own, &done))
+            .collect();
         StudentMarks {
             group: group.name.clone(),
             login: person.login.clone(),
@@ -33,8 +40,8 @@ impl Class {
         }
     }
 
-    fn mark(&self, place: usize, checks: Vec<CheckMark>, own: &[Verdict], done: &[bool]) -> Mark {
-        let exercise = Arc::clone(&self.exercises[place]);
+    fn mark(&self, student: usize, place: usize, checks: Vec<CheckMark>, own: &[Verdict], done: &[bool]) -> Mark {
+        let exercise = self.exercise(student, place);
         let missing: Vec<usize> = self.before(&exercise).filter(|other| !done[*other]).collect();
         let held = checks.iter().filter(|check| check.verdict == Verdict::Done).count();
         let verdict = if own[place] == Verdict::Done && !missing.is_empty() {
@@ -47,7 +54,7 @@ impl Class {
         let points = match verdict {
             Verdict::Done => exercise.points,
             Verdict::Missing | Verdict::Unclear if exercise.partial && missing.is_empty() => {
-                share(exercise.points, held, checks.len())
+                share(exercise.points, held, exercise.any.unwrap_or(checks.len()))
             }
             Verdict::Missing | Verdict::Unclear => Points(0),
         };
@@ -76,10 +83,11 @@ impl Class {
     fn check_marks(&self, exercise: usize, place: usize) -> Vec<CheckMark> {
         let first = self.first_check[exercise];
         let checks = first..first + self.exercises[exercise].checks.len();
-        checks.map(|check| self.check_mark(check, place)).collect()
+        let exercise = &self.exercises[exercise];
+        checks.map(|check| self.check_mark(exercise, check, place)).collect()
     }
 
-    fn check_mark(&self, check: usize, place: usize) -> CheckMark {
+    fn check_mark(&self, exercise: &Exercise, check: usize, place: usize) -> CheckMark {
         let student = &self.students[place];
         let compiled = &self.checks[check];
         let (kind, progress) = (compiled.rule.kind(), &student.progress[check]);
@@ -91,7 +99,7 @@ impl Class {
             one_connection: compiled.one_connection,
             closest: None,
             cause: None,
-            unmet: None,
+            awaits: None,
             then: compiled.after.is_some(),
         };
         let standing = kind.standing(&self.view(place)).unwrap_or_default();
@@ -100,15 +108,20 @@ impl Class {
             mark.proofs = vec![proof];
         }
         if mark.verdict == Verdict::Missing {
-            mark.unmet = kind.fault().filter(|fault| !student.met.contains(*fault)).cloned();
+            mark.awaits = kind.awaits(&student.met);
             mark.cause = self.cause(check, student);
             let attempt = Some(&progress.attempt).filter(|attempt| attempt.conn != Conn(0));
             let attempt = attempt.and_then(|attempt| kind.attempted(place, attempt));
             let nearest = || progress.nearest.as_ref().map(|near| near.phrase.clone());
             // Of what comes after something else, nobody says what there was before.
             let silent = !mark.proofs.is_empty() || mark.cause.is_some() || mark.then;
+            let ignored = || {
+                let (conn, began) = student.ignored.filter(|_| !silent)?;
+                Some(phrase("began-before-reset").with("conn", conn.0).with("at", began))
+            };
             let none = || kind.none_tried().filter(|_| !silent);
-            mark.closest = attempt.or_else(nearest).or(standing.nearest).or_else(none);
+            let apart = bonds::apart(exercise, progress);
+            mark.closest = apart.or(attempt).or_else(nearest).or(standing.nearest).or_else(ignored).or_else(none);
             if mark.cause.is_some() {
                 mark.verdict = Verdict::Unclear;
             }
@@ -126,8 +139,12 @@ impl Class {
     }
 }
 
-/// All checks must hold; one that is plainly missing outweighs one that is unclear.
-fn together(checks: &[CheckMark]) -> Verdict {
+/// All checks must hold, or so many of them; one that is plainly missing outweighs one that is unclear.
+fn together(checks: &[CheckMark], any: Option<usize>) -> Verdict {
+    let held = checks.iter().filter(|check| check.verdict == Verdict::Done).count();
+    if any.is_some_and(|any| held >= any) {
+        return Verdict::Done;
+    }
     let has = |verdict| checks.iter().any(|check| check.verdict == verdict);
     if has(Verdict::Missing) || checks.is_empty() {
         Verdict::Missing

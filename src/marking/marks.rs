@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     evidence::{Conn, MessageId, Seq, Timestamp},
-    lab::{Exercise, ExerciseId, FaultId, GroupName, Login, exercise::Points},
+    lab::{Exercise, ExerciseId, GroupName, Login, exercise::Points},
     words::Phrase,
 };
 
@@ -99,8 +99,8 @@ pub struct CheckMark {
     pub closest: Option<Phrase>,
     /// Why it is unclear.
     pub cause: Option<Cause>,
-    /// The fault that the student must meet first and has not met.
-    pub unmet: Option<FaultId>,
+    /// What the student has to bring about first: a fault not met yet, or one that has struck already.
+    pub awaits: Option<Phrase>,
     /// Whether it counts only after the check before it held.
     pub then: bool,
 }

@@ -15,6 +15,7 @@
 //! - Ever achieved is achieved, until a reset: then everything of that student from before is forgotten, also connections still open.
 //! - What is not done when the record is damaged, or when a session of the server failed on the way, is unclear.
 
+mod bonds;
 pub mod checks;
 mod class;
 mod connections;
@@ -26,6 +27,7 @@ mod judge;
 pub mod marks;
 mod progress;
 mod quick;
+pub mod used;
 
 pub use connections::MAX_UNKNOWN;
 pub use folders::MAX_FOLLOWED;
@@ -172,6 +174,7 @@ impl Marker {
         let mut notes: Vec<Phrase> =
             self.neithers.values().rev().filter(own).take(MAX_CONTRADICTIONS).map(|found| found.note.clone()).collect();
         notes.reverse();
+        notes.extend(self.class.students[place].notes.iter().cloned());
         notes
     }
 

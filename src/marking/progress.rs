@@ -1,5 +1,7 @@
 //! How far one student is with one check.
 
+use std::collections::VecDeque;
+
 use super::{
     NEAR_KEPT,
     marks::{Cause, Proof},
@@ -9,6 +11,9 @@ use crate::{
     pattern::{Fit, Said},
     words::Phrase,
 };
+
+/// The most connections or messages that are kept of those that would meet a check which goes together with others.
+pub const MAX_CANDIDATES: usize = 100;
 
 /// Where and when an event happened, and whose it is.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +51,10 @@ pub struct Progress {
     /// The same for a conversation, here and not behind a pointer because nearly every command touches some; its connection is 0
     /// as long as there is none.
     pub attempt: Attempt,
+    /// Whether what meets it must go together with what other checks are met by: then all that would do is kept here.
+    pub bound: bool,
+    /// What would do, the latest [`MAX_CANDIDATES`].
+    pub candidates: VecDeque<Proof>,
     /// Set when a session of the server failed on the way to it, until the next whole try tells more.
     pub failed: Option<Cause>,
 }
@@ -70,12 +79,16 @@ pub struct Attempt {
     pub at: Timestamp,
     /// How many steps it showed (forbidding ones do not count).
     pub reached: usize,
+    /// Of steps in any order those that it showed, by their bits.
+    pub seen: u64,
     /// What came in place of the next step, if anything did.
     pub instead: Option<Instead>,
     /// Then, the verb that came.
     pub verb: String,
     /// Then, what was said, cut to [`super::NEAR_KEPT`] octets.
     pub said: String,
+    /// Where it was secured or logged in otherwise than wanted, how.
+    pub why: Option<Phrase>,
     /// How it ended; none: it is still open.
     pub ended: Option<Ending>,
 }
@@ -100,6 +113,13 @@ impl Progress {
     pub fn proven(&mut self, proof: Proof, times: u32) {
         if self.attempt.conn == proof.conn {
             self.attempt = Attempt::default();
+        }
+        if self.bound {
+            if self.candidates.len() == MAX_CANDIDATES {
+                self.candidates.pop_front();
+            }
+            self.candidates.push_back(proof);
+            return;
         }
         let last = proof.events.iter().max().copied().unwrap_or_default();
         self.proofs.push(proof);
@@ -131,6 +151,13 @@ impl Progress {
         }
     }
 
+    /// A connection showed these steps, in whatever order.
+    pub fn gathered(&mut self, here: &Here, seen: u64) {
+        if let Some(attempt) = self.attempt(here, (seen >> 1).count_ones() as usize, None) {
+            (attempt.instead, attempt.seen) = (None, seen);
+        }
+    }
+
     /// A connection that had shown `reached` steps showed the next one's verb with something else about it.
     pub fn near(&mut self, here: &Here, reached: usize, fit: Fit, said: &Said<'_>) {
         match fit {
@@ -146,8 +173,11 @@ impl Progress {
     }
 
     /// A connection had shown all steps but was not what it had to be.
-    pub fn unfit(&mut self, here: &Here, reached: usize) {
+    pub fn unfit(&mut self, here: &Here, reached: usize, why: Phrase) {
         self.instead(here, reached, Instead::Terms, "", "");
+        if self.attempt.conn == here.conn {
+            self.attempt.why = Some(why);
+        }
     }
 
     /// A connection that had shown `reached` steps, which were to be pipelined, waited for the reply before it went on.

@@ -2,14 +2,17 @@
 //! clone; and who somebody was. What a name may look like is decided here and nowhere else. Nothing is imported from elsewhere.
 
 mod numbers;
+pub mod order;
 mod who;
 
-use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, cmp::Ordering, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 pub use numbers::{Conn, MessageId, Seq, Timestamp, Uid};
 pub use who::{By, Who};
+
+use self::order::natural;
 
 /// The longest lab, group, login or exercise name, in characters.
 pub const MAX_NAME: usize = 64;
@@ -28,7 +31,7 @@ pub struct BadName(pub String);
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $type(Arc<str>);
 
@@ -60,12 +63,6 @@ macro_rules! name {
             }
         }
 
-        impl Borrow<str> for $type {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-
         impl fmt::Display for $type {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.pad(&self.0)
@@ -78,6 +75,46 @@ macro_rules! name {
             }
         }
     };
+}
+
+/// Names that are found by their text, and so have its order.
+macro_rules! found_by_text {
+    ($($type:ident)*) => {
+        $(
+            impl Borrow<str> for $type {
+                fn borrow(&self) -> &str {
+                    &self.0
+                }
+            }
+
+            impl Ord for $type {
+                fn cmp(&self, other: &Self) -> Ordering {
+                    self.0.cmp(&other.0)
+                }
+            }
+
+            impl PartialOrd for $type {
+                fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                    Some(self.cmp(other))
+                }
+            }
+        )*
+    };
+}
+
+found_by_text!(LabName Login ExerciseId MailId FaultId Domain);
+
+/// Whatever lists groups lists them as people count.
+impl Ord for GroupName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        natural(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for GroupName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 name!(

@@ -1,5 +1,7 @@
 //! Patterns with `*`: matched in linear time, letters in either case. Text is folded once ([`fold`]) and matched many times.
 
+use std::sync::Arc;
+
 use memchr::memmem::Finder;
 
 use crate::lab::{exercise::Pattern, template::Person};
@@ -13,7 +15,12 @@ pub struct Glob {
     middle: Box<[Finder<'static>]>,
     /// What the text must end with; none where there is no star.
     last: Option<Box<[u8]>>,
+    /// The domains any of which may stand where the pattern has [`HOLE`].
+    domains: Option<Arc<[Box<[u8]>]>>,
 }
+
+/// Stands in a pattern for one of several domains; no text that is matched has it.
+const HOLE: &str = "\u{1}";
 
 impl Glob {
     /// Compiles a pattern whose placeholders are filled in.
@@ -24,11 +31,21 @@ impl Glob {
         let mut rest: Vec<&[u8]> = parts.collect();
         let last = rest.pop().map(Box::from);
         let middle = rest.into_iter().filter(|part| !part.is_empty()).map(|part| Finder::new(part).into_owned());
-        Self { first, middle: middle.collect(), last }
+        Self { first, middle: middle.collect(), last, domains: None }
     }
 
     /// Whether it matches all of `text`, which [`fold`] has folded.
     pub fn matches_folded(&self, text: &[u8]) -> bool {
+        let Some(domains) = &self.domains else { return self.matches_whole(text) };
+        domains.iter().any(|domain| {
+            memchr::memmem::find(text, domain).is_some_and(|at| {
+                let (before, after) = (&text[..at], &text[at + domain.len()..]);
+                self.matches_whole(&[before, HOLE.as_bytes(), after].concat())
+            })
+        })
+    }
+
+    fn matches_whole(&self, text: &[u8]) -> bool {
         let Some(last) = &self.last else {
             return *text == *self.first;
         };
@@ -84,6 +101,19 @@ pub enum Filled {
 impl Filled {
     /// Fills in a pattern for these people.
     pub fn new(pattern: &Pattern, people: &[Person<'_>]) -> Self {
+        let neighbour = "{neighbour}";
+        if let Some(person) = people.first().filter(|person| person.lab.settings.any_neighbour)
+            && pattern.0.contains(neighbour)
+        {
+            let others = person.lab.groups.iter().filter(|group| group.name != person.group.name);
+            let domains: Arc<[Box<[u8]>]> = others.map(|group| folded(group.domain.as_str()).into()).collect();
+            let template = pattern.0.replace(neighbour, HOLE);
+            let filled = |person: &Person<'_>| Glob {
+                domains: Some(Arc::clone(&domains)),
+                ..Glob::new(&person.fill(&template))
+            };
+            return Self::Each(people.iter().map(filled).collect());
+        }
         if pattern.is_template() {
             Self::Each(people.iter().map(|person| Glob::new(&person.fill(&pattern.0))).collect())
         } else {

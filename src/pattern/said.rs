@@ -37,6 +37,8 @@ pub struct Scratch {
     unquoted: Vec<u8>,
     path: Path,
     has_path: bool,
+    /// The argument with the login that it begins with spelt the other way: `ana` for `ana@its.own.domain` and the reverse.
+    respelt: Vec<u8>,
     text: Vec<u8>,
 }
 
@@ -83,6 +85,7 @@ impl<'a> Said<'a> {
         pattern.matches_folded(&scratch.argument)
             || (scratch.has_path && scratch.path.matches(pattern))
             || (self.protocol == Protocol::Imap && pattern.matches_folded(&scratch.unquoted))
+            || (!scratch.respelt.is_empty() && pattern.matches_folded(&scratch.respelt))
     }
 
     fn work_out(&mut self) {
@@ -98,6 +101,11 @@ impl<'a> Said<'a> {
         if self.protocol == Protocol::Imap {
             scratch.unquoted.clear();
             scratch.unquoted.extend(scratch.argument.iter().filter(|octet| **octet != b'"'));
+        }
+        scratch.respelt.clear();
+        if matches!(self.verb, "USER" | "APOP" | "LOGIN" | "VRFY" | "EXPN") {
+            let said = if self.protocol == Protocol::Imap { &scratch.unquoted } else { &scratch.argument };
+            respell(said, self.domain, &mut scratch.respelt);
         }
         let path = matches!(self.verb, "MAIL" | "RCPT").then(|| path_in(argument)).flatten();
         scratch.has_path = path.is_some();
@@ -131,6 +139,22 @@ impl<'a> Said<'a> {
         }
         self.reply.split_terminator('\n').any(has)
     }
+}
+
+/// What follows a verb that names a mailbox, that name spelt the other way: a login and its address are the same.
+fn respell(said: &[u8], domain: &str, out: &mut Vec<u8>) {
+    let end = memchr::memchr(b' ', said).unwrap_or(said.len());
+    let (name, rest) = said.split_at(end);
+    match memchr::memrchr(b'@', name) {
+        Some(at) if name[at + 1..] == *domain.as_bytes() => out.extend_from_slice(&name[..at]),
+        None if !name.is_empty() => {
+            out.extend_from_slice(name);
+            out.push(b'@');
+            out.extend_from_slice(domain.as_bytes());
+        }
+        Some(_) | None => return,
+    }
+    out.extend_from_slice(rest);
 }
 
 /// A reply pattern, compiled.
@@ -270,5 +294,8 @@ mod tests {
         assert!(argued("user2", "RCPT", "RCPT TO:<user2@lib.simulacion>") && argued("user2", "RCPT", "rcpt to: USER2"));
         assert!(!argued("user2", "RCPT", "RCPT TO:<user22>") && !argued("user2", "VRFY", "VRFY TO:<user2>"));
         assert!(argued("user2@lib.simulacion", "RCPT", "RCPT TO: user2"));
+        assert!(argued("ana", "USER", "USER Ana@lib.simulacion") && argued("ana@lib.simulacion", "USER", "USER ana"));
+        assert!(argued("ana *", "APOP", "APOP ana@lib.simulacion 00") && !argued("ana", "USER", "USER ana@other"));
+        assert!(!argued("ana", "NOOP", "NOOP ana@lib.simulacion") && !argued("*@*", "USER", "USER"));
     }
 }

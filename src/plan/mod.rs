@@ -265,7 +265,7 @@ mod tests {
         let before = desired(&[("g01", &["ana"]), ("g02", &["eva"])]);
         let running = perform(&steps(&before, &None), &before, None);
         let mut after = desired(&[("g01", &["ana"]), ("g03", &["eva"])]);
-        let moved = after.servers.get_mut("g01").expect("a group of the test");
+        let moved = after.servers.get_mut(&"g01".parse().unwrap()).expect("a group of the test");
         moved.endpoints[0].address.set_ip(IpAddr::from([127, 80, 1, 1]));
         let plan: Vec<String> = steps(&after, &running).iter().map(Step::to_string).collect();
         assert_eq!(

@@ -119,6 +119,7 @@ pub(crate) mod tests {
         Lab {
             name: "test".parse().unwrap(),
             title: Text::plain("Test"),
+            language: None,
             source: "/tmp/lab.toml".into(),
             engine: None,
             groups: groups.iter().map(group).collect(),
@@ -136,6 +137,7 @@ pub(crate) mod tests {
                 limits: Limits::default(),
                 routes: Vec::new(),
                 patience: Patience::default(),
+                any_neighbour: false,
             },
             docker: crate::lab::Containers::default(),
             mails: Vec::new(),

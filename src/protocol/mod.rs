@@ -98,6 +98,12 @@ impl Peer {
         self.remote.map_or(IpAddr::from([127, 0, 0, 1]), |remote| remote.ip())
     }
 
+    /// Whether it came to where only other servers belong: who comes there is no student, whatever is said.
+    pub fn is_for_servers(&self) -> bool {
+        let local = self.local.map(|local| local.ip());
+        local.is_some() && local == self.config.relaying.from
+    }
+
     /// Whether TLS can be had on a connection that begins in the clear; labctl's own need none.
     pub fn offers_tls(&self) -> bool {
         let Self { config, service, remote, .. } = self;
@@ -156,6 +162,8 @@ pub enum Input<'a> {
     },
     /// What became of the action that the last output asked for.
     Done(Outcome),
+    /// Instead of what came: there is as much evidence of the student as the lab allows.
+    Exhausted,
     /// The server has too much mail under way: what the session holds of a message that is coming in must go. It is heard to its
     /// end and refused for now.
     NoRoom,
@@ -174,6 +182,8 @@ pub enum Refusal {
     StudentSessions,
     /// The server has too many sessions.
     ServerSessions,
+    /// There is as much evidence of the student as the lab allows.
+    Evidence,
 }
 
 /// What a session wants. The driver appends `reply` to what it sends, so one output's reply leaves in one write.

@@ -107,6 +107,7 @@ impl Columns {
             if meaning.is_none() && (!exported || closest(title, own).is_some()) {
                 let problem = findings.add(Code::UnknownColumn, place(), format!("column `{cell}` is not read"));
                 problem.help(format!("the columns are `{}`", own.join("`, `"))).did_you_mean(title, own);
+                problem.alike("columns not read", format!("`{cell}`"));
             }
             meanings.push(meaning);
         }

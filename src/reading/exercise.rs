@@ -11,7 +11,7 @@ use super::{
 use crate::{
     lab::{
         Exercise, ExerciseId, MAX_EXERCISES, Script, Service, Text,
-        exercise::{Points, ScriptLine},
+        exercise::{Asked, Points, Same, ScriptLine},
     },
     marking::checks,
 };
@@ -64,19 +64,68 @@ pub fn exercises(lab: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_
 fn exercise(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Exercise {
     let checks = fields.required("check", "[[exercise.check]]", findings);
     let checks = checks.map(|field| field.tables(&checks::CHECK, MAX_CHECKS, findings)).unwrap_or_default();
-    let checks = checks::read(&checks, known, findings);
+    let tables = checks;
+    let checks = checks::read(&tables, known, findings);
+    let same = same(fields, &checks, findings);
+    let any = any(fields, checks.len(), findings);
     let session = fields.number("session", 1, 1..=MAX_SESSION, findings);
     Exercise {
         id: "0".parse().expect("a digit is a name"),
-        title: text(fields, "title", findings),
-        hint: text(fields, "hint", findings),
+        title: template(fields, "title", known, findings),
+        hint: template(fields, "hint", known, findings),
         session: u32::try_from(session).unwrap_or(1),
         points: fields.get("points").and_then(|field| points(&field, findings)).unwrap_or(Points(100)),
         partial: fields.boolean("partial", false, findings),
         after: Vec::new(),
         checks,
+        same,
+        any,
+        weak: fields.text("weak", findings).map(|(why, _)| why.to_owned()),
         solution: solution(fields, known, findings),
     }
+}
+
+/// A text whose placeholders stand for the student's own.
+fn template(fields: &Fields<'_>, key: &'static str, known: &Known<'_>, findings: &mut Findings<'_>) -> Text {
+    let text = self::text(fields, key, findings);
+    if let Some(field) = fields.get(key) {
+        for text in field.texts() {
+            let span = findings.find(&field.span, text).unwrap_or_else(|| field.span.clone());
+            known.template(text, &span, Scope::Check, findings);
+        }
+    }
+    text
+}
+
+/// Reads `same`.
+fn same(fields: &Fields<'_>, checks: &[Asked], findings: &mut Findings<'_>) -> Option<Same> {
+    let field = fields.get("same")?;
+    let same = field.choice(&[("connection", Same::Connection), ("message", Same::Message)], findings)?;
+    let written = || checks.iter().map(|asked| asked.check::<checks::Check>().written());
+    if checks.len() < 2 {
+        let problem = findings.lab(Code::NoEffect, &field.key_span, "one check is always met by one thing");
+        problem.help("leave `same` out, or write the other checks");
+    } else if let Some(why) = written().find_map(|check| check.never_bound(same)) {
+        findings
+            .lab(Code::BadCheck, &field.key_span, why)
+            .help("leave `same` out, or put that check into another exercise");
+    }
+    Some(same)
+}
+
+/// Reads `any`.
+fn any(fields: &Fields<'_>, checks: usize, findings: &mut Findings<'_>) -> Option<usize> {
+    let field = fields.get("any")?;
+    let any = usize::try_from(field.number(1..=MAX_CHECKS as u64, findings)?).ok()?;
+    if any >= checks {
+        let message = format!("`any = {any}` of {checks} checks are all of them");
+        findings.lab(Code::NoEffect, &field.span, message).help("leave `any` out");
+    }
+    if let Some(other) = fields.get("same") {
+        let problem = findings.lab(Code::Conflict, &other.key_span, "`any` and `same` exclude each other");
+        problem.help("keep one of them");
+    }
+    Some(any)
 }
 
 /// A text, or a table of texts by language.

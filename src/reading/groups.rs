@@ -8,7 +8,10 @@ use super::{
     people::Seat,
     slug::slug,
 };
-use crate::lab::{GroupName, MAX_GROUP, MAX_GROUPS, Student};
+use crate::{
+    lab::{GroupName, MAX_GROUP, MAX_GROUPS, Student},
+    names::order::natural,
+};
 
 /// The one group of a lab that names none.
 pub const ONLY_GROUP: &str = "class";
@@ -71,7 +74,7 @@ impl Class {
         }
         let students = |seats: Vec<Seat>| {
             let mut students: Vec<Student> = seats.into_iter().map(|seat| seat.student).collect();
-            students.sort_by(|a, b| a.login.cmp(&b.login));
+            students.sort_by(|a, b| natural(a.login.as_str(), b.login.as_str()));
             students
         };
         self.rooms.into_iter().map(|(name, seats)| (name, students(seats))).collect()
@@ -170,6 +173,7 @@ impl Names {
         if renamed {
             let problem = findings.add(Code::Renamed, place.clone(), format!("group `{written}` is called `{name}`"));
             problem.help("a group's name becomes part of its mail domain");
+            problem.alike("groups renamed", format!("`{written}` to `{name}`"));
         }
         if let Some((other, first)) = self.taken.get(&name) {
             let message = format!("groups `{other}` and `{written}` would both be called `{name}`");

@@ -15,6 +15,7 @@ pub const LAB: Section = Section {
         "vrfy",
         "name",
         "title",
+        "language",
         "engine",
         "host",
         "dialect",
@@ -29,6 +30,7 @@ pub const LAB: Section = Section {
         "docker",
         "queue",
         "route",
+        "neighbour",
         "roster",
         "students",
         "groups",
@@ -78,6 +80,8 @@ pub const LIMITS: Section = Section {
         "mail_under_way",
         "sessions_per_student",
         "sessions",
+        "commands_per_second",
+        "evidence",
         "hops",
         "errors",
         "queries_per_second",
@@ -116,7 +120,7 @@ pub const FAULT: Section =
 /// An exercise.
 pub const EXERCISE: Section = Section {
     name: "`[[exercise]]`",
-    keys: &["id", "title", "hint", "session", "points", "partial", "after", "check", "solution"],
+    keys: &["id", "title", "hint", "session", "points", "partial", "after", "same", "any", "check", "solution", "weak"],
 };
 
 /// One or more connections of a reference solution.

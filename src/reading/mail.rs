@@ -1,6 +1,6 @@
 //! Mail that the lab injects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     diagnostic::{Code, Findings, Span, in_lab},
@@ -59,6 +59,19 @@ fn id(fields: &Fields<'_>, seen: &mut BTreeMap<MailId, Span>, findings: &mut Fin
 /// What other templates may know of the mails.
 pub fn known(drafts: &[Draft<'_>]) -> BTreeMap<String, u64> {
     drafts.iter().filter_map(|draft| Some((draft.id.as_ref()?.to_string(), draft.text_octets))).collect()
+}
+
+/// The mails of which a group gets one copy, as far as their own words tell.
+pub fn shared(drafts: &[Draft<'_>]) -> BTreeSet<String> {
+    let speaks = |draft: &Draft<'_>| {
+        let texts = ["to", "from", "subject", "headers", "body"].into_iter().filter_map(|key| draft.fields.get(key));
+        let to_student = draft.fields.get("to").is_none();
+        to_student
+            || texts
+                .flat_map(|field| field.texts())
+                .any(|text| pieces(text).unwrap_or_default().iter().any(|piece| is_personal(piece, &[])))
+    };
+    drafts.iter().filter(|draft| !speaks(draft)).filter_map(|draft| Some(draft.id.as_ref()?.to_string())).collect()
 }
 
 /// Reads the mails themselves.
@@ -147,10 +160,14 @@ fn body(fields: &Fields<'_>, id: Option<&MailId>, known: &Known<'_>, findings: &
 fn speaks_of(mail: &Mail, individual: &[String]) -> bool {
     let headers = mail.headers.iter().map(|(_, value)| value.as_str());
     let templates = [mail.to.as_str(), &mail.from, &mail.subject, &mail.body].into_iter().chain(headers);
-    let personal = |piece: Piece<'_>| match piece {
+    templates.flat_map(|template| pieces(template).unwrap_or_default()).any(|piece| is_personal(&piece, individual))
+}
+
+/// Whether a piece of a template is another for each student.
+fn is_personal(piece: &Piece<'_>, individual: &[String]) -> bool {
+    match piece {
         Piece::Value { name: "login" | "name" | "email", .. } | Piece::Value { name: "password", of: None } => true,
         Piece::Value { name: "secret" | "text", of: Some(other) } => individual.iter().any(|id| id == other),
         Piece::Text(_) | Piece::Value { .. } => false,
-    };
-    templates.flat_map(|template| pieces(template).unwrap_or_default()).any(personal)
+    }
 }

@@ -48,11 +48,16 @@ use self::{
 use crate::{
     findings::{fields, known as placeholders, offered, steps},
     lab::{EngineKind, Lab, LabName},
+    words::Lang,
 };
 
 /// The smallest lab, for whoever has an empty file.
 const SMALLEST: &str =
     "write the smallest lab:\n  domain = \"lib.simulacion\"\n  users  = [\"user1\", \"user2\"]\n  relay  = false";
+
+/// The way out for who writes IMAP's flags.
+const BACKSLASH: &str =
+    "between `'` a backslash stands for itself: write `'\\Seen'` and `\'\'\'` for `\"\"\"`; or double it, `\\\\Seen`";
 
 /// What came of reading a lab.
 #[derive(Debug)]
@@ -107,7 +112,10 @@ fn syntax(text: &str, errors: &[toml::de::Error], findings: &mut Findings<'_>) {
         let again = noted.is_some_and(|noted| std::ptr::eq(noted, line));
         let alone = DeTable::parse(line).is_err() || error.message().starts_with("duplicate");
         if noted.is_none() || alone && !again {
-            findings.lab(Code::Syntax, &span, format!("this is not TOML: {}", error.message()));
+            let problem = findings.lab(Code::Syntax, &span, format!("this is not TOML: {}", error.message()));
+            if text[..span.start].ends_with('\\') {
+                problem.help(BACKSLASH);
+            }
             noted = Some(line);
         }
     }
@@ -137,6 +145,8 @@ fn document(
         names: &people.names,
         settings: &settings,
         mails: mail::known(&drafts),
+        shared_mails: mail::shared(&drafts),
+        in_company: people.groups.iter().any(|group| group.students.len() > 1),
         faults: fault::names(fields),
         offered: Offered::of(&settings),
     };
@@ -145,7 +155,12 @@ fn document(
     let exercises = exercise::exercises(fields, &known, findings);
     let title = exercise::text(fields, "title", findings);
     let (source, groups) = (path.to_owned(), people.groups);
-    Some(Lab { name: name?, title, source, engine, groups, settings, docker, mails, exercises, faults })
+    let language = fields.get("language").and_then(|field| {
+        let codes: Vec<_> = Lang::all().map(|lang| (lang.code(), lang.code())).collect();
+        field.choice(&codes, findings)
+    });
+    let language = language.map(str::to_owned);
+    Some(Lab { name: name?, title, language, source, engine, groups, settings, docker, mails, exercises, faults })
 }
 
 /// The folder's name of a `lab.toml`, else the file's own, made into a name.

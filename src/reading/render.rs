@@ -1,11 +1,14 @@
 //! Diagnostics as people see them (line, caret, way out) and as JSON. Pure: the text goes to whoever prints.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::diagnostic::{Diagnostic, File, Place, Severity, Span};
+use super::diagnostic::{Code, Diagnostic, File, Place, Severity, Span};
 
 /// The text of a file as it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,15 +54,55 @@ impl Sources {
     }
 }
 
-/// What a person reads: each diagnostic with its line and a caret, and an empty line after each.
+/// The most warnings of one kind that are shown one by one.
+const MAX_SINGLE: usize = 3;
+
+/// What a person reads: each diagnostic with its line and a caret, and an empty line after each. Errors come last, where they
+/// are read first; many warnings of one kind are one.
 pub fn render(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let (warnings, errors): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
+        diagnostics.iter().partition(|problem| problem.code.severity() == Severity::Warning);
     let mut text = String::new();
-    for problem in diagnostics {
+    for problem in folded(&warnings).iter().chain(errors) {
         text.push_str(&one(problem, sources, &renderer));
         text.push_str("\n\n");
     }
     text
+}
+
+/// Each warning, or one for all of its kind where there are more than [`MAX_SINGLE`].
+fn folded(warnings: &[&Diagnostic]) -> Vec<Diagnostic> {
+    fn kind(problem: &Diagnostic) -> (Code, &str) {
+        (problem.code, problem.alike.as_ref().map_or(problem.message.as_str(), |(kind, _)| kind))
+    }
+    let mut kinds: BTreeMap<_, Vec<&Diagnostic>> = BTreeMap::new();
+    for problem in warnings {
+        kinds.entry(kind(problem)).or_default().push(problem);
+    }
+    let mut shown = Vec::new();
+    for problem in warnings {
+        let all = &kinds[&kind(problem)];
+        if all.len() <= MAX_SINGLE {
+            shown.push((*problem).clone());
+        } else if std::ptr::eq(all[0], *problem) {
+            shown.push(together(all));
+        }
+    }
+    shown
+}
+
+/// One for all: the place and the way out are the first one's.
+fn together(all: &[&Diagnostic]) -> Diagnostic {
+    let message = match &all[0].alike {
+        Some((kind, _)) => {
+            let each = all.iter().take(MAX_SINGLE).filter_map(|problem| problem.alike.as_ref());
+            let each: Vec<&str> = each.map(|(_, this)| this.as_str()).collect();
+            format!("{} {kind}: {}, …", all.len(), each.join(", "))
+        }
+        None => format!("{}, and {} more like this", all[0].message, all.len() - 1),
+    };
+    Diagnostic { message, ..all[0].clone() }
 }
 
 /// `{"version":1,"diagnostics":[{"code","severity","message","file","line","column","help"}]}`; `help` is null where there is none.

@@ -123,7 +123,9 @@ fn login(text: &str, columns: &Columns, row: &Row, findings: &mut Findings<'_>) 
     };
     if login.as_str() != local.to_ascii_lowercase() {
         let message = format!("`{local}` gets the login `{login}`");
-        findings.add(Code::Renamed, at(span), message).help("a login is of letters, digits, `-`, `_` and `.`");
+        let problem = findings.add(Code::Renamed, at(span), message);
+        problem.help("a login is of letters, digits, `-`, `_` and `.`");
+        problem.alike("logins changed", format!("`{local}` to `{login}`"));
     }
     Some(login)
 }
@@ -135,7 +137,8 @@ fn group(cell: &str, columns: &Columns, row: &Row, login: &Login, findings: &mut
     let first = groups.next()?;
     if let Some(second) = groups.next() {
         let message = format!("student `{login}` is in `{first}` and `{second}`: the first one counts");
-        findings.add(Code::SeveralGroups, at(row.span.clone()), message);
+        let problem = findings.add(Code::SeveralGroups, at(row.span.clone()), message);
+        problem.alike("students in several groups, of which the first counts", format!("`{login}` in `{first}`"));
     }
     Some(one_line(first))
 }

@@ -30,7 +30,7 @@ const fn range(key: &'static str, allowed: RangeInclusive<u64>, rfc: Option<(u64
 }
 
 /// The ranges of all limits.
-pub const RANGES: [Range; 15] = [
+pub const RANGES: [Range; 17] = [
     range("line", 64..=65_536, Some((512, "RFC 5321 4.5.3.1.4"))),
     range("text_line", 80..=(1 << 20), Some((1_000, "RFC 5321 4.5.3.1.6"))),
     range("recipients", 1..=10_000, Some((100, "RFC 5321 4.5.3.1.8"))),
@@ -39,6 +39,8 @@ pub const RANGES: [Range; 15] = [
     range("mail_under_way", (1 << 20)..=(1 << 40), None),
     range("sessions_per_student", 1..=1_000, None),
     range("sessions", 1..=100_000, None),
+    range("commands_per_second", 1..=1_000_000, None),
+    range("evidence", 65_536..=(1 << 40), None),
     range("hops", 1..=1_000, Some((100, "RFC 5321 6.3"))),
     range("errors", 1..=1_000_000, None),
     range("queries_per_second", 1..=1_000_000, None),
@@ -71,8 +73,14 @@ pub fn settings(lab: &Fields<'_>, people: &People, findings: &mut Findings<'_>) 
         ports: services::ports(lab, &services, findings),
         services,
         limits: limits(lab, findings),
+        any_neighbour: any_neighbour(lab, findings),
         dialect,
     }
+}
+
+fn any_neighbour(lab: &Fields<'_>, findings: &mut Findings<'_>) -> bool {
+    let field = lab.get("neighbour");
+    field.and_then(|field| field.choice(&[("next", false), ("any", true)], findings)).unwrap_or(false)
 }
 
 fn dialect(lab: &Fields<'_>, findings: &mut Findings<'_>) -> String {
@@ -137,6 +145,8 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
         sessions: count("sessions", default.sessions),
         hops: count("hops", default.hops),
         errors: count("errors", default.errors),
+        commands_per_second: size("commands_per_second", default.commands_per_second),
+        evidence: size("evidence", default.evidence),
         queries_per_second: size("queries_per_second", default.queries_per_second),
         message: size("message", default.message),
         mailbox: size("mailbox", default.mailbox),
@@ -151,7 +161,7 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
 fn limit(table: &Fields<'_>, key: &'static str, findings: &mut Findings<'_>) -> Option<u64> {
     let field = table.get(key)?;
     let Range { allowed, rfc, .. } = RANGES.iter().find(|range| range.key == key)?;
-    let octets = matches!(key, "line" | "text_line" | "message" | "mailbox" | "mail_under_way");
+    let octets = matches!(key, "line" | "text_line" | "message" | "mailbox" | "mail_under_way" | "evidence");
     let value = if octets { field.octets(allowed.clone(), findings) } else { field.number(allowed.clone(), findings) }?;
     if let Some((least, rfc)) = rfc.filter(|(least, _)| value < *least) {
         let message = format!("`{key}` is below {least}, which {rfc} asks for");

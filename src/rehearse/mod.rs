@@ -1,5 +1,7 @@
 //! Rehearsal: is the lab's marking right? For a made-up class it plays every reference solution (must give every point), an
-//! idle student (must give none), and each solution with each of its steps left out (must not give that exercise).
+//! idle student (must give none, also beside an active one), each solution with each of its steps left out or two connections in the
+//! other order (must not give that exercise), and a second student after the first (must get what the first got). On the record of
+//! the whole solution it tries what else an exercise is given without (`tries`); a lab may say why that is meant so.
 //!
 //! Each play has a group, a server, a store and a student of its own, on ports that the system picks, so plays run side by
 //! side and nothing of one can prove anything of another. Where mail goes on to other groups there is a second group with a server
@@ -11,6 +13,7 @@ pub mod containers;
 pub mod player;
 mod servers;
 mod stage;
+mod tries;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -26,6 +29,7 @@ use containers::Containers;
 use player::Step;
 use stage::Stage;
 pub use stage::StageError;
+use tries::Record;
 
 /// How many plays run at once: they wait for each other's replies more than they compute.
 const PLAYS_AT_ONCE: usize = 16;
@@ -48,6 +52,8 @@ pub struct Row {
     pub idle: bool,
     /// Each step of the solution and whether leaving it out cost the exercise.
     pub steps: Vec<LeftOut>,
+    /// What of the solution the exercise is given without, as fragments: meant so where the lab says why.
+    pub away: Vec<String>,
     /// What is wrong, as fragments that name the step; empty where the row is right.
     pub problems: Vec<String>,
 }
@@ -73,10 +79,26 @@ impl Rehearsal {
 struct Play {
     /// Indices into the lab's exercises.
     exercises: Vec<usize>,
-    /// The script and step of the last exercise that are left out.
-    left_out: Option<(usize, usize)>,
+    /// What is otherwise in the last exercise's solution.
+    change: Change,
     /// The step's label, for the row.
     label: String,
+}
+
+/// What is otherwise in a play.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Change {
+    /// Nothing.
+    #[default]
+    None,
+    /// This step of this script is left out.
+    LeaveOut(usize, usize),
+    /// This connection comes after the one behind it.
+    Swap(usize),
+    /// This connection is left out, and all other exercises are solved before.
+    LeaveConnection(usize),
+    /// A second student of the group does it all after the first.
+    Second,
 }
 
 /// Rehearses `lab` with stores below `folder`, and where there are containers the first two plays in them; `progress` hears
@@ -108,7 +130,8 @@ pub async fn run(
         outcomes.insert(number, outcome?);
         progress(outcomes.len(), plays.len());
     }
-    Ok(judge(lab, &plays, &outcomes))
+    let record = Record::read(&stage, &stage.store(0)).ok();
+    Ok(judge(&stage, &plays, &outcomes, record.as_ref()))
 }
 
 /// The whole solution, the idle student, then every step of every solution left out.
@@ -116,12 +139,31 @@ fn plays(lab: &Lab, stage: &Stage) -> Vec<Play> {
     let all = (0..lab.exercises.len()).collect();
     let mut plays = vec![Play { exercises: all, ..Play::default() }, Play::default()];
     for (index, exercise) in lab.exercises.iter().enumerate() {
-        for (script, steps) in stage.steps(exercise).iter().enumerate() {
+        for (script, steps) in stage.steps(exercise, stage.student()).iter().enumerate() {
             for (step, what) in steps.iter().enumerate().filter(|(_, step)| Step::can_be_left_out(step)) {
                 let exercises = with_prerequisites(lab, index);
-                plays.push(Play { exercises, left_out: Some((script, step)), label: what.label() });
+                plays.push(Play { exercises, change: Change::LeaveOut(script, step), label: what.label() });
             }
         }
+        let alone = exercise.solution.len() < 2;
+        for (script, _) in exercise.solution.iter().enumerate().filter(|_| !alone) {
+            let others = (0..lab.exercises.len()).filter(|other| *other != index);
+            let label = format!("connection {} ({})", script + 1, stage.label(index, script));
+            plays.push(Play {
+                exercises: others.chain([index]).collect(),
+                change: Change::LeaveConnection(script),
+                label,
+            });
+        }
+        for first in 1..exercise.solution.len() {
+            let label = format!("the order of connections {first} and {}", first + 1);
+            let exercises = with_prerequisites(lab, index);
+            plays.push(Play { exercises, change: Change::Swap(first - 1), label });
+        }
+    }
+    if stage.group().students.len() > 1 {
+        let exercises = (0..lab.exercises.len()).collect();
+        plays.push(Play { exercises, change: Change::Second, label: String::new() });
     }
     plays
 }
@@ -146,12 +188,15 @@ fn with_prerequisites(lab: &Lab, index: usize) -> Vec<usize> {
 /// What one play gave: the student's marks, and what went otherwise than the scripts say, by exercise.
 type Played = (StudentMarks, BTreeMap<usize, String>);
 
-fn judge(lab: &Lab, plays: &[Play], outcomes: &BTreeMap<usize, Played>) -> Rehearsal {
+fn judge(stage: &Stage, plays: &[Play], outcomes: &BTreeMap<usize, Played>, record: Option<&Record>) -> Rehearsal {
+    let lab = stage.lab();
+    let bystanders = record.map(|record| record.bystanders(stage)).unwrap_or_default();
     let row = |(index, exercise): (usize, &Exercise)| {
         let mark = |play: usize| &outcomes[&play].0.exercises[index];
         let done = |mark: &Mark| mark.verdict == Verdict::Done;
         let steps: Vec<LeftOut> = (2..plays.len())
             .filter(|play| plays[*play].exercises.last() == Some(&index))
+            .filter(|play| matches!(plays[*play].change, Change::LeaveOut(..)))
             .map(|play| LeftOut { step: plays[play].label.clone(), cost: !done(mark(play)) })
             .collect();
         let (solved, idle) = (done(mark(0)), !done(mark(1)) && mark(1).points.0 == 0);
@@ -170,7 +215,32 @@ fn judge(lab: &Lab, plays: &[Play], outcomes: &BTreeMap<usize, Played>) -> Rehea
             .extend(spare.map(|step| {
                 format!("it is given without the step `{}`: ask for it in a check, or drop it", step.step)
             }));
-        Row { id: exercise.id.clone(), solved, idle, steps, problems }
+        if bystanders.iter().any(|own| done(&own.exercises[index]) || own.exercises[index].points.0 > 0) {
+            problems.push("an idle student is given it by another one's work".to_owned());
+        }
+        let after = |play: &usize| plays[*play].change == Change::Second;
+        if solved && (2..plays.len()).find(after).is_some_and(|play| !done(mark(play))) {
+            let why = (2..plays.len()).find(after).map(|play| Words::default().why(mark(play)));
+            problems.push(format!(
+                "a second student of the group does not get it after the first: {}",
+                why.unwrap_or_default()
+            ));
+        }
+        let swapped = (2..plays.len()).filter(|play| plays[*play].exercises.last() == Some(&index));
+        let tried = |change| matches!(change, Change::Swap(_) | Change::LeaveConnection(_));
+        let swapped = swapped.filter(|play| tried(plays[*play].change) && done(mark(*play)));
+        let mut away: Vec<String> = swapped.map(|play| plays[play].label.clone()).collect();
+        let needed = with_prerequisites(lab, index);
+        let tried =
+            record.filter(|_| solved).map(|record| record.given_away(stage, index, &needed)).unwrap_or_default();
+        away.extend(tried.into_iter().map(|way| way.without));
+        if exercise.weak.is_none() && !away.is_empty() {
+            problems.push(format!(
+                "it is given without {}: ask for it in a check, or say why that is meant so, `weak = \"…\"`",
+                away.join(", without ")
+            ));
+        }
+        Row { id: exercise.id.clone(), solved, idle, steps, away, problems }
     };
     Rehearsal { rows: lab.exercises.iter().enumerate().map(row).collect() }
 }

@@ -246,6 +246,8 @@ pub async fn play(
         line.secure(trust).await.map_err(broken)?;
     }
     line.expect_silence(steps.first());
+    // What STAT told: how many messages there are.
+    let mut count = String::new();
     let mut last = ("the greeting".to_owned(), line.reply("").await.map_err(broken)?);
     for (index, step) in steps.iter().enumerate() {
         if left_out == Some(index) {
@@ -279,7 +281,14 @@ pub async fn play(
                 _ => {}
             },
             Step::Ahead(command) => line.ahead.push(command.clone()),
-            Step::Command(command) => last = (command.clone(), line.command(command).await.map_err(broken)?),
+            Step::Command(command) => {
+                let command = command.replace("{last}", &count);
+                let reply = line.command(&command).await.map_err(broken)?;
+                if let Some(told) = reply.as_deref().filter(|_| command.eq_ignore_ascii_case("STAT")) {
+                    told.split_ascii_whitespace().nth(1).unwrap_or_default().clone_into(&mut count);
+                }
+                last = (command, reply);
+            }
             Step::Message(lines) => last = ("<message>".into(), line.message(lines).await.map_err(broken)?),
             Step::Expect(wanted) if judged => {
                 let reply = last.1.clone().ok_or_else(|| PlayError::Silence { command: last.0.clone() })?;

@@ -20,7 +20,7 @@ use tokio_rustls::{
 };
 
 use super::{
-    Play, Played, asking,
+    Change, Play, Played, asking,
     containers::{self, Containers},
     player::{self, PlayError, Step, Trust, Wire},
     servers::Servers,
@@ -101,6 +101,21 @@ impl Stage {
         Self { lab, key: key.clone(), folder: folder.to_owned() }
     }
 
+    pub(super) fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The first command of a script, in a few words.
+    pub(super) fn label(&self, exercise: usize, script: usize) -> String {
+        let steps =
+            self.steps(&self.lab.exercises[exercise], self.student()).into_iter().nth(script).unwrap_or_default();
+        steps.iter().find(|step| step.can_be_left_out()).map_or_else(|| "nothing".into(), Step::label)
+    }
+
     pub(super) fn group(&self) -> &Group {
         &self.lab.groups[0]
     }
@@ -110,15 +125,19 @@ impl Stage {
     }
 
     /// The steps of each script of an exercise's solution, filled in for the student.
-    pub(super) fn steps(&self, exercise: &Exercise) -> Vec<Vec<Step>> {
-        let person =
-            Person { lab: &self.lab, group: self.group(), student: Some(self.student()), key: &self.key, mail: None };
+    pub(super) fn steps(&self, exercise: &Exercise, student: &Student) -> Vec<Vec<Step>> {
+        let person = Person { lab: &self.lab, group: self.group(), student: Some(student), key: &self.key, mail: None };
         exercise.solution.iter().map(|script| player::steps(script, &|template| person.fill(template))).collect()
+    }
+
+    /// The store of a play.
+    pub(super) fn store(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("{number}.sqlite"))
     }
 
     /// Performs one play from the injected mail to the marks.
     pub(super) async fn perform(&self, number: usize, play: &Play) -> Result<Played, StageError> {
-        let store = self.folder.join(format!("{number}.sqlite"));
+        let store = self.store(number);
         let servers = Servers::start(&self.lab, &self.key, &store).await?;
         let connector = connector(&servers.authority)?;
         self.inject(servers.own()).await?;
@@ -127,13 +146,18 @@ impl Stage {
         let mut otherwise = BTreeMap::new();
         for index in &play.exercises {
             let last = play.exercises.last() == Some(index);
-            let left_out = play.left_out.filter(|_| last);
-            if let Err(problem) = self.exercise(&door, *index, left_out).await {
+            let change = if last { play.change } else { Change::None };
+            if let Err(problem) = self.exercise(&door, *index, change, self.student()).await {
                 otherwise.insert(*index, problem.to_string());
             }
         }
+        // The second one comes after the first, and the marks are the second one's.
+        let second = self.group().students.get(1).filter(|_| play.change == Change::Second);
+        for index in play.exercises.iter().filter(|_| second.is_some()) {
+            let _ = self.exercise(&door, *index, Change::Second, second.unwrap_or(self.student())).await;
+        }
         servers.stop().await?;
-        Ok((self.mark(&store)?, otherwise))
+        Ok((self.mark(&store, second.unwrap_or(self.student()))?, otherwise))
     }
 
     /// Injects the lab's mail as `up` does, one copy after the other, so that the messages' numbers are the lab's order.
@@ -148,7 +172,7 @@ impl Stage {
     }
 
     /// The marks that the record of one play gives the student.
-    pub(super) fn mark(&self, store: &Path) -> Result<StudentMarks, StageError> {
+    pub(super) fn mark(&self, store: &Path, student: &Student) -> Result<StudentMarks, StageError> {
         let reader = Reader::open(store)?;
         let mut marker = Marker::new(&self.lab, self.group(), &self.key);
         let mut content =
@@ -160,7 +184,7 @@ impl Stage {
             });
             read.map(drop)
         })?;
-        let marks = marker.marks().into_iter().find(|marks| marks.login == self.student().login);
+        let marks = marker.marks().into_iter().find(|marks| marks.login == student.login);
         marks.ok_or_else(|| StageError::NoStudent(self.lab.name.to_string()))
     }
 
@@ -170,14 +194,25 @@ impl Stage {
         &self,
         door: &Door<'_>,
         index: usize,
-        left_out: Option<(usize, usize)>,
+        change: Change,
+        student: &Student,
     ) -> Result<(), PlayError> {
         let exercise = &self.lab.exercises[index];
         let mut held = Vec::new();
-        for (index, (script, steps)) in exercise.solution.iter().zip(self.steps(exercise)).enumerate() {
-            let (address, wire, trust) = self.open(door, script.service).await?;
-            let without = left_out.filter(|(script, _)| *script == index).map(|(_, step)| step);
-            let judged = left_out.is_none();
+        let mut scripts: Vec<_> = exercise.solution.iter().zip(self.steps(exercise, student)).enumerate().collect();
+        if let Change::Swap(first) = change {
+            scripts.swap(first, first + 1);
+        }
+        for (index, (script, steps)) in scripts {
+            if change == Change::LeaveConnection(index) {
+                continue;
+            }
+            let (address, wire, trust) = self.open(door, script.service, student).await?;
+            let without = match change {
+                Change::LeaveOut(script, step) => (script == index).then_some(step),
+                Change::None | Change::Swap(_) | Change::LeaveConnection(_) | Change::Second => None,
+            };
+            let judged = change == Change::None;
             if script.service == Service::Domain {
                 asking::play(&address, wire, &steps, without, judged).await?;
             } else {
@@ -191,7 +226,12 @@ impl Stage {
     }
 
     /// A connection to the service, what it is called, and whom to believe there.
-    async fn open(&self, door: &Door<'_>, service: Service) -> Result<(String, Wire, Trust), PlayError> {
+    async fn open(
+        &self,
+        door: &Door<'_>,
+        service: Service,
+        student: &Student,
+    ) -> Result<(String, Wire, Trust), PlayError> {
         let broken = |address: &str, problem: &std::io::Error| PlayError::Connection {
             address: address.to_owned(),
             why: problem.to_string(),
@@ -200,7 +240,7 @@ impl Stage {
             Door::Servers(servers, connector) => {
                 let missing = std::io::Error::other("the lab has no such service: add it to `services`");
                 let address =
-                    self.endpoint(servers.own(), service).ok_or_else(|| broken(service.as_str(), &missing))?;
+                    endpoint(servers.own(), service, student).ok_or_else(|| broken(service.as_str(), &missing))?;
                 let stream = TcpStream::connect(address).await;
                 let stream = stream.map_err(|problem| broken(&address.to_string(), &problem))?;
                 let trust = Trust { connector: connector.clone(), server: ServerName::from(address.ip()) };
@@ -215,13 +255,13 @@ impl Stage {
             }
         }
     }
+}
 
-    fn endpoint(&self, server: &Server, service: Service) -> Option<SocketAddr> {
-        let own = |endpoint: &crate::lab::server::Endpoint| {
-            endpoint.service == service && endpoint.student.as_ref() == Some(&self.student().login)
-        };
-        server.endpoints().into_iter().find(own).map(|endpoint| endpoint.address)
-    }
+fn endpoint(server: &Server, service: Service, student: &Student) -> Option<SocketAddr> {
+    let own = |endpoint: &crate::lab::server::Endpoint| {
+        endpoint.service == service && endpoint.student.as_ref() == Some(&student.login)
+    };
+    server.endpoints().into_iter().find(own).map(|endpoint| endpoint.address)
 }
 
 /// From where a play's connections are made.

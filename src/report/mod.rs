@@ -13,6 +13,7 @@ pub use table::{TableOptions, table};
 use crate::{
     lab::{Lab, LabName, Text},
     marking::{Mark, StudentMarks, Verdict},
+    names::order::natural,
 };
 
 /// The marks of a whole lab.
@@ -29,7 +30,7 @@ pub struct Report {
 impl Report {
     /// The marks of all groups of a lab, in any order.
     pub fn new(lab: &Lab, mut students: Vec<StudentMarks>) -> Self {
-        students.sort_by(|a, b| (&a.group, &a.login).cmp(&(&b.group, &b.login)));
+        students.sort_by(|a, b| a.group.cmp(&b.group).then_with(|| natural(a.login.as_str(), b.login.as_str())));
         Self { lab: lab.name.clone(), title: lab.title.clone(), students }
     }
 

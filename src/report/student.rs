@@ -13,8 +13,33 @@ use crate::{
     words::{Phrase, Words, phrase, quoted},
 };
 
-/// Explains every verdict of a student.
-pub fn words(student: &StudentMarks, words: Words, colour: bool) -> String {
+/// How much further the rest of a sentence is indented that does not fit a line.
+const HANGING: usize = 2;
+
+/// Explains every verdict of a student, in lines of `width` characters where that is known.
+pub fn words(student: &StudentMarks, words: Words, colour: bool, width: Option<usize>) -> String {
+    let text = explained(student, words, colour);
+    width.map_or_else(|| text.clone(), |width| wrapped(&text, width))
+}
+
+/// The text with its long lines broken between words.
+fn wrapped(text: &str, width: usize) -> String {
+    let line = |line: &str| {
+        let rest = line.trim_start_matches(' ');
+        let indent = line.len() - rest.len();
+        let (first, next) = (" ".repeat(indent), " ".repeat(indent + HANGING));
+        // A word that is longer than a line stays whole: it may have to be copied.
+        let options = textwrap::Options::new(width)
+            .initial_indent(&first)
+            .subsequent_indent(&next)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
+            .break_words(false);
+        textwrap::fill(rest, options) + "\n"
+    };
+    text.lines().map(line).collect()
+}
+
+fn explained(student: &StudentMarks, words: Words, colour: bool) -> String {
     let name = student.name.as_ref().map_or_else(|| student.login.to_string(), |name| visible(name));
     let head = phrase("student-head")
         .with("name", name)
@@ -121,6 +146,14 @@ fn runs(events: &[Seq]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_line_is_broken_between_words() {
+        let text = "\u{1b}[32m✓\u{1b}[0m done\n    – wanted: one two three\n";
+        assert_eq!(wrapped(text, 20), "\u{1b}[32m✓\u{1b}[0m done\n    – wanted: one\n      two three\n");
+        assert_eq!(wrapped(text, 80), text);
+        assert_eq!(wrapped("  a-word-without-end b\n", 8), "  a-word-without-end\n    b\n");
+    }
 
     #[test]
     fn runs_of_events_are_drawn_together() {

@@ -137,11 +137,13 @@ fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, strea
         return;
     }
     let who = registry::at_the_door(&settings.config, remote.ip(), endpoint.student.as_ref());
+    let exhausted = server.is_exhausted(&who, remote.ip());
     let mut seat = server.registry.admit(&who, &settings.config.limits);
     if descriptors::is_reserved(stream.as_raw_fd(), server.descriptors) {
         // It hears that there are too many, and whoever asks for the status hears why.
         seat = Err(Refusal::ServerSessions);
     }
+    let seat = if exhausted { seat.and(Err(Refusal::Evidence)) } else { seat };
     if endpoint.service.protocol() == Protocol::Dns {
         if let Ok(seat) = seat {
             let ends = names::Ends { local: local.ip(), remote: remote.ip() };

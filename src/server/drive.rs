@@ -6,6 +6,7 @@ mod perform;
 mod secure;
 
 use std::{
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
@@ -23,6 +24,7 @@ pub(super) use self::faults::Struck;
 use self::secure::Door;
 use super::{
     Shared,
+    allowance::Allowance,
     flight::{GATHERED, Share},
     machine::Machine,
     registry::{Seat, Session, learnt},
@@ -89,12 +91,19 @@ pub(super) struct Drive<M, W> {
     struck: Option<Box<Struck>>,
     /// When its turn began, on the clock that nobody sets; none: it waits for the client.
     turn_began: Option<i64>,
+    allowance: Allowance,
+    /// Where the client is.
+    remote: Option<IpAddr>,
+    /// Whether the record hears nothing of this connection any more.
+    silent: bool,
 }
 
 /// What waiting for the client brought.
 enum Heard {
     Octets,
     Changed,
+    /// Nothing, for so long that what waits to be recorded need not wait any more.
+    Rest,
     Nothing,
     Stop,
     /// The instructor ends the session.
@@ -116,7 +125,13 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             let (service, peer, since) = (peer.service, peer.remote, Timestamp(server.clock.now().micros));
             seat.introduce(Session { conn, student: None, service, peer, since, holds: None });
         }
+        let mut allowance = Allowance::new(limits);
+        let remote = peer.remote.map(|remote| remote.ip());
+        allowance.charge(&peer.who, remote, server.clock.now(), &server.store, &server.rates);
         Self {
+            allowance,
+            remote,
+            silent: false,
             stopping: server.stopping.subscribe(),
             framer: Framer::new(M::framing(&peer)),
             idle: M::idle(limits),
@@ -151,8 +166,17 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
 
     /// Holds the conversation to its end. However it ends, the record has exactly one end of it.
     pub(super) async fn run(mut self, refusal: Option<Refusal>) -> Ending {
+        if refusal == Some(Refusal::Evidence) {
+            if let Some(told) = self.allowance.exhausted() {
+                self.note([told]);
+                self.record().await;
+            }
+            // Otherwise whoever connects again and again fills the record all the same.
+            self.silent = true;
+        }
         let how = contained(self.converse(refusal)).await.unwrap_or(Ending::Failed);
         self.lock = None;
+        self.release();
         self.out = Output { events: vec![EventKind::Disconnected { how }], ..Output::default() };
         self.take_in(self.server.clock.now());
         self.record().await;
@@ -195,6 +219,9 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             let now = self.server.clock.now();
             self.give_way(now).await?;
             if let Some(input) = self.framer.next(self.next) {
+                if self.allowance.is_exhausted() {
+                    return self.exhausted().await;
+                }
                 // Nothing was waited for since the last input, so this one was there before that was answered. A command of
                 // several inputs (literals, chunks) is as pipelined as its first.
                 self.pipelined.get_or_insert(!self.heard);
@@ -229,6 +256,10 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                     self.say(Input::Changed).await?;
                     continue;
                 }
+                Heard::Rest => {
+                    self.release();
+                    continue;
+                }
                 Heard::Nothing => (Input::Idle, Ending::Idle),
                 Heard::Stop => (Input::Shutdown, Ending::Shutdown),
                 Heard::Ended => (Input::Ended, Ending::Instructor),
@@ -252,6 +283,15 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             }
         }
         Ok(())
+    }
+
+    /// There is as much evidence of whoever it is as there may be: what came is not carried out.
+    async fn exhausted(&mut self) -> Result<Ending, Ending> {
+        if let Some(told) = self.allowance.exhausted() {
+            self.note([told]);
+        }
+        self.say(Input::Exhausted).await?;
+        Ok(Ending::Refused)
     }
 
     /// Has the record hold what the session does not know of.
@@ -285,6 +325,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         loop {
             if let Some(who) = self.out.who.take() {
                 // What came before was seen of whoever it was then.
+                self.release();
                 self.record().await;
                 self.become_known(who);
             }
@@ -335,7 +376,9 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         if self.events.is_empty() {
             self.since = Timestamp(now.micros);
         }
-        self.events.append(&mut self.out.events);
+        for event in self.out.events.drain(..) {
+            self.allowance.admit(event, now, &mut self.events);
+        }
         if self.reply.is_empty() {
             std::mem::swap(&mut self.reply, &mut self.out.reply);
         } else {
@@ -348,8 +391,16 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
 
     fn become_known(&mut self, who: Who) {
         self.who = learnt(&self.who, who);
+        self.allowance.charge(&self.who, self.remote, self.server.clock.now(), &self.server.store, &self.server.rates);
         if let Some(seat) = &mut self.seat {
             seat.take(&self.who);
+        }
+    }
+
+    /// Has what is repeated recorded before anything else.
+    fn release(&mut self) {
+        if let Some(event) = self.allowance.release() {
+            self.note([event]);
         }
     }
 
@@ -363,6 +414,9 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             return;
         }
         let (origin, events) = self.taken();
+        if self.silent {
+            return;
+        }
         // A store that takes no events has failed or is closed: the next delivery tells the client.
         let _ = self.server.store.record(origin, events).await;
     }
@@ -424,6 +478,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             biased;
             read = read => read,
             () = changed(&mut self.watched) => return Heard::Changed,
+            () = rest(self.allowance.waits()) => return Heard::Rest,
             () = stop(&mut self.stopping, data) => {
                 return if data { Heard::Gone(Ending::Shutdown) } else { Heard::Stop };
             }
@@ -436,6 +491,14 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             Ok(Ok(0) | Err(_)) => Heard::Gone(Ending::Dropped),
             Err(_) => Heard::Nothing,
         }
+    }
+}
+
+/// Returns after this time; never where there is none.
+async fn rest(waits: Option<Duration>) {
+    match waits {
+        Some(waits) => tokio::time::sleep(waits).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -11,6 +11,7 @@
 //! is counted by `under_way`.
 
 mod accept;
+mod allowance;
 mod bucket;
 mod clock;
 mod descriptors;
@@ -28,6 +29,7 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
     time::Duration,
@@ -48,6 +50,7 @@ pub use registry::Session;
 
 use self::{
     accept::{Listener, Sockets},
+    allowance::Rates,
     clock::{Clock, Seeds},
     drive::Drive,
     faults::Desk,
@@ -68,7 +71,7 @@ use crate::{
         fault::Standing,
         smtp,
     },
-    store::{Counts, Mailbox, Origin, Reader, Store, StoreError},
+    store::{Account, Counts, Mailbox, Origin, Reader, Store, StoreError},
 };
 
 /// A running server.
@@ -88,6 +91,7 @@ struct Shared {
     store: Store,
     relay: Relay,
     names: Names,
+    rates: Rates,
     settings: RwLock<Arc<Settings>>,
     registry: Registry,
     clock: Clock,
@@ -153,6 +157,7 @@ impl Server {
         let shared = Arc::new(Shared {
             relay: Relay::new(&store),
             names: Names::default(),
+            rates: Rates::default(),
             store,
             settings: RwLock::new(Arc::new(settings)),
             registry: Registry::default(),
@@ -273,6 +278,11 @@ impl Server {
         Ok(Status { connections, students, mailboxes, counts })
     }
 
+    /// Those of whom there is as much evidence as the lab allows: their sessions end.
+    pub fn exhausted(&self) -> Vec<Account> {
+        self.shared.store.beyond(self.config().limits.evidence)
+    }
+
     /// Starts a new run of each student; a whole group's mailboxes are emptied.
     pub async fn reset(&self, students: Vec<Login>, whole_group: bool) -> Result<(), StoreError> {
         let now = self.shared.clock.now();
@@ -361,6 +371,12 @@ impl Shared {
         for kind in changes {
             self.faults.take(&Event { seq: Seq(0), time, run: 1, conn: Conn(0), who: Who::Instructor, kind });
         }
+    }
+
+    /// Whether there is as much evidence of somebody as the lab allows.
+    fn is_exhausted(&self, who: &Who, from: IpAddr) -> bool {
+        let limit = self.settings().config.limits.evidence;
+        Account::of(who, Some(from)).is_some_and(|account| self.store.used(account).1.octets() >= limit)
     }
 
     fn settings(&self) -> Arc<Settings> {

@@ -168,13 +168,16 @@ fn receive(server: &Shared, endpoint: &Endpoint, address: SocketAddr, socket: &U
     }
     let who = registry::at_the_door(config, remote.ip(), endpoint.student.as_ref());
     let now = server.clock.now();
+    // Within a share as well: saying no costs as much as an answer.
+    let exhausted = server.is_exhausted(&who, remote.ip());
     let reply = match server.names.turn(&who, remote.ip(), &config.limits, now) {
+        Turn::Answered { .. } if exhausted => dns::refusal(&query[..length]).map(|octets| Reply { octets, seen: None }),
         Turn::Answered { recorded } => {
             dns::answer(&Zone::new(config, here(address.ip(), remote.ip())), &query[..length], false)
                 .map(|answer| Reply { octets: answer.octets, seen: answer.seen.filter(|_| recorded) })
         }
         Turn::Refused => {
-            let seen = Some(limited(&config.limits));
+            let seen = (!exhausted).then(|| limited(&config.limits));
             dns::refusal(&query[..length]).map(|octets| Reply { octets, seen })
         }
         Turn::Dropped(_) => None,
@@ -195,12 +198,13 @@ pub(super) async fn tcp(server: Arc<Shared>, mut stream: TcpStream, ends: Ends, 
         };
         let Ok(Ok(query)) = query else { break };
         let config = Arc::clone(&server.settings().config);
+        let exhausted = server.is_exhausted(&who, ends.remote);
         let recorded = loop {
             let now = server.clock.now();
             let pause = match server.names.turn(&who, ends.remote, &config.limits, now) {
                 Turn::Answered { recorded } => break recorded,
                 Turn::Refused => {
-                    record(&server, who.clone(), now, Some(limited(&config.limits))).await;
+                    record(&server, who.clone(), now, (!exhausted).then(|| limited(&config.limits))).await;
                     continue;
                 }
                 Turn::Dropped(pause) => pause,
@@ -210,7 +214,12 @@ pub(super) async fn tcp(server: Arc<Shared>, mut stream: TcpStream, ends: Ends, 
                 _ = stopping.wait_for(Option::is_some) => return,
             }
         };
-        let Some(answer) = dns::answer(&Zone::new(&config, ends.local), &query, true) else { break };
+        let answer = if exhausted {
+            dns::refusal(&query).map(|octets| dns::Answer { octets, seen: None })
+        } else {
+            dns::answer(&Zone::new(&config, ends.local), &query, true)
+        };
+        let Some(answer) = answer else { break };
         record(&server, who.clone(), server.clock.now(), answer.seen.filter(|_| recorded)).await;
         let length = u16::try_from(answer.octets.len()).unwrap_or(0).to_be_bytes();
         let sent = timeout(IDLE, async { stream.write_all(&[&length, answer.octets.as_slice()].concat()).await });

@@ -11,6 +11,7 @@ use super::{
     outgoing::{self, Arrival},
     queue::{Delivery, Job, Reset, Settling, Work},
     state::{Holdings, State},
+    usage::{self, Usage},
 };
 use crate::{
     evidence::{ChainHash, Conn, Delivered, EventKind, MessageId, Removed, Seq, Timestamp, Uid, Who},
@@ -50,6 +51,7 @@ pub(super) struct Batch<'a> {
     pub(super) connection: &'a Connection,
     pub(super) state: &'a mut State,
     pub(super) holdings: &'a Holdings,
+    usage: &'a Usage,
     event: CachedStatement<'a>,
     pub(super) message: CachedStatement<'a>,
     entry: CachedStatement<'a>,
@@ -65,6 +67,7 @@ impl<'a> Batch<'a> {
         connection: &'a Connection,
         state: &'a mut State,
         holdings: &'a Holdings,
+        usage: &'a Usage,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
             event: connection.prepare_cached(INSERT_EVENT)?,
@@ -74,6 +77,7 @@ impl<'a> Batch<'a> {
             connection,
             state,
             holdings,
+            usage,
             arrivals: Vec::new(),
             scratch: Vec::with_capacity(1_024),
         })
@@ -250,7 +254,9 @@ impl<'a> Batch<'a> {
                 removed.extend(self.clear("SELECT folder, uid, octets FROM entry", None)?);
                 self.connection.execute("DELETE FROM injected", [])?;
                 self.connection.execute("DELETE FROM outgoing", [])?;
+                self.usage.forgive(None);
             }
+            self.usage.forgive(Some(student));
             let run = self.state.run(Some(student)) + 1;
             self.state.runs.insert(student.clone(), run);
             let sql = "INSERT INTO run (student, run, time) VALUES (?, ?, ?)";
@@ -325,9 +331,22 @@ impl<'a> Batch<'a> {
             columns: columns.values(),
         };
         self.state.hash = chain::link(self.state.hash, &row, &mut self.scratch);
+        self.charge(conn, who, kind, &columns);
         let code::Columns { octets, reply_octets, line, reply, detail } = columns;
         self.event.execute(params![seq.0, time.0, conn.0, id, octets, reply_octets, line, reply, detail])?;
         Ok(())
+    }
+
+    /// Charges an event to whom it is of.
+    fn charge(&mut self, conn: Conn, who: &Who, kind: &EventKind, columns: &code::Columns<'_>) {
+        let octets = usage::EVENT_OCTETS + columns.octets_of_texts() + usage::message(kind);
+        if let EventKind::Connected { peer: Some(peer), .. } = kind {
+            self.state.peers.insert(conn, peer.ip());
+        }
+        self.usage.charge(who, self.state.peers.get(&conn).copied(), octets);
+        if let EventKind::Disconnected { .. } = kind {
+            self.state.peers.remove(&conn);
+        }
     }
 
     /// The number of a shape; none where the store has too many to take a new one in.

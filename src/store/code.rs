@@ -38,6 +38,12 @@ pub(super) struct Columns<'a> {
 }
 
 impl Columns<'_> {
+    /// Octets of the texts.
+    pub(super) fn octets_of_texts(&self) -> u64 {
+        let texts = [self.line.as_deref(), self.reply, self.detail.as_deref()];
+        texts.into_iter().flatten().map(|text| text.len() as u64).sum()
+    }
+
     /// The columns as SQLite keeps them.
     pub(super) fn values(&self) -> [ValueRef<'_>; 5] {
         let count = |count: Option<u64>| {
@@ -53,8 +59,31 @@ impl Columns<'_> {
     }
 }
 
-/// What stands in the details of a command that was pipelined: a word, where rarer kinds have JSON.
+/// What stands in the details of a command that was pipelined or came several times: words, where rarer kinds have JSON.
 const PIPELINED: &str = "pipelined";
+
+/// Before how often it came.
+const TIMES: &str = "times ";
+
+fn how_words(pipelined: bool, times: u32) -> Option<Cow<'static, str>> {
+    match (pipelined, times) {
+        (false, 1) => None,
+        (true, 1) => Some(PIPELINED.into()),
+        (false, times) => Some(format!("{TIMES}{times}").into()),
+        (true, times) => Some(format!("{PIPELINED} {TIMES}{times}").into()),
+    }
+}
+
+/// The reverse of [`how_words`]; none where it is something else.
+fn how(detail: ValueRef<'_>) -> Option<(bool, u32)> {
+    let ValueRef::Text(words) = detail else { return Some((false, 1)) };
+    let words = std::str::from_utf8(words).ok()?;
+    let (pipelined, rest) = words.strip_prefix(PIPELINED).map_or((false, words), |rest| (true, rest.trim_start()));
+    match rest.strip_prefix(TIMES) {
+        Some(times) => Some((pipelined, times.parse().ok()?)),
+        None => (pipelined && rest.is_empty()).then_some((true, 1)),
+    }
+}
 
 /// An event taken apart: its share of the shape, and its columns.
 #[derive(Debug)]
@@ -68,12 +97,12 @@ pub(super) struct Parts<'a> {
 pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
     let mut columns = Columns::default();
     let (word, states): (Arc<str>, _) = match kind {
-        EventKind::Command { verb, line, octets, reply, reply_octets, before, after, pipelined } => {
+        EventKind::Command { verb, line, octets, reply, reply_octets, before, after, pipelined, times } => {
             columns.octets = Some(*octets);
             columns.reply_octets = Some(*reply_octets);
             columns.line = Some(line.into());
             columns.reply = Some(reply);
-            columns.detail = pipelined.then_some(PIPELINED.into());
+            columns.detail = how_words(*pipelined, *times);
             (verb.clone(), Some((*before, *after)))
         }
         EventKind::Connected { protocol: _, service, peer, local, reply } => {
@@ -112,6 +141,8 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
         | EventKind::FaultSet { .. }
         | EventKind::FaultCleared { .. }
         | EventKind::Limited { .. }
+        | EventKind::Exhausted { .. }
+        | EventKind::Compacted { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => return None,
     };
@@ -127,12 +158,13 @@ pub(super) fn as_json(kind: &EventKind) -> Columns<'static> {
 /// The event of a row, in the order of [`Columns`]; an error says what is wrong with it, as a fragment.
 pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventKind, String> {
     let [octets, reply_octets, line, reply, detail] = columns;
-    let pipelined = detail == ValueRef::Text(PIPELINED.as_bytes());
+    let how = how(detail);
     if let ValueRef::Text(json) = detail
-        && !pipelined
+        && how.is_none()
     {
         return serde_json::from_slice(json).map_err(|problem| format!("details that do not read: {problem}"));
     }
+    let (pipelined, times) = how.unwrap_or((false, 1));
     Ok(match (shape.kind, shape.states) {
         ("command", Some((before, after))) => EventKind::Command {
             verb: shape.word.clone(),
@@ -143,6 +175,7 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
             before,
             after,
             pipelined,
+            times,
         },
         ("connected", None) => {
             let (peer, local) = text(line)?.split_once(' ').ok_or("a connection without addresses")?;
@@ -168,7 +201,7 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
 
 /// The kind's name as a constant.
 pub(super) fn kind(name: &str) -> Result<&'static str, String> {
-    const KINDS: [&str; 28] = [
+    const KINDS: [&str; 30] = [
         "command",
         "connected",
         "disconnected",
@@ -195,6 +228,8 @@ pub(super) fn kind(name: &str) -> Result<&'static str, String> {
         "fault_set",
         "fault_cleared",
         "limited",
+        "exhausted",
+        "compacted",
         "started",
         "damaged",
     ];
@@ -317,6 +352,7 @@ mod tests {
             before: State::Ready,
             after: State::Ready,
             pipelined: false,
+            times: 1,
         };
         assert!(encode(&command(WORD_KEPT)).is_some() && encode(&command(WORD_KEPT + 1)).is_none());
     }

@@ -9,6 +9,9 @@ use tokio::sync::watch;
 
 use crate::mail::folder::{FolderId, Snapshot};
 
+/// A folder of at most so many messages stays in memory for a while after its last session has left it: some 650 KiB.
+const KEPT: usize = 16_384;
+
 /// The folders that sessions have open.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hub(Arc<Mutex<Open>>);
@@ -18,6 +21,11 @@ struct Open {
     folders: HashMap<FolderId, Shared>,
     /// From which UID on messages are recent, for each folder that was looked at; the file may lag behind.
     recent: HashMap<FolderId, u32>,
+    /// The one that was looked at last, until it changes: whoever comes back to it need not wait for the file.
+    kept: Option<(FolderId, Arc<Snapshot>)>,
+    /// Where the counts of the last folder that was taken in began. No two have a count in common: what was read before a folder
+    /// was forgotten and taken in again does not pass for what holds now.
+    counts: u64,
 }
 
 #[derive(Debug)]
@@ -32,6 +40,9 @@ impl Hub {
     /// These folders have changed, and that is committed.
     pub(super) fn changed(&self, folders: &BTreeSet<FolderId>) {
         let mut open = self.lock();
+        if open.kept.as_ref().is_some_and(|(id, _)| folders.contains(id)) {
+            open.kept = None;
+        }
         for id in folders {
             let Some(shared) = open.folders.get(id) else { continue };
             if shared.snapshot.1.strong_count() == 0 && shared.changes.receiver_count() == 0 {
@@ -58,13 +69,21 @@ impl Hub {
             let shared = open.shared(id);
             let count = *shared.changes.borrow();
             match shared.snapshot.1.upgrade() {
-                Some(snapshot) if shared.snapshot.0 == count => return Ok(snapshot),
+                Some(snapshot) if shared.snapshot.0 == count => {
+                    open.keep(&snapshot);
+                    return Ok(snapshot);
+                }
                 _ => count,
             }
         };
         // Read without the lock: what changes meanwhile makes the count differ, and the next one reads again.
         let snapshot = Arc::new(read()?);
-        self.lock().shared(id).snapshot = (count, Arc::downgrade(&snapshot));
+        let mut open = self.lock();
+        let shared = open.shared(id);
+        shared.snapshot = (count, Arc::downgrade(&snapshot));
+        if *shared.changes.borrow() == count {
+            open.keep(&snapshot);
+        }
         Ok(snapshot)
     }
 
@@ -89,7 +108,71 @@ impl Hub {
 }
 
 impl Open {
+    fn keep(&mut self, snapshot: &Arc<Snapshot>) {
+        self.kept = (snapshot.rows.len() <= KEPT).then(|| (snapshot.id, Arc::clone(snapshot)));
+    }
+
     fn shared(&mut self, id: FolderId) -> &mut Shared {
-        self.folders.entry(id).or_insert_with(|| Shared { changes: watch::Sender::new(0), snapshot: (0, Weak::new()) })
+        let counts = &mut self.counts;
+        self.folders.entry(id).or_insert_with(|| {
+            *counts += 1 << 32;
+            Shared { changes: watch::Sender::new(*counts), snapshot: (0, Weak::new()) }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        evidence::MessageId,
+        mail::folder::{Flags, FolderName, Row},
+    };
+
+    fn folder(id: u64, messages: usize) -> Snapshot {
+        let row =
+            Row { uid: 1, octets: 1, message: MessageId(1), flags: Flags::default(), modseq: 1, received_secs: 0 };
+        Snapshot {
+            id: FolderId(id),
+            mailbox: "ana".parse().unwrap(),
+            name: FolderName::inbox(),
+            uid_validity: 1,
+            next_uid: 2,
+            modseq: 1,
+            keywords: Vec::new(),
+            rows: vec![row; messages],
+        }
+    }
+
+    /// Whether opening a folder reads it, nobody having it open.
+    fn is_read(hub: &Hub, id: u64, messages: usize) -> bool {
+        let mut read = false;
+        let opened = hub.snapshot(FolderId(id), || {
+            read = true;
+            Ok::<_, ()>(folder(id, messages))
+        });
+        drop(opened);
+        read
+    }
+
+    #[test]
+    fn the_folder_that_was_open_last_is_read_again_only_when_it_has_changed() {
+        let hub = Hub::default();
+        assert!(is_read(&hub, 1, KEPT) && !is_read(&hub, 1, KEPT));
+        hub.changed(&[FolderId(1)].into());
+        assert!(is_read(&hub, 1, KEPT) && !is_read(&hub, 1, KEPT));
+        assert!(is_read(&hub, 2, KEPT + 1) && is_read(&hub, 2, KEPT + 1), "a larger one is not kept");
+        assert!(is_read(&hub, 1, 1), "nor more than one");
+    }
+
+    #[test]
+    fn what_changed_while_it_was_read_is_read_again() {
+        let hub = Hub::default();
+        let opened = hub.snapshot(FolderId(1), || {
+            hub.changed(&[FolderId(1)].into());
+            Ok::<_, ()>(folder(1, 1))
+        });
+        assert!(is_read(&hub, 1, 2), "also where somebody still has the first one");
+        drop(opened);
     }
 }

@@ -17,12 +17,14 @@ mod error;
 mod folders;
 mod hub;
 mod looking;
+mod lost;
 mod outgoing;
 mod pages;
 mod queue;
 mod reader;
 mod schema;
 mod state;
+mod usage;
 mod writer;
 
 use std::{
@@ -33,6 +35,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use rusqlite::Connection;
@@ -44,12 +47,16 @@ pub use error::StoreError;
 pub use outgoing::{Arrival, Waiting};
 pub use reader::{Counts, Mailbox, Reader, StoredMessage};
 pub use schema::VERSION;
+pub use usage::{Account, EVENT_OCTETS, MAX_ADDRESSES, Used};
 pub use writer::Trouble;
 
+pub use self::writer::LOG_OCTETS;
 use self::{
     hub::Hub,
+    lost::LostFile,
     queue::{Change, Delivery, Job, Queue, Reset, Settling, Work},
     state::{Holdings, State},
+    usage::Usage,
     writer::Writer,
 };
 use crate::{
@@ -100,6 +107,7 @@ struct Shared {
     path: PathBuf,
     queue: Arc<Queue>,
     holdings: Holdings,
+    usage: Usage,
     waiting: Arc<Waiting>,
     hub: Hub,
     /// Mailboxes that have the folders every mailbox has.
@@ -121,11 +129,12 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = schema::open_writer(path)?;
         let holdings = Holdings::default();
+        let usage = Usage::default();
         let waiting = Arc::new(Waiting::default());
         let load = || {
             holdings.load(&connection)?;
             waiting.arrived(outgoing::all(&connection)?);
-            State::load(&connection)
+            State::load(&connection, &usage)
         };
         let state = load().map_err(|error| StoreError::read(path, &error))?;
         // What making or reading the tables left in the page cache is not needed again: with 500 stores that is 25 MiB.
@@ -138,6 +147,7 @@ impl Store {
             path: path.to_owned(),
             queue: Arc::clone(&queue),
             holdings: holdings.clone(),
+            usage: usage.clone(),
             waiting: Arc::clone(&waiting),
             hub: hub.clone(),
             furnished: Mutex::default(),
@@ -149,6 +159,7 @@ impl Store {
             trouble: troubled,
             reading: Mutex::new(None),
         };
+        let (lost_file, lost) = LostFile::open(path);
         let path = path.to_owned();
         let writer = Writer {
             path: path.clone(),
@@ -156,11 +167,13 @@ impl Store {
             queue,
             state,
             holdings,
+            usage,
             waiting,
             hub,
             committed,
-            logged: 0,
-            lost: None,
+            written_back: Instant::now(),
+            lost,
+            lost_file,
             trouble,
             closing: None,
         };
@@ -186,7 +199,7 @@ impl Store {
 
     /// Writes events down, in order with everything else of the same caller. They are durable with the next commit, soon.
     pub async fn record(&self, origin: Origin, events: Vec<EventKind>) -> Result<(), StoreError> {
-        let share = self.0.queue.share(events.len() * 1_024).await?;
+        let share = self.0.queue.share(queue::octets(&events)).await?;
         self.0.queue.push(Job { origin, events, work: Work::Record, done: None, share })
     }
 
@@ -209,7 +222,7 @@ impl Store {
     pub async fn settle(&self, origin: Origin, settlement: Settlement) -> Result<(), StoreError> {
         let Settlement { run, events, changes, notices, server } = settlement;
         let notices: Vec<Delivery> = notices.into_iter().map(|notice| Delivery::of(notice, None)).collect();
-        let octets = events.len() * 1_024 + notices.iter().map(Delivery::octets).sum::<usize>();
+        let octets = queue::octets(&events) + notices.iter().map(Delivery::octets).sum::<usize>();
         let waits = !notices.is_empty();
         let work = Work::Settle(Box::new(Settling { run, events, changes, notices, server }));
         if waits {
@@ -289,7 +302,7 @@ impl Store {
         work: Work,
         octets: usize,
     ) -> Result<(), StoreError> {
-        let share = self.0.queue.share(octets).await?;
+        let share = self.0.queue.share(octets + queue::octets(&events)).await?;
         let (done, answer) = oneshot::channel();
         self.0.queue.push(Job { origin, events, work, done: Some(done), share })?;
         answer.await.unwrap_or(Err(StoreError::Closed))
@@ -434,6 +447,16 @@ impl Store {
     pub fn room(&self, mailbox: &Login, octets: u64, limit: u64) -> bool {
         let held = self.0.holdings.lock().get(mailbox).map_or(0, state::Holding::all_octets);
         held.saturating_add(octets) <= limit
+    }
+
+    /// What an account has made the store keep; of an address beyond [`MAX_ADDRESSES`] what they have together.
+    pub fn used(&self, account: Account) -> (Account, Arc<Used>) {
+        self.0.usage.of(account)
+    }
+
+    /// Those who have made the store keep at least so many octets, in order.
+    pub fn beyond(&self, octets: u64) -> Vec<Account> {
+        self.0.usage.beyond(octets)
     }
 
     /// The mailboxes that ever held something, in order, with what they hold.

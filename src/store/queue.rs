@@ -26,8 +26,47 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// Jobs without anybody waiting that are enough for a commit of their own.
 const LINGERING: usize = 4_096;
 
-/// What may be queued before senders wait, in KiB of messages; every job counts as one at least.
+/// What may be queued before senders wait, in KiB of messages and events; every job counts as one at least.
 pub(super) const QUEUE_KIB: u32 = 32_768;
+
+/// What events take in memory while they wait, roughly: themselves, and their texts where those are long.
+pub(super) fn octets(events: &[EventKind]) -> usize {
+    let texts = |event: &EventKind| match event {
+        EventKind::Command { line, reply, .. } => line.len() + reply.len(),
+        EventKind::Connected { reply, .. } => reply.len(),
+        EventKind::Flagged { uids, flags, .. } => uids.len() + flags.len(),
+        EventKind::Copied { copies, .. } => size_of_val(copies.as_slice()),
+        EventKind::Reset { removed, .. } => size_of_val(removed.as_slice()),
+        EventKind::Relayed { recipients, reply, .. }
+        | EventKind::Deferred { recipients, reply, .. }
+        | EventKind::Bounced { recipients, reply, .. } => {
+            recipients.iter().map(String::len).sum::<usize>() + reply.len()
+        }
+        EventKind::Accepted { recipients, .. }
+        | EventKind::Queued { recipients, .. }
+        | EventKind::Repeated { recipients, .. } => recipients.iter().map(String::len).sum(),
+        EventKind::Secured { .. }
+        | EventKind::HandshakeFailed { .. }
+        | EventKind::Discarded { .. }
+        | EventKind::LoggedIn { .. }
+        | EventKind::LoginFailed { .. }
+        | EventKind::Query { .. }
+        | EventKind::Retrieved { .. }
+        | EventKind::Deleted { .. }
+        | EventKind::Appended { .. }
+        | EventKind::Folder { .. }
+        | EventKind::Disconnected { .. }
+        | EventKind::Fault { .. }
+        | EventKind::FaultSet { .. }
+        | EventKind::FaultCleared { .. }
+        | EventKind::Limited { .. }
+        | EventKind::Exhausted { .. }
+        | EventKind::Compacted { .. }
+        | EventKind::Started { .. }
+        | EventKind::Damaged { .. } => 0,
+    };
+    events.iter().map(|event| size_of::<EventKind>() + texts(event)).sum()
+}
 
 /// Where a waiting caller hears what became of a job.
 pub(super) type Answer = oneshot::Sender<Result<(), StoreError>>;

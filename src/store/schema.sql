@@ -66,6 +66,13 @@ CREATE TABLE tombstone (
     hash   BLOB NOT NULL                                 -- the record's hash at `last` when all were there
 ) STRICT;
 
+-- What each student, and each address that is no student's, had made the store keep when `noted_seq` was noted.
+CREATE TABLE usage (
+    account TEXT PRIMARY KEY,                            -- a login, or an address in brackets; [*]: all further ones
+    octets  INTEGER NOT NULL,
+    told    INTEGER NOT NULL CHECK (told IN (0, 1))      -- whether the record says that it was too much
+) STRICT, WITHOUT ROWID;
+
 -- Every message ever accepted. Rows stay when a mailbox lets go of them: they are evidence.
 CREATE TABLE message (
     id      INTEGER PRIMARY KEY,

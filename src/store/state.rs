@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,8 +17,12 @@ use super::{
     code::{self, Shape},
     folders::Folders,
     pages,
+    usage::Usage,
 };
-use crate::{evidence::ChainHash, lab::Login};
+use crate::{
+    evidence::{ChainHash, Conn},
+    lab::Login,
+};
 
 /// A shape, or what is wrong with it, and its hash.
 pub(super) type Known = (Result<Shape, String>, ChainHash);
@@ -45,6 +50,8 @@ pub(super) struct State {
     pub(super) hash: ChainHash,
     /// The folders.
     pub(super) folders: Folders,
+    /// Where connections under way come from.
+    pub(super) peers: HashMap<Conn, IpAddr>,
 }
 
 /// What one mailbox holds.
@@ -112,8 +119,8 @@ impl Holdings {
 }
 
 impl State {
-    /// Reads the numbers from the file.
-    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+    /// Reads the numbers from the file, and what everybody has used.
+    pub(super) fn load(connection: &Connection, usage: &Usage) -> rusqlite::Result<Self> {
         let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
         let noted = number("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'noted_seq'")?;
         let noted_conn = number("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'noted_conn'")?;
@@ -134,6 +141,7 @@ impl State {
             runs: runs(connection)?,
             shapes: shapes(connection, 0)?.into_iter().filter_map(shape).collect(),
             folders: Folders::load(connection)?,
+            peers: usage.load(connection, noted)?,
         })
     }
 

@@ -14,22 +14,30 @@ use tokio::sync::watch;
 use super::{
     Origin, StoreError,
     batch::Batch,
-    change,
     hub::Hub,
+    lost::{Lost, LostFile},
     outgoing::Waiting,
     queue::{Answer, Job, Queue, Work},
     state::{Holdings, State},
+    usage::Usage,
 };
 use crate::evidence::{Conn, EventKind, Seq, Timestamp, Who};
 
-/// Octets written to the log before it is written back to the file. The log is then used again from its start, and
-/// overwriting is cheaper to sync than growing; a larger log makes the writing back rarer.
-const LOG_OCTETS: u64 = 16 << 20;
+/// Octets of the log at which it is written back to the file. It is then used again from its start, and overwriting is
+/// cheaper to sync than growing; a larger log makes the writing back rarer. A commit may go beyond it by what it writes.
+pub const LOG_OCTETS: u64 = 16 << 20;
 
-/// What a row costs in the log besides its texts, roughly.
-const ROW_OCTETS: u64 = 256;
+/// Octets of the log at which it is written back where that has not been done for [`CALM`]: at human speed it grows slowly, and
+/// many stores together should not hold more in their logs than in themselves.
+const CALM_OCTETS: u64 = 256 << 10;
 
-/// Events between two notes of the highest connection number in `meta`; what comes after the last note is searched when the
+/// How long after the log was written back a smaller one is, too.
+const CALM: Duration = Duration::from_secs(10);
+
+/// What a page takes in the log: 4 KiB, and 24 octets in front.
+const FRAME_OCTETS: u64 = 4_096 + 24;
+
+/// Events between two notes of the highest connection number and of what everybody has used; what comes after the last note is searched when the
 /// store is opened.
 const NOTE_EVENTS: u64 = 50_000;
 
@@ -40,14 +48,17 @@ pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     pub(super) state: State,
     pub(super) holdings: Holdings,
+    pub(super) usage: Usage,
     /// Whoever carries mail to other servers hears here of more.
     pub(super) waiting: Arc<Waiting>,
     pub(super) hub: Hub,
     pub(super) committed: watch::Sender<Seq>,
-    /// Octets in the log since it was last written back, roughly.
-    pub(super) logged: u64,
+    /// When the log was last written back.
+    pub(super) written_back: Instant,
     /// What could not be written; the record says so as soon as it can.
     pub(super) lost: Option<Lost>,
+    /// Where that is remembered across a restart.
+    pub(super) lost_file: LostFile,
     /// Tells whether what comes can be written.
     pub(super) trouble: watch::Sender<Option<Trouble>>,
     /// Who waits for the file to be closed.
@@ -73,15 +84,6 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// Events that could not be written.
-#[derive(Debug)]
-pub(super) struct Lost {
-    count: usize,
-    /// When the last of them was.
-    time: Timestamp,
-    why: String,
-}
-
 impl Writer {
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
@@ -99,11 +101,15 @@ impl Writer {
             match self.commit(&jobs) {
                 Ok(()) => self.answer(&mut jobs, &Ok(())),
                 // One job that cannot be written must not fail the others: each gets a transaction of its own.
-                Err(error) => self.one_by_one(&mut jobs, &error),
+                Err(error) => {
+                    self.one_by_one(&mut jobs, &error);
+                    self.lost_file.write(self.lost.as_ref());
+                }
             }
             // Waiting for more is worth a part of what a commit takes.
             patience = start.elapsed() / 2;
-            if self.logged >= LOG_OCTETS {
+            let logged = self.logged();
+            if logged >= LOG_OCTETS || logged >= CALM_OCTETS && self.written_back.elapsed() >= CALM {
                 self.write_back();
             }
         }
@@ -119,7 +125,7 @@ impl Writer {
         if result.is_err() {
             // The transaction may be gone already, and the numbers must be those of the file again.
             let _ = self.connection.execute_batch("ROLLBACK");
-            if let Ok(state) = State::load(&self.connection) {
+            if let Ok(state) = State::load(&self.connection, &self.usage) {
                 self.state = state;
                 let _ = self.holdings.load(&self.connection);
             }
@@ -129,19 +135,25 @@ impl Writer {
 
     fn transaction(&mut self, jobs: &[Job]) -> rusqlite::Result<()> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let mut batch = Batch::new(&self.connection, &mut self.state, &self.holdings)?;
-        if let Some(Lost { count, time, why }) = &self.lost {
-            let why = format!("{count} of the events before this one could not be written: {why}");
-            batch.write(*time, Conn(0), 1, &Who::Unknown, &EventKind::Damaged { why })?;
+        let mut batch = Batch::new(&self.connection, &mut self.state, &self.holdings, &self.usage)?;
+        if let Some(Lost { count, first, last, why }) = &self.lost {
+            let over = match (last.0 - first.0).max(0) / 1_000_000 {
+                0 => String::new(),
+                secs => format!(" (over {secs} s)"),
+            };
+            let why = format!("{count} of the events before this one{over} could not be written: {why}");
+            batch.write(*last, Conn(0), 1, &Who::Unknown, &EventKind::Damaged { why })?;
         }
         jobs.iter().try_for_each(|job| batch.apply(job))?;
         let arrivals = batch.finish()?;
         let unnoted = self.state.seq - self.state.noted;
-        let closing = || jobs.iter().any(|job| matches!(job.work, Work::Close));
-        if unnoted >= NOTE_EVENTS || unnoted > 0 && closing() {
+        // After a reset what was used before counts no more, also when it is read anew.
+        let notes = || jobs.iter().any(|job| matches!(job.work, Work::Close | Work::Reset(_)));
+        if unnoted >= NOTE_EVENTS || unnoted > 0 && notes() {
             note(&self.connection, &mut self.state)?;
+            self.usage.note(&self.connection)?;
         }
-        if closing() {
+        if jobs.iter().any(|job| matches!(job.work, Work::Close)) {
             self.connection.execute(
                 "INSERT INTO meta (key, value) VALUES ('closed_seq', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 [self.state.seq],
@@ -150,9 +162,9 @@ impl Writer {
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.waiting.arrived(arrivals);
         if self.lost.take().is_some() {
-            self.trouble.send_replace(None);
+            self.lost_file.write(None);
+            self.trouble.send_if_modified(|trouble| trouble.take().is_some());
         }
-        self.logged += jobs.iter().map(logged).sum::<u64>();
         self.hub.changed(&self.state.folders.changed());
         Ok(())
     }
@@ -174,12 +186,12 @@ impl Writer {
     fn give_up(&mut self, jobs: &mut Vec<Job>, error: &rusqlite::Error) {
         // Jobs without events come from nobody and have no time.
         for job in jobs.iter().filter(|job| !job.events.is_empty()) {
-            let before = self.lost.take().map_or(0, |lost| lost.count);
-            self.lost = Some(Lost { count: before + job.events.len(), time: job.origin.time, why: error.to_string() });
+            let last = job.origin.time;
+            let (count, first) = self.lost.take().map_or((0, last), |lost| (lost.count, lost.first));
+            self.lost = Some(Lost { count: count + job.events.len(), first, last, why: error.to_string() });
         }
-        if let Some(Lost { count, time, why }) = &self.lost {
-            let since = self.trouble.borrow().as_ref().map_or(*time, |trouble| trouble.since);
-            self.trouble.send_replace(Some(Trouble { since, why: why.clone(), events: *count }));
+        if let Some(Lost { count, first, why, .. }) = &self.lost {
+            self.trouble.send_replace(Some(Trouble { since: *first, why: why.clone(), events: *count }));
         }
         self.answer(jobs, &Err(StoreError::write(&self.path, error)));
     }
@@ -197,9 +209,18 @@ impl Writer {
         }
     }
 
+    /// Octets that the log holds now, as SQLite counts them.
+    fn logged(&self) -> u64 {
+        let frames = |connection: &Connection| {
+            let mut statement = connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
+            statement.query_row([], |row| row.get::<_, i64>(1))
+        };
+        frames(&self.connection).map_or(0, |frames| u64::try_from(frames).unwrap_or(0) * FRAME_OCTETS)
+    }
+
     /// Writes the log back to the file and syncs it. A failure costs nothing: the log keeps everything.
     fn write_back(&mut self) {
-        self.logged = 0;
+        self.written_back = Instant::now();
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     }
 }
@@ -211,22 +232,6 @@ fn note(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     connection.execute(sql, params![state.seq, state.conn])?;
     state.noted = state.seq;
     Ok(())
-}
-
-/// What a job adds to the log, roughly.
-fn logged(job: &Job) -> u64 {
-    let message = match &job.work {
-        Work::Deliver(delivery) => delivery.octets() as u64 + 4_096,
-        Work::Change(change) => change::octets(&change.ask) as u64,
-        Work::Record
-        | Work::Furnish(_)
-        | Work::Expunge(_)
-        | Work::Recent(..)
-        | Work::Reset(_)
-        | Work::Settle(_)
-        | Work::Close => 0,
-    };
-    message + job.events.len() as u64 * ROW_OCTETS
 }
 
 /// Where a job comes from that nobody in particular sent.

@@ -16,7 +16,7 @@ pub use transcript::{HEADER_LINES, HEADER_WIDTH};
 pub use visible::{is_harmful, json_visible, visible};
 
 use crate::{
-    evidence::{By, Conn, Event, EventKind, MessageId, Timestamp, Who},
+    evidence::{By, Conn, Event, EventKind, MessageId, Seq, Timestamp, Who},
     lab::{Group, GroupName, Lab, Login, Protocol, Service},
 };
 
@@ -41,6 +41,17 @@ pub struct Filter {
     pub group: Option<GroupName>,
     /// Only this student; of a connection whose student becomes known later, also what came before.
     pub student: Option<Login>,
+    /// Only these connections and events.
+    pub only: Option<Only>,
+}
+
+/// Connections and events by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Only {
+    /// All events of these connections.
+    pub conns: BTreeSet<Conn>,
+    /// These events.
+    pub events: BTreeSet<Seq>,
 }
 
 /// Renders one event after the other.
@@ -115,7 +126,9 @@ impl Renderer {
         event: &Event,
         content: &mut dyn FnMut(MessageId) -> Option<Vec<u8>>,
     ) -> String {
-        if self.filter.group.as_ref().is_some_and(|only| only != group) {
+        let other = |only: &Only| !only.conns.contains(&event.conn) && !only.events.contains(&event.seq);
+        if self.filter.group.as_ref().is_some_and(|only| only != group) || self.filter.only.as_ref().is_some_and(other)
+        {
             return String::new();
         }
         let key = (group.clone(), event.conn);
@@ -159,7 +172,8 @@ impl Renderer {
                 EventKind::Reset { student, .. }
                 | EventKind::FaultSet { student, .. }
                 | EventKind::FaultCleared { student, .. } => student == only,
-                EventKind::Started { .. } | EventKind::Damaged { .. } => true,
+                EventKind::Started { .. } | EventKind::Compacted { .. } | EventKind::Damaged { .. } => true,
+                EventKind::Exhausted { whom, .. } => whom == only.as_str(),
                 EventKind::Connected { .. }
                 | EventKind::Command { .. }
                 | EventKind::Secured { .. }

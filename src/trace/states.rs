@@ -33,7 +33,10 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
             }
             line(&sent(reply, reply.len() as u64));
         }
-        EventKind::Command { verb, line: said, octets, reply, reply_octets, before, after, pipelined: _ } => {
+        EventKind::Command { verb, line: said, octets, reply, reply_octets, before, after, pipelined: _, times } => {
+            if *times > 1 {
+                line(&format!("{times} times in a row:"));
+            }
             let (before, after) = (named(*before), named(*after));
             if &**verb == "<message>" {
                 line(&format!("Received {octets} bytes of message data"));
@@ -73,6 +76,8 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
         | EventKind::FaultCleared { .. }
         | EventKind::Repeated { .. }
         | EventKind::Limited { .. }
+        | EventKind::Exhausted { .. }
+        | EventKind::Compacted { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => {}
     }

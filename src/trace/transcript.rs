@@ -4,9 +4,10 @@
 //! ```text
 //! ── 2026-11-21
 //! ── g05 connection 12 · ana (own endpoint) · smtp from 127.0.0.1:53040
-//! 10:32:05 S: 220 mail ready
-//! 10:32:07 C: HELO me
+//! 10:32:05   101 S: 220 mail ready
+//! 10:32:07   102 C: HELO me
 //! ```
+//! Behind the time stands the number of the event, by which marks name their proof.
 
 use std::fmt::Write as _;
 
@@ -57,7 +58,7 @@ pub const HEADER_WIDTH: usize = 200;
 
 /// The header of a message that a student mailed, as it was sent; labctl's own mail is known.
 pub(super) fn header(event: &Event, content: &mut dyn FnMut(MessageId) -> Option<Vec<u8>>, look: Look) -> String {
-    let mut out = Out::of(event, look);
+    let mut out = Out { number: None, ..Out::of(event, look) };
     if let EventKind::Accepted { message, octets, injected: None, .. } = &event.kind
         && let Some(content) = content(*message)
     {
@@ -90,7 +91,7 @@ fn is_field(line: &str) -> bool {
 
 /// What follows a login as another student than the one whose address the connection came to.
 pub(super) fn contradiction(event: &Event, address: &Login, login: &Login, look: Look) -> String {
-    let mut out = Out::of(event, look);
+    let mut out = Out { number: None, ..Out::of(event, look) };
     let conn = event.conn.0;
     out.note(&format!(
         "connection {conn} came to `{address}`'s address but logged in as `{login}`: it counts for neither"
@@ -108,7 +109,10 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
             }
             out.server(reply, reply.len() as u64);
         }
-        EventKind::Command { verb, line, octets, reply, reply_octets, pipelined, .. } => {
+        EventKind::Command { verb, line, octets, reply, reply_octets, pipelined, times, .. } => {
+            if *times > 1 {
+                out.note(&format!("{times} times in a row:"));
+            }
             match &**verb {
                 "<message>" => out.note(&format!("message data, {octets} octets")),
                 "<response>" => out.client("***", *pipelined),
@@ -211,6 +215,12 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
             out.note(&format!("{group}: fault `{fault}` is cleared for `{student}`"));
         }
         EventKind::Limited { limit, value } => out.note(&format!("over the limit `{}` of {value}", visible(limit))),
+        EventKind::Exhausted { whom, octets } => {
+            out.note(&format!("{group}: the evidence of {} has reached its limit of {octets} octets", visible(whom)));
+        }
+        EventKind::Compacted { events, messages, .. } => {
+            out.note(&format!("{group}: compacted, {events} events and {messages} messages taken out"));
+        }
         EventKind::Started { version, after } => {
             if let Some(cut) = after {
                 let at = time_of_day(cut.time, look.utc_offset_secs);
@@ -262,12 +272,15 @@ const fn ending(how: Ending) -> &'static str {
 struct Out {
     text: String,
     time: String,
+    /// The event's number, for its first line.
+    number: Option<u64>,
     colour: bool,
 }
 
 impl Out {
     fn of(event: &Event, look: Look) -> Self {
-        Self { text: String::new(), time: time_of_day(event.time, look.utc_offset_secs), colour: look.colour }
+        let time = time_of_day(event.time, look.utc_offset_secs);
+        Self { text: String::new(), time, number: Some(event.seq.0), colour: look.colour }
     }
 
     /// A command; `P:` stands before one that came before the one before it was answered, as in a solution.
@@ -290,6 +303,7 @@ impl Out {
 
     fn line(&mut self, mark: &str, text: &str, colour: AnsiColor) {
         let style = if self.colour { Style::new().fg_color(Some(colour.into())) } else { Style::new() };
-        let _ = writeln!(self.text, "{} {style}{mark}{style:#} {text}", self.time);
+        let number = self.number.take().map(|number| number.to_string()).unwrap_or_default();
+        let _ = writeln!(self.text, "{} {number:>5} {style}{mark}{style:#} {text}", self.time);
     }
 }

@@ -19,6 +19,7 @@ your-secret = your secret from mail { $of }
 your-text = your text from mail { $of }
 your-password = your password
 password-of = the password of { $of }
+other-domain = another group's domain
 octets = { $count } { $count ->
     [one] octet
    *[other] octets
@@ -34,6 +35,7 @@ place-folder = { $mailbox }, folder { $folder }
 which-any = a message
 which-own = a message that you sent
 which-mail = your mail { $mail }
+which-notice = the notice of what became of your message
 
 ## Verdicts
 own-checks-hold = its own checks hold
@@ -41,11 +43,18 @@ do-first = do { $exercises } first
 wanted-then = { $wanted } (it counts only after what is asked for before it)
 wanted-times = { $wanted } ({ $have } of { $all } so far)
 wanted-times-one-connection = { $wanted } ({ $have } of { $all } so far, over one connection)
+fault-unmet-ask = you have not met the fault { $fault } yet: ask for it with { $command }
+fault-used = the fault { $fault } has struck already: send { $command } again
 fault-unmet = you have not met the fault { $fault } yet
 cause-damaged = the record is damaged at event { $event }: { $why }
 cause-failed = the server failed in connection { $conn } ({ $at }); not your fault: try again
 cause-content-lost = the content of message { $message } is lost
 note-neither = connection { $conn } ({ $at }) came to { $address }'s address but logged in as { $login }: it counts for neither
+note-foreign = message { $message } ({ $at }) came from { $address }'s address in the name of { $sender } (MAIL FROM): it counts for { $address }
+began-before-reset = connection { $conn } ({ $at }) began before the reset, so it counts for nothing: open a new one
+apart-connection = shown, but not over one connection together with the rest: { $proof }
+apart-message = shown, but not of one message together with the rest: { $proof }
+apart-time = shown, but not in the time wanted: { $proof }
 
 ## Conversations
 conversation-wanted = wanted{ $terms }: one { $protocol } connection with { $steps }
@@ -56,6 +65,8 @@ term-starttls = , secured by STARTTLS or STLS
 term-implicit = , with TLS from the start
 term-version = , { $version }
 term-auth = , logged in by { $mechanism }
+term-auth-as = , as { $mailbox }
+term-any-order = , in any order
 term-pipelined = , without waiting for replies
 step-nothing-else = and nothing else
 step-none = no { $step }
@@ -67,7 +78,19 @@ verb-connect = greeting
 verb-quoted = `{ $verb }`
 closest-connection = closest: connection { $conn } ({ $at }){ $rest }
 attempt-reached = { " " }got as far as { $step }
-attempt-terms = ; but it was secured or logged in otherwise
+attempt-still = ; still missing: { $steps }
+was-clear = it was in the clear
+was-starttls = it was secured by STARTTLS or STLS
+was-implicit = it was TLS from the start
+was-version = it was { $version }
+was-auth = it was logged in by { $mechanism }
+was-as = it was logged in as { $mailbox }
+was-nobody = nobody had logged in
+step-answered = { $step } answered by { $reply }
+reply-refused = a refusal ({ $reply })
+reply-later = a refusal for now ({ $reply })
+reply-accepted = { $reply }
+attempt-terms = ; but { $how }
 attempt-waited = ; then { $verb } came only after the reply: send them all at once
 attempt-forbidden = ; then { $verb } came, which must not come there
 attempt-reply = ; then { $verb } was answered { $said }, wanted { $wanted }
@@ -94,6 +117,13 @@ wants-from = MAIL FROM { $path }
 wants-to = RCPT TO { $path }
 wants-header = header { $name }
 wants-header-with = header { $name } { $value }
+wants-no-header = no header { $name }
+wants-lines = { $bound } lines
+wants-longest-line = longest line of { $bound }
+wants-part = a MIME part { $part }
+part-filename = named { $name }
+part-encoding = encoded as { $name }
+part-sha256 = with SHA-256 { $hash }
 wants-body = body { $text }
 wants-body-with = body with { $text }
 wants-body-line = body with the line { $line }
@@ -108,6 +138,12 @@ fails-to = RCPT TO { $found }, wanted { $wanted }
 fails-size = it has { $found } octets, wanted { $wanted }
 fails-header = header { $name } { $found }, wanted { $wanted }
 fails-header-missing = header { $name } is missing
+fails-header-there = header { $name } is there and must not be
+fails-lines = its body has { $found } { $found ->
+    [one] line
+   *[other] lines
+}, wanted { $wanted }
+fails-longest-line = its longest line has { $found } octets, wanted { $wanted }
 fails-body = body { $found }, wanted { $wanted }
 fails-body-empty = body, wanted { $wanted }
 fails-parts = MIME parts { $found }, wanted { $wanted }
@@ -193,3 +229,14 @@ table-student = student
 table-points = points
 table-done = done
 table-legend = ✓ done   – missing   ½ partly there   ? unclear (not the student's fault)
+
+## What a student's card says
+card-send = send
+card-read = read
+card-folders = folders
+card-names = names
+card-mailbox = mailbox
+card-shared = shared
+card-person = { $who }, group { $group }, { $domain }
+card-account = { $user }, password { $password }
+card-given = { "" }, with the ca.pem you are given

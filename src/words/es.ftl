@@ -19,6 +19,7 @@ your-secret = tu secreto del correo { $of }
 your-text = tu texto del correo { $of }
 your-password = tu contraseña
 password-of = la contraseña de { $of }
+other-domain = el dominio de otro grupo
 octets = { $count } { $count ->
     [one] octeto
    *[other] octetos
@@ -34,6 +35,7 @@ place-folder = { $mailbox }, carpeta { $folder }
 which-any = un mensaje
 which-own = un mensaje que hayas enviado tú
 which-mail = tu correo { $mail }
+which-notice = el aviso de lo que pasó con tu mensaje
 
 ## Veredictos
 own-checks-hold = sus propias comprobaciones ya se cumplen
@@ -41,11 +43,18 @@ do-first = haz antes { $exercises }
 wanted-then = { $wanted } (solo cuenta después de lo que se pide antes)
 wanted-times = { $wanted } (llevas { $have } de { $all })
 wanted-times-one-connection = { $wanted } (llevas { $have } de { $all } por una misma conexión)
+fault-unmet-ask = aún no te ha tocado el fallo { $fault }: pídelo con { $command }
+fault-used = el fallo { $fault } ya ha actuado: envía otra vez { $command }
 fault-unmet = aún no te ha tocado el fallo { $fault }
 cause-damaged = el registro está dañado en el suceso { $event }: { $why }
 cause-failed = el servidor falló en la conexión { $conn } ({ $at }); no es culpa tuya: repítelo
 cause-content-lost = se ha perdido el contenido del mensaje { $message }
 note-neither = la conexión { $conn } ({ $at }) llegó a la dirección de { $address }, pero entró como { $login }: no cuenta para ninguno de los dos
+note-foreign = el mensaje { $message } ({ $at }) llegó de la dirección de { $address } en nombre de { $sender } (MAIL FROM): cuenta para { $address }
+began-before-reset = la conexión { $conn } ({ $at }) empezó antes del reinicio y por eso no cuenta: abre otra
+apart-connection = hecho, pero no en una misma conexión con lo demás: { $proof }
+apart-message = hecho, pero no con un mismo mensaje que lo demás: { $proof }
+apart-time = hecho, pero no dentro del tiempo pedido: { $proof }
 
 ## Conversaciones
 conversation-wanted = falta{ $terms }: una conexión { $protocol } con { $steps }
@@ -56,6 +65,8 @@ term-starttls = , protegida con STARTTLS o STLS
 term-implicit = , con TLS desde el principio
 term-version = , { $version }
 term-auth = , con identificación { $mechanism }
+term-auth-as = , como { $mailbox }
+term-any-order = , en cualquier orden
 term-pipelined = , sin esperar las respuestas
 step-nothing-else = y nada más
 step-none = sin { $step }
@@ -67,7 +78,19 @@ verb-connect = saludo
 verb-quoted = `{ $verb }`
 closest-connection = lo que más se acerca: la conexión { $conn } ({ $at }){ $rest }
 attempt-reached = { " " }llegó hasta { $step }
-attempt-terms = ; pero no estaba protegida o identificada como se pide
+attempt-still = ; todavía falta: { $steps }
+was-clear = iba sin TLS
+was-starttls = iba protegida con STARTTLS o STLS
+was-implicit = iba con TLS desde el principio
+was-version = iba con { $version }
+was-auth = se identificó con { $mechanism }
+was-as = se identificó como { $mailbox }
+was-nobody = nadie se había identificado
+step-answered = { $step } con respuesta { $reply }
+reply-refused = un rechazo ({ $reply })
+reply-later = un rechazo temporal ({ $reply })
+reply-accepted = { $reply }
+attempt-terms = ; pero { $how }
 attempt-waited = ; entonces { $verb } no llegó hasta después de la respuesta: envíalas todas juntas
 attempt-forbidden = ; entonces llegó { $verb }, que ahí no debe llegar
 attempt-reply = ; entonces { $verb } recibió { $said } y se esperaba { $wanted }
@@ -94,6 +117,13 @@ wants-from = MAIL FROM { $path }
 wants-to = RCPT TO { $path }
 wants-header = con la cabecera { $name }
 wants-header-with = con la cabecera { $name } { $value }
+wants-no-header = sin la cabecera { $name }
+wants-lines = { $bound } líneas
+wants-longest-line = con { $bound } en la línea más larga
+wants-part = una parte MIME { $part }
+part-filename = con nombre { $name }
+part-encoding = codificada en { $name }
+part-sha256 = con SHA-256 { $hash }
 wants-body = cuerpo { $text }
 wants-body-with = cuerpo con { $text }
 wants-body-line = cuerpo con la línea { $line }
@@ -108,6 +138,12 @@ fails-to = RCPT TO { $found } y se esperaba { $wanted }
 fails-size = tiene { $found } octetos y se esperaba { $wanted }
 fails-header = la cabecera { $name } es { $found } y se esperaba { $wanted }
 fails-header-missing = falta la cabecera { $name }
+fails-header-there = sobra la cabecera { $name }
+fails-lines = el cuerpo tiene { $found } { $found ->
+    [one] línea
+   *[other] líneas
+} y se esperaba { $wanted }
+fails-longest-line = la línea más larga tiene { $found } octetos y se esperaba { $wanted }
 fails-body = el cuerpo empieza por { $found } y se esperaba { $wanted }
 fails-body-empty = el cuerpo está vacío y se esperaba { $wanted }
 fails-parts = partes MIME { $found } y se esperaba { $wanted }
@@ -193,3 +229,14 @@ table-student = estudiante
 table-points = puntos
 table-done = hechos
 table-legend = ✓ hecho   – falta   ½ hecho en parte   ? dudoso (no es culpa del estudiante)
+
+## Lo que dice la tarjeta de un estudiante
+card-send = enviar
+card-read = leer
+card-folders = carpetas
+card-names = nombres
+card-mailbox = buzón
+card-shared = del grupo
+card-person = { $who }, grupo { $group }, { $domain }
+card-account = { $user }, contraseña { $password }
+card-given = { "" }, con el ca.pem que te dan

@@ -161,6 +161,7 @@ impl Words {
             Piece::Value { name: "text", of: Some(mail) } => named("your-text", mail),
             Piece::Value { name: "password", of: None } => named("your-password", ""),
             Piece::Value { name: "password", of: Some(user) } => named("password-of", user),
+            Piece::Value { name: "neighbour", of: None } => named("other-domain", ""),
             Piece::Value { name, of } => of.map_or_else(|| format!("{{{name}}}"), |of| format!("{{{name}:{of}}}")),
         });
         format!("`{}`", said.collect::<String>())

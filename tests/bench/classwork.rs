@@ -162,5 +162,6 @@ fn command(verb: &str, line: &str, reply: &str, before: State, after: State) -> 
         before,
         after,
         pipelined: false,
+        times: 1,
     }
 }

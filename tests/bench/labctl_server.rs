@@ -196,6 +196,8 @@ pub fn lab_file(class: Class) -> Fallible<String> {
         let (login, group) = (number + 1, group_name(number / class.students));
         let _ = writeln!(text, "  {{ login = \"user{login}\", group = \"{group}\", password = \"{PASSWORD}\" }},");
     }
-    text.push_str("]\n[limits]\nmailbox = \"64 GiB\"\nsessions_per_student = 1000\nsessions = 10000\n");
+    text.push_str(
+        "]\n[limits]\nmailbox = \"64 GiB\"\nsessions_per_student = 1000\nsessions = 10000\nevidence = \"1024 GiB\"\n",
+    );
     Ok(text)
 }

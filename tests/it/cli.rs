@@ -5,6 +5,7 @@ mod engine;
 mod faults;
 mod hostile;
 mod life;
+mod naming;
 mod soak;
 mod tending;
 mod trouble;

@@ -4,11 +4,13 @@
 //! The clients' image here is busybox alone, so that no package is fetched; the one that students get is `images/client`.
 
 mod attacks;
+mod between;
 mod convergence;
 mod elsewhere;
 mod images;
 mod killed;
 mod large;
+mod lesser;
 mod places;
 mod rehearsal;
 mod restart;

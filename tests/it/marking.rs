@@ -93,6 +93,7 @@ tables! {
     one_connection_or_several
     retrieved_and_deleted
     a_mailbox_belongs_to_the_group
+    a_repetition_counts_each_time
     a_reset_forgets
     a_student_known_later
     headers_without_an_empty_line
@@ -109,4 +110,13 @@ tables! {
     a_name_is_asked_for
     mail_goes_on_to_another_server
     one_thing_comes_after_another
+    any_other_group
+    messages_to_the_letter
+    notes_for_both
+    a_notice_is_the_students
+    steps_in_any_order
+    what_goes_together
+    the_next_whole_try_decides
+    a_login_is_its_address
+    a_contradiction_takes_back_one_connection
 }

@@ -51,7 +51,7 @@ fn with_exercise(check: &str, solution: &str) -> (bool, String) {
 fn over(settings: &str, service: &str, check: &str, solution: &str) -> (bool, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let lab = format!(
-        "domain = \"r.lab\"\nusers = [\"ana\", \"ben\"]\nrelay = false\n{settings}\n[[exercise]]\nid = \"1\"\ncheck = [{check}]\n\
+        "domain = \"r.lab\"\nusers = [\"ana\", \"ben\"]\nrelay = false\n{settings}\n[[exercise]]\nid = \"1\"\nweak = \"what is sent does not matter here\"\ncheck = [{check}]\n\
          solution = {{ {service} = \"\"\"\n{solution}\"\"\" }}\n"
     );
     let file = folder.path().join("lab.toml");
@@ -71,6 +71,69 @@ fn a_solution_that_does_not_solve_is_found_with_the_reason() {
     assert!(!passed && said.contains("252"), "{said}");
 }
 
+/// A lab of two students whose exercises are these.
+fn class(exercises: &str) -> (bool, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let lab = format!(
+        "domain = \"r.lab\"\nusers = [\"user2\"]\nrelay = false\ngroups = [\"g1\"]\nstudents = [\"ana\", \"ben\"]\n\
+         [[mail]]\nid = \"shared\"\nto = \"user2\"\n{exercises}"
+    );
+    let file = folder.path().join("lab.toml");
+    fs::write(&file, lab).expect("written");
+    rehearse(&file)
+}
+
+#[test]
+fn what_a_message_need_not_be_is_listed_and_a_lab_may_say_why() {
+    let mail = "C: EHLO me\nC: MAIL FROM:<{login}@{domain}>\nC: RCPT TO:<user2@{domain}>\nC: DATA\nC: Subject: a\nC: To: b\nC:\nC: text\nC: .\n";
+    let exercise = |weak: &str, check: &str| {
+        format!("[[exercise]]\nid = \"1\"\n{weak}check = [{check}]\nsolution = {{ smtp = \"\"\"\n{mail}\"\"\" }}\n")
+    };
+    let (passed, said) = class(&exercise("", r#"{ message = { in = "user2", headers = { Subject = "*" } } }"#));
+    assert!(!passed && said.contains("without the sender") && said.contains("without the line `To: b`"), "{said}");
+    assert!(
+        said.contains("what `Subject` says") && !said.contains("line `Subject: a`") && !said.contains("recipients"),
+        "{said}"
+    );
+    let whole =
+        r#"{ message = { in = "user2", from = "{login}", headers = { Subject = "a", To = "b" }, body = "text" } }"#;
+    let (passed, said) = class(&exercise("", whole));
+    assert!(passed, "{said}");
+    let (passed, said) = class(&exercise("weak = \"anything goes\"\n", r#"{ message = { in = "user2" } }"#));
+    assert!(passed && said.contains("as it says"), "{said}");
+}
+
+#[test]
+fn what_another_exercise_gives_and_what_may_come_in_another_order_is_found() {
+    let exercise = |id: &str, check: &str, scripts: &[&str]| {
+        let scripts = scripts.iter().map(|lines| format!("[[exercise.solution]]\npop3 = \"\"\"\n{lines}\"\"\"\n"));
+        format!("[[exercise]]\nid = \"{id}\"\ncheck = [{check}]\n{}", scripts.collect::<String>())
+    };
+    let look = exercise("1", r#"{ protocol = "pop3", steps = ["CAPA -> +OK"] }"#, &["C: CAPA\n"]);
+    let both =
+        exercise("2", r#"{ protocol = "pop3", steps = ["CAPA -> +OK", "QUIT -> +OK"] }"#, &["C: CAPA\nC: QUIT\n"]);
+    let (passed, said) = class(&(look + &both));
+    assert!(!passed && said.contains("any of its solution, to whoever solves `2`"), "{said}");
+    let user = |verb: &str| format!("C: USER {{login}}\nC: PASS {{password}}\nC: {verb}\n");
+    let step = |verb: &str| format!(r#"protocol = "pop3", steps = ["USER {{login}}", "PASS -> +OK", "{verb} -> +OK"]"#);
+    let checks = format!("{{ {} }}, {{ {} }}", step("STAT"), step("NOOP"));
+    let (passed, said) = class(&exercise("1", &checks, &[&user("STAT"), &user("NOOP")]));
+    assert!(!passed && said.contains("the order of connections 1 and 2"), "{said}");
+    let then = format!("{{ {} }}, {{ then = true, {} }}", step("STAT"), step("NOOP"));
+    let (passed, said) = class(&exercise("1", &then, &[&user("STAT"), &user("NOOP")]));
+    assert!(passed, "{said}");
+}
+
+#[test]
+fn a_second_student_must_be_able_to_do_what_the_first_one_did() {
+    let solution =
+        "solution = { pop3 = \"\"\"\nC: USER user2\nC: PASS {password:user2}\nC: DELE 1\nC: QUIT\n\"\"\" }\n";
+    let check = r#"check = [{ deleted = { mail = "shared", via = "pop3" } }]"#;
+    let (passed, said) = class(&format!("[[exercise]]\nid = \"1\"\n{check}\n{solution}"));
+    assert!(!passed && said.contains("only the first student can delete it"), "{said}");
+    assert!(said.contains("a second student of the group does not get it after the first"), "{said}");
+}
+
 #[test]
 fn a_check_that_an_idle_student_meets_is_found() {
     let (passed, said) = with_exercise(r#"{ mailbox = { of = "{login}", count = 0, now = true } }"#, "C: NOOP\n");
@@ -86,7 +149,7 @@ fn a_solution_goes_over_to_tls_and_a_check_that_does_not_ask_for_it_is_found() {
     let (passed, said) = with_exercise(&check(""), solution);
     assert!(!passed && said.contains("`STARTTLS`"), "{said}");
     let (passed, said) = with_exercise(&check(r#", tls = "implicit""#), solution);
-    assert!(!passed && said.contains("secured or logged in otherwise"), "{said}");
+    assert!(!passed && said.contains("; but it was "), "{said}");
 }
 
 #[test]
@@ -196,7 +259,7 @@ fn a_solution_by_imap_goes_over_to_tls() {
     let (passed, said) = over("", "imap", check, solution);
     assert!(passed, "{said}");
     let (passed, said) = over("", "imap", &check.replace("starttls", "implicit"), solution);
-    assert!(!passed && said.contains("secured or logged in otherwise"), "{said}");
+    assert!(!passed && said.contains("; but it was "), "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A server on real sockets: what its clients hear, what it records, what survives.
 
 pub mod client;
+mod evidence;
 mod fair;
 mod faults;
 mod foreign;

@@ -14,6 +14,7 @@ use labctl::{
 };
 use rusqlite::Connection;
 
+mod bounds;
 mod chain;
 mod limits;
 
@@ -39,6 +40,7 @@ fn command(verb: &str) -> EventKind {
         before: State::Ready,
         after: State::Mail,
         pipelined: false,
+        times: 1,
     }
 }
 

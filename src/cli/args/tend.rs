@@ -2,7 +2,7 @@
 
 use clap::Args as ArgGroup;
 
-use super::LAB;
+use super::{LAB, Whose};
 
 /// `shell`
 #[derive(Debug, ArgGroup)]
@@ -56,12 +56,9 @@ pub struct Cp {
     after_help = "What went over the wire is in `labctl trace`.\n\nExamples:\n  labctl logs g05 --follow\n  labctl logs --tail 20"
 )]
 pub struct Logs {
-    /// A group, whose server is meant, or a student [default: every server]
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: Option<String>,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
+    /// Whom it is about.
+    #[command(flatten)]
+    pub whose: Whose,
     /// Stay and show what comes
     #[arg(long, short)]
     pub follow: bool,
@@ -74,12 +71,9 @@ pub struct Logs {
 #[derive(Debug, ArgGroup)]
 #[command(after_help = "Examples:\n  labctl start\n  labctl start g05")]
 pub struct Start {
-    /// A student or a group [default: everybody]
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: Option<String>,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
+    /// Whom it is about.
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 /// `restart`
@@ -118,22 +112,16 @@ pub struct Disconnect {
 #[command(after_help = "Also after a reboot, and after `up`, they stay frozen until `labctl thaw`.\n\n\
                         Examples:\n  labctl freeze\n  labctl freeze ana")]
 pub struct Freeze {
-    /// A student or a group [default: everybody]
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: Option<String>,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
+    /// Whom it is about.
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 /// `thaw`
 #[derive(Debug, ArgGroup)]
 #[command(after_help = "Examples:\n  labctl thaw\n  labctl thaw g05")]
 pub struct Thaw {
-    /// A student or a group [default: everybody]
-    #[arg(value_name = "STUDENT|GROUP")]
-    pub who: Option<String>,
-    #[arg(long, help = LAB)]
-    /// The lab.
-    pub lab: Option<String>,
+    /// Whom it is about.
+    #[command(flatten)]
+    pub whose: Whose,
 }

@@ -19,13 +19,13 @@ pub struct Growing {
 
 impl Output {
     /// Prints data as a table on a terminal, as lines with tabs elsewhere.
-    pub fn table(self, head: &[&str], rows: &[Vec<String>]) -> Result<(), Error> {
+    pub fn table(self, head: &[impl AsRef<str>], rows: &[Vec<String>]) -> Result<(), Error> {
         let table = self.growing(head, rows);
         self.data(&[table.head(), &table.rows.concat(), table.foot()].concat())
     }
 
     /// The same table, to be printed bit by bit.
-    pub fn growing(self, head: &[&str], rows: &[Vec<String>]) -> Growing {
+    pub fn growing(self, head: &[impl AsRef<str>], rows: &[Vec<String>]) -> Growing {
         // A line end in a cell would be a row of the student's choosing.
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
         let rows = rows.as_slice();
@@ -34,7 +34,7 @@ impl Output {
         }
         let line = |cells: &mut dyn Iterator<Item = &str>| cells.collect::<Vec<_>>().join("\t") + "\n";
         Growing {
-            head: line(&mut head.iter().copied()),
+            head: line(&mut head.iter().map(AsRef::as_ref)),
             rows: rows.iter().map(|row| line(&mut row.iter().map(String::as_str))).collect(),
             foot: String::new(),
         }
@@ -58,11 +58,11 @@ impl Growing {
     }
 
     /// A table in boxes; where that is too wide, as columns without boxes, whose rows are copied more easily when they wrap.
-    fn boxed(head: &[&str], rows: &[Vec<String>], width: usize) -> Self {
+    fn boxed(head: &[impl AsRef<str>], rows: &[Vec<String>], width: usize) -> Self {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(head.iter().copied());
+        table.set_header(head.iter().map(AsRef::as_ref));
         table.add_rows(rows.iter().map(|row| row.iter().map(String::as_str)));
         if table.lines().all(|line| line.chars().count() <= width) {
             return Self::cut(table.lines().map(|line| line + "\n").collect(), FRAME, rows.len());

@@ -26,7 +26,7 @@ use crate::{
 
 /// Copies.
 pub fn run(shell: &Shell, args: &Archive) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let opened = shell.open(args.lab.as_deref())?;
     opened.settle(shell.out)?;
     let now = Zoned::now();
     let name = format!("{}-archive-{}", opened.lab.name, now.strftime("%Y%m%d-%H%M"));

@@ -27,7 +27,7 @@ enum Place<'a> {
 
 /// Copies.
 pub fn run(shell: &Shell, args: &Cp) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let opened = shell.open(args.lab.as_deref())?;
     let (from, to) = (place(&args.from), place(&args.to));
     let sides = || Error::Sides { from: args.from.clone(), to: args.to.clone() };
     let (Place::Home(who, path), here, out) = (match (from, to) {

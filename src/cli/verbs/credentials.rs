@@ -1,14 +1,17 @@
 //! `labctl credentials`: where each student connects, and the passwords. For the instructor to give away.
 
+mod card;
+pub mod table;
+
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     fs, io,
     net::{IpAddr, SocketAddr},
 };
 
 use serde::Serialize;
 
+use self::card::Cards;
 use super::runtime;
 use crate::{
     cli::{
@@ -22,6 +25,7 @@ use crate::{
         EngineKind, ServerConfig, Service,
         server::{Account, Endpoint},
     },
+    names::order::natural,
     plan::{
         self,
         docker::{self, Images},
@@ -36,7 +40,7 @@ struct All {
 }
 
 /// One student's way in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Student {
     /// The group.
     pub group: String,
@@ -63,7 +67,7 @@ impl Student {
 }
 
 /// A mailbox and its password.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Mailbox {
     /// Its name.
     pub user: String,
@@ -75,22 +79,31 @@ pub struct Mailbox {
 
 /// Prints them.
 pub fn run(shell: &Shell, args: &Credentials) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let (opened, whom) = shell.open_for(&args.whose)?;
     if args.ca {
         shell.out.data(&ca(&opened)?)?;
         return Ok(Exit::Done);
     }
-    let students = current(shell, &opened)?;
+    let mut students = current(shell, &opened)?;
+    students.retain(|student| whom.as_ref().is_none_or(|whom| whom.includes(&student.group, &student.login)));
     if args.json {
         shell.out.json(&All { version: 1, students })?;
     } else if args.csv {
         shell.out.data(&csv(&students))?;
     } else if args.cards {
-        let cards: Vec<String> = students.iter().map(card).collect();
+        let words = shell.out.words_for(&opened.lab);
+        let cards = Cards::new(&opened.lab, words, opened.record.engine == EngineKind::Docker);
+        let cards: Vec<String> = students.iter().map(|student| cards.card(student)).collect();
         shell.out.data(&cards.join("\n"))?;
-    } else {
-        let (head, rows) = columns(&students, shell.out.is_terminal());
+    } else if shell.out.is_terminal() {
+        let (head, rows, notes) = table::brief(&students);
         shell.out.table(&head, &rows)?;
+        for note in &notes {
+            shell.out.sentence(note);
+        }
+    } else {
+        let rows: Vec<_> = students.iter().map(table::full).collect();
+        shell.out.table(&table::head(&students), &rows)?;
     }
     Ok(Exit::Done)
 }
@@ -191,34 +204,9 @@ pub fn of_server(config: &ServerConfig, publish: Option<IpAddr>) -> Vec<Student>
             mailboxes: std::iter::once(mailbox(login.as_str(), account)).chain(others).collect(),
         }
     };
-    students.map(one).collect()
-}
-
-const HEAD: [&str; 7] = ["GROUP", "DOMAIN", "STUDENT", "PASSWORD", "SMTP", "POP3", "SHARED MAILBOXES"];
-
-/// The table; on a terminal without the columns that tell nothing there: who wants the domain finds it on the cards.
-fn columns(students: &[Student], brief: bool) -> (Vec<&'static str>, Vec<Vec<String>>) {
-    let rows: Vec<_> = students.iter().map(row).collect();
-    let tells = |column: &usize| {
-        !brief || HEAD[*column] != "DOMAIN" && rows.iter().any(|row: &Vec<String>| !row[*column].is_empty())
-    };
-    let shown: Vec<usize> = (0..HEAD.len()).filter(tells).collect();
-    let keep = |row: &Vec<String>| shown.iter().map(|column| row[*column].clone()).collect();
-    (shown.iter().map(|column| HEAD[*column]).collect(), rows.iter().map(keep).collect())
-}
-
-fn row(student: &Student) -> Vec<String> {
-    let endpoint = |service| student.outside().get(&service).cloned().unwrap_or_default();
-    let shared = student.mailboxes.iter().skip(1).map(|mailbox| format!("{}:{}", mailbox.user, mailbox.password));
-    vec![
-        student.group.clone(),
-        student.domain.clone(),
-        student.login.clone(),
-        student.password.clone(),
-        endpoint(Service::Smtp),
-        endpoint(Service::Pop3),
-        shared.collect::<Vec<_>>().join(" "),
-    ]
+    let mut students: Vec<Student> = students.map(one).collect();
+    students.sort_by(|a, b| natural(&a.login, &b.login));
+    students
 }
 
 fn csv(students: &[Student]) -> String {
@@ -230,37 +218,10 @@ fn csv(students: &[Student]) -> String {
     let head = head.into_iter().chain(later.iter().map(|service| service.as_str())).map(str::to_owned).collect();
     let row = |student: &Student| {
         let endpoint = |service: &Service| student.endpoints.get(service).cloned().unwrap_or_default();
-        row(student).into_iter().chain(later.iter().map(endpoint)).collect::<Vec<_>>()
+        table::full(student).into_iter().chain(later.iter().map(endpoint)).collect::<Vec<_>>()
     };
     for row in std::iter::once(head).chain(students.iter().map(row)) {
         writer.write_record(&row).expect("a list of octets takes every record");
     }
     String::from_utf8(writer.into_inner().unwrap_or_default()).expect("CSV of text is text")
-}
-
-/// A card to cut out, as wide as a line of a terminal.
-fn card(student: &Student) -> String {
-    let mut card = format!("{:-<72}\n{}   group {}   domain {}\n\n", "", student.login, student.group, student.domain);
-    for (service, address) in student.outside() {
-        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-        let telnet = || format!("telnet {} {port}", host.trim_matches(['[', ']']));
-        let openssl = || format!("openssl s_client -crlf -connect {address}");
-        let (what, line) = match service {
-            Service::Smtp => ("send mail", telnet()),
-            Service::Submissions => ("send, TLS", openssl()),
-            Service::Pop3 => ("read mail", telnet()),
-            Service::Pop3s => ("read, TLS", openssl()),
-            Service::Imap => ("folders", telnet()),
-            Service::Imaps => ("folder, TLS", openssl()),
-            // One way to send mail by hand is enough for a card, and nobody speaks to the DNS by hand.
-            Service::Submission | Service::Domain => continue,
-        };
-        let _ = writeln!(card, "  {what:<11} {line}");
-    }
-    card.push('\n');
-    for mailbox in &student.mailboxes {
-        let _ = writeln!(card, "  mailbox {:<20} password {}", mailbox.user, mailbox.password);
-        let _ = writeln!(card, "  {:<28} token    {}", "", mailbox.token);
-    }
-    card
 }

@@ -5,7 +5,8 @@ use crate::{
         args::Disconnect as Args,
         error::{Error, count},
         exit::Exit,
-        naming::{Shell, Whom},
+        naming::Shell,
+        whom::Whom,
     },
     control::Disconnect,
     evidence::Conn,
@@ -13,15 +14,13 @@ use crate::{
 
 /// Ends them.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
-    let student = Whom::student_only(&opened.lab, &args.student)?;
-    let whom = Whom::find(&opened.lab, &args.student)?;
-    let group = &whom.group(&opened.lab).name;
+    let opened = shell.open(args.lab.as_deref())?;
+    let (group, student) = Whom::student_only(&opened.lab, &args.student)?;
     super::runtime()?.block_on(async {
         let engine = opened.engine().await?;
         engine.status().await?.ok_or_else(|| Error::NotUp { name: opened.lab.name.clone() })?;
         let wanted = Disconnect { student: student.clone(), conn: args.conn.map(Conn) };
-        let ended = engine.client().await?.disconnect(group, &wanted).await?;
+        let ended = engine.client().await?.disconnect(&group, &wanted).await?;
         if let (0, Some(conn)) = (ended.sessions, args.conn) {
             return Err(Error::NoSession { student, conn });
         }

@@ -27,7 +27,7 @@ pub fn run(shell: &Shell, args: &Down) -> Result<Exit, Error> {
         Err(problem) => return forgotten(shell, args, problem),
     };
     let name = dir.name();
-    if !asked(shell, args, name)? {
+    if !asked(shell, args, name, record.engine)? {
         return Ok(Exit::Failed);
     }
     let _lock = lock(shell, &dir)?;
@@ -110,8 +110,12 @@ async fn elsewhere(shell: &Shell, args: &Down, dir: &LabDir, record: Record) -> 
 }
 
 /// Whether what cannot be had back may go.
-fn asked(shell: &Shell, args: &Down, name: &LabName) -> Result<bool, Error> {
-    if !args.purge || args.yes || shell.out.ask(&format!("delete all mail and evidence of lab `{name}` for good?"))? {
+fn asked(shell: &Shell, args: &Down, name: &LabName, engine: EngineKind) -> Result<bool, Error> {
+    let what = match engine {
+        EngineKind::Embedded => "all mail and evidence",
+        EngineKind::Docker => "all mail and evidence, and the students' homes,",
+    };
+    if !args.purge || args.yes || shell.out.ask(&format!("delete {what} of lab `{name}` for good?"))? {
         return Ok(true);
     }
     shell.out.note("nothing was done");
@@ -126,7 +130,7 @@ fn forgotten(shell: &Shell, args: &Down, unknown: Error) -> Result<Exit, Error> 
         // Where no Engine answers there is nothing to find.
         let Ok(docker) = Docker::connect(dir.clone()).await else { return Err(unknown) };
         if !docker.remains(args.purge).await?.is_empty() {
-            if !asked(shell, args, &name)? {
+            if !asked(shell, args, &name, EngineKind::Docker)? {
                 return Ok(Exit::Failed);
             }
             return docker_down(shell, args, &dir, docker).await;
@@ -184,7 +188,7 @@ async fn docker_down(shell: &Shell, args: &Down, dir: &LabDir, docker: Docker) -
         docker.release().await?;
         dir.delete()?;
         shell.out.note(format_args!(
-            "lab `{name}` is down: {what} removed, nothing is left; its mail and evidence are deleted"
+            "lab `{name}` is down: {what} removed, nothing is left; its mail, evidence and homes are deleted"
         ));
         return Ok(Exit::Done);
     }

@@ -5,8 +5,9 @@ use crate::{
         args::Exec,
         error::Error,
         exit::Exit,
-        naming::{Opened, Shell, Whom},
+        naming::{Opened, Shell},
         output,
+        whom::Whom,
     },
     engine::{Engine, docker::Docker},
     lab::{GroupName, Login},
@@ -30,9 +31,7 @@ pub fn run(shell: &Shell, args: &Exec) -> Result<Exit, Error> {
 
 /// The student of this name with the group.
 pub fn student(opened: &Opened, name: &str) -> Result<(GroupName, Login), Error> {
-    let login = Whom::student_only(&opened.lab, name)?;
-    let group = Whom::find(&opened.lab, name)?.group(&opened.lab).name.clone();
-    Ok((group, login))
+    Whom::student_only(&opened.lab, name)
 }
 
 /// The Engine that has the lab's containers.

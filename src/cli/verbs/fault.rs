@@ -7,7 +7,8 @@ use crate::{
         args::{Fault as Args, FaultClear, FaultList, FaultSet, FaultVerb},
         error::{Error, count},
         exit::Exit,
-        naming::{Shell, Whom},
+        naming::Shell,
+        whom::Whom,
     },
     control::{Client, FaultChanges},
     lab::{
@@ -55,7 +56,7 @@ fn set(shell: &Shell, args: &FaultSet) -> Result<Exit, Error> {
 /// The fault that the command line describes.
 fn fault(args: &FaultSet) -> Result<Fault, Error> {
     let FaultSet { act, protocol, .. } = args;
-    let wrong = |why: String| Error::WrongFault { why };
+    let wrong = |why: String| Error::Usage { why };
     let usual = || act.usual_place().map(|usual| place(usual).expect("the usual places are places"));
     let nowhere = || wrong(format!("`{act}` does not say where: add for example `--at MAIL`"));
     let at = args.at.clone().or_else(usual).ok_or_else(nowhere)?;

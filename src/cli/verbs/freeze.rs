@@ -8,8 +8,8 @@ use crate::{
 
 /// Freezes them.
 pub fn run(shell: &Shell, args: &Freeze) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let (opened, whom) = shell.open_for(&args.whose)?;
     let instead = "end the work with `labctl down`: marks stand, and `labctl up` lets it go on";
     let verb = Verb { care: Care::Freeze, name: "freeze", done: "frozen", instead };
-    tend::run(shell, &opened, args.who.as_deref(), &verb)
+    tend::run(shell, &opened, whom.as_ref(), &verb)
 }

@@ -1,7 +1,7 @@
 //! `labctl images`: the images of the docker engine. `up` makes what it needs by itself; here they are made ahead of a class,
 //! looked at, and taken away.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::{
         naming::Shell,
     },
     engine::docker::{
-        Host,
+        Host, Making,
         images::{Kind, Stored},
     },
 };
@@ -40,7 +40,9 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
         let docker = Host::connect().await?;
         match &args.verb {
             None | Some(ImagesVerb::List) => list(shell, &docker, args.json).await,
-            Some(ImagesVerb::Build { base }) => build(shell, &docker, base.as_deref()).await,
+            Some(ImagesVerb::Build { base, server_binary }) => {
+                build(shell, &docker, base.as_deref(), server_binary.as_deref()).await
+            }
             Some(ImagesVerb::Prune { all }) => prune(shell, &docker, *all).await,
         }
     })
@@ -75,10 +77,11 @@ async fn list(shell: &Shell, docker: &Host, json: bool) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-async fn build(shell: &Shell, docker: &Host, base: Option<&str>) -> Result<Exit, Error> {
+async fn build(shell: &Shell, docker: &Host, base: Option<&str>, program: Option<&Path>) -> Result<Exit, Error> {
     let say = |what: &str| shell.out.note(what);
-    let server = docker.server_image(true, say).await?;
-    let client = docker.client_image(base, true, say).await?;
+    let making = Making { state: &shell.state, say: &say };
+    let server = docker.server_image(program, Some(&making)).await?;
+    let client = docker.client_image(base, Some(&making)).await?;
     shell.out.note(format_args!("images `{server}` and `{client}` are there"));
     Ok(Exit::Done)
 }
@@ -110,11 +113,16 @@ async fn prune(shell: &Shell, docker: &Host, all: bool) -> Result<Exit, Error> {
 
 /// What the next `up` of a lab that labctl knows would use.
 async fn wanted(shell: &Shell, docker: &Host) -> Result<BTreeSet<String>, Error> {
-    let mut wanted = BTreeSet::from([docker.server_image(false, |_| ()).await?]);
-    let known = shell.state.known()?.into_iter().map(|(_, record)| record.docker);
-    let bases: BTreeSet<Option<String>> = known.map(|choices| choices.base).chain([None]).collect();
+    let known: Vec<_> = shell.state.known()?.into_iter().map(|(_, record)| record.docker).collect();
+    let programs: BTreeSet<_> = known.iter().map(|choices| choices.server_binary.as_deref()).chain([None]).collect();
+    let bases: BTreeSet<_> = known.iter().map(|choices| choices.base.as_deref()).chain([None]).collect();
+    let mut wanted = BTreeSet::new();
+    for program in programs {
+        // What cannot run there, or is there no more, has no image.
+        wanted.extend(docker.server_image(program, None).await.ok());
+    }
     for base in bases {
-        wanted.insert(docker.client_image(base.as_deref(), false, |_| ()).await?);
+        wanted.insert(docker.client_image(base, None).await?);
     }
     Ok(wanted)
 }

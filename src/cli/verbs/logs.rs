@@ -11,7 +11,8 @@ use crate::{
         args::Logs,
         error::Error,
         exit::Exit,
-        naming::{Opened, Shell, Whom},
+        naming::{Opened, Shell},
+        whom::Whom,
     },
     engine::{
         Engine,
@@ -27,8 +28,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Shows them. What is in them a student may have written, so nothing of it steers the terminal.
 pub fn run(shell: &Shell, args: &Logs) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
-    let whom = args.who.as_deref().map(|who| Whom::find(&opened.lab, who)).transpose()?;
+    let (opened, whom) = shell.open_for(&args.whose)?;
     if opened.record.engine == EngineKind::Embedded {
         if matches!(whom, Some(Whom::Student(..))) {
             let instead = "a student has no container there; `labctl trace STUDENT` shows what went over the wire";

@@ -7,7 +7,8 @@ use crate::{
         args::{Queue as Args, QueueAction},
         error::{Error, count},
         exit::Exit,
-        naming::{Shell, Whom},
+        naming::Shell,
+        whom::Whom,
     },
     control::{Client, Queue},
     evidence::Timestamp,
@@ -51,7 +52,7 @@ struct Row {
 
 /// Shows it, or tries it.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let opened = shell.open(args.lab.as_deref())?;
     let runtime = super::runtime()?;
     let tries = args.action == Some(QueueAction::Run);
     let groups: Vec<GroupName> = match &args.group {

@@ -20,7 +20,10 @@ use crate::{
         labfile,
         naming::Shell,
     },
-    engine::{Lock, docker::Docker},
+    engine::{
+        Lock,
+        docker::{Docker, Making},
+    },
     lab::{Key, Lab},
     plan::docker::Images,
     rehearse::{
@@ -86,10 +89,11 @@ async fn stage(shell: &Shell, args: &Rehearse, lab: &Lab, key: &Key) -> Result<O
     let choices = shell.state.lab(&lab.name).record()?.map(|record| record.docker).unwrap_or_default();
     let docker = Docker::connect(dir.clone()).await?.owned()?;
     let (machine, say) = (docker.machine(), |what: &str| shell.out.note(what));
-    let server = machine.server_image(true, say).await?;
+    let making = Making { state: &shell.state, say: &say };
+    let server = machine.server_image(choices.server_binary.as_deref(), Some(&making)).await?;
     let client = match args.client_image.as_ref().or(choices.client_image.as_ref()) {
         Some(image) => machine.image_of_others(image).await?,
-        None => machine.client_image(choices.base.as_deref(), true, say).await?,
+        None => machine.client_image(choices.base.as_deref(), Some(&making)).await?,
     };
     let (images, pool) = (Images { server, client }, choices.pool(lab.docker.pool));
     Ok(Some((Containers::new(docker, dir, lab, key, images, pool)?, lock)))
@@ -105,6 +109,9 @@ fn show(shell: &Shell, lab: &Lab, rehearsal: &Rehearsal) -> Result<(), Error> {
         }
     }
     let verdict = if wrong.is_empty() { "is marked right" } else { "is not marked right" };
+    for row in rehearsal.rows.iter().filter(|row| !row.away.is_empty() && row.problems.is_empty()) {
+        shell.out.note(format!("exercise `{}` is given without {}, as it says", row.id, row.away.join(", without ")));
+    }
     let plays = rehearsal.rows.iter().map(|row| row.steps.len()).sum::<usize>() + 2;
     shell.out.note(format!(
         "lab `{}` {verdict}: {}, {}",
@@ -134,6 +141,7 @@ fn as_json(lab: &Lab, rehearsal: &Rehearsal) -> Value {
             "solution": row.solved,
             "idle": !row.idle,
             "without": row.steps.iter().map(step).collect::<Vec<_>>(),
+            "away": row.away,
             "problems": row.problems,
         })
     };

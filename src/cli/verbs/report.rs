@@ -10,15 +10,17 @@ use crate::{
         error::Error,
         exit::Exit,
         marks::{self, Marked},
-        naming::{Opened, Shell, Whom},
+        naming::{Opened, Shell},
         output::Output,
         verbs::interrupted,
+        whom::Whom,
     },
     control::Followed,
     engine::Engine,
-    lab::exercise::Points,
+    lab::{Lab, exercise::Points},
     marking::StudentMarks,
     report::{self, Report, TableOptions},
+    trace::Look,
     words::Words,
 };
 
@@ -33,15 +35,18 @@ const WIDTH: usize = 100;
 
 /// Shows marks; with `--follow` again whenever they change.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let (opened, whom) = shell.open_for(&args.whose)?;
+    let whom = student_of(&opened.lab, whom, args.student.as_deref())?;
+    if args.proof {
+        of_one_student(&opened.lab, whom.as_ref())?;
+    }
     opened.settle(shell.out)?;
     if let Some(session) = args.session
         && !opened.lab.exercises.iter().any(|exercise| exercise.session == session)
     {
         return Err(Error::UnknownSession { lab: opened.lab.name, session });
     }
-    let student = args.student.as_deref().map(|name| Whom::student_only(&opened.lab, name)).transpose()?;
-    let view = View { out: shell.out, args, student: student.map(|login| login.to_string()) };
+    let view = View { out: shell.out, args, whom };
     let (groups, problems) = marks::of_lab(&opened.lab, &opened.key, &opened.dir);
     for problem in &problems {
         shell.out.problem(format_args!("{problem}; what depends on it is marked unclear"), None);
@@ -51,7 +56,16 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
         super::runtime()?.block_on(follow(&view, &opened, groups))?;
         return Ok(exit);
     }
-    let text = view.render(&opened, &groups);
+    let mut text = view.render(&opened, &groups);
+    if args.proof {
+        let words = shell.out.words();
+        let look =
+            Look { utc_offset_secs: words.utc_offset_secs, colour: shell.out.is_colored() && args.output.is_none() };
+        let wanted = |marks: &StudentMarks| view.wants(marks);
+        if let Some(marks) = groups.iter().flat_map(Marked::marks).find(wanted) {
+            text = text + "\n" + &super::proof::transcript(&opened, &marks, look)?;
+        }
+    }
     match &args.output {
         Some(path) => fs::write(path, text).map_err(Error::file("write", path))?,
         None => shell.out.styled(&text)?,
@@ -63,13 +77,38 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
 struct View<'a> {
     out: Output,
     args: &'a Args,
-    student: Option<String>,
+    whom: Option<Whom>,
+}
+
+/// Whom the report is about, where `--student` may name the student.
+fn student_of(lab: &Lab, whom: Option<Whom>, student: Option<&str>) -> Result<Option<Whom>, Error> {
+    let Some(name) = student else { return Ok(whom) };
+    let (group, login) = Whom::student_only(lab, name)?;
+    match whom {
+        Some(other) if !other.includes(group.as_str(), login.as_str()) => {
+            Err(Error::Usage { why: format!("`--student {login}` is not of whom is named beside it") })
+        }
+        Some(_) | None => Ok(Some(Whom::Student(group, login))),
+    }
+}
+
+/// That proof is asked for of one student.
+fn of_one_student(lab: &Lab, whom: Option<&Whom>) -> Result<(), Error> {
+    match whom {
+        Some(Whom::Student(..)) => Ok(()),
+        Some(Whom::Group(group)) => Whom::student_only(lab, group.as_str()).map(drop),
+        None => Err(Error::Usage { why: "`--proof` is for one student: `labctl report LOGIN --proof`".into() }),
+    }
 }
 
 impl View<'_> {
+    fn wants(&self, marks: &StudentMarks) -> bool {
+        self.whom.as_ref().is_none_or(|whom| whom.includes(marks.group.as_str(), marks.login.as_str()))
+    }
+
     fn render(&self, opened: &Opened, groups: &[Marked]) -> String {
         let mut students: Vec<StudentMarks> = groups.iter().flat_map(Marked::marks).collect();
-        students.retain(|marks| self.student.as_deref().is_none_or(|login| marks.login.as_str() == login));
+        students.retain(|marks| self.wants(marks));
         if let Some(session) = self.args.session {
             for marks in &mut students {
                 keep_session(marks, session);
@@ -85,8 +124,9 @@ impl View<'_> {
         }
         let to_terminal = self.args.output.is_none() && self.out.is_terminal();
         let colour = self.args.output.is_none() && self.out.is_colored();
-        if self.student.is_some() {
-            return report.students.iter().map(|marks| report::words(marks, words, colour)).collect();
+        if matches!(self.whom, Some(Whom::Student(..))) {
+            let width = if to_terminal { self.out.width() } else { None };
+            return report.students.iter().map(|marks| report::words(marks, words, colour, width)).collect();
         }
         if to_terminal { self.table(&report, words, colour) } else { plain(&report) }
     }

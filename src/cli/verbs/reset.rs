@@ -3,13 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    cli::{
-        args::Reset,
-        error::Error,
-        exit::Exit,
-        naming::{Shell, Whom},
-        verbs::inject,
-    },
+    cli::{args::Reset, error::Error, exit::Exit, naming::Shell, verbs::inject, whom::Whom},
     control, inject as injection,
 };
 

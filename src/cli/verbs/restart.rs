@@ -7,7 +7,8 @@ use crate::{
         args::Restart,
         error::Error,
         exit::Exit,
-        naming::{Opened, Shell, Whom},
+        naming::{Opened, Shell},
+        whom::Whom,
     },
     engine::docker::Care,
     lab::{EngineKind, GroupName},
@@ -15,15 +16,16 @@ use crate::{
 
 /// Restarts it.
 pub fn run(shell: &Shell, args: &Restart) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let opened = shell.open(args.lab.as_deref())?;
+    let whom = Whom::find(&opened.lab, &args.who)?;
     if opened.record.engine == EngineKind::Embedded
-        && let Whom::Group(group) = Whom::find(&opened.lab, &args.who)?
+        && let Whom::Group(group) = &whom
     {
-        return server(shell, &opened, &group);
+        return server(shell, &opened, group);
     }
     let instead = "a student has no container there; `labctl restart GROUP` restarts the group's server";
     let verb = Verb { care: Care::Restart, name: "restart STUDENT", done: "restarted", instead };
-    tend::run(shell, &opened, Some(&args.who), &verb)
+    tend::run(shell, &opened, Some(&whom), &verb)
 }
 
 /// The group's server in the lab's one process: it is given up and started with what it was told.

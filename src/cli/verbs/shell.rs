@@ -7,6 +7,7 @@ use std::{env, io::IsTerminal as _};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::progress::Look;
 use super::exec::{docker, student};
 use crate::{
     cli::{args::ShellArgs, error::Error, exit::Exit, naming::Shell, output},
@@ -27,7 +28,8 @@ pub fn run(shell: &Shell, args: &ShellArgs) -> Result<Exit, Error> {
     let ended = runtime.block_on(async {
         let docker = docker(&opened).await?;
         let running = docker.session(&group, &login, command, kind).await?;
-        let progress = Box::pin(progress::answer(&docker, &opened, &group, &login, shell.out.words()));
+        let look = Look { words: shell.out.words_for(&opened.lab), width: shell.out.width() };
+        let progress = Box::pin(progress::answer(&docker, &opened, &group, &login, look));
         if !terminal {
             let (input, out) = output::streams();
             let ended = beside(progress, running.join(input, out, output::errors())).await;

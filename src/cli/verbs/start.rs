@@ -8,8 +8,8 @@ use crate::{
 
 /// Starts them.
 pub fn run(shell: &Shell, args: &Start) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let (opened, whom) = shell.open_for(&args.whose)?;
     let instead = "`labctl up` starts its servers";
     let verb = Verb { care: Care::Start, name: "start", done: "started", instead };
-    tend::run(shell, &opened, args.who.as_deref(), &verb)
+    tend::run(shell, &opened, whom.as_ref(), &verb)
 }

@@ -2,6 +2,8 @@
 
 mod containers;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use self::containers::{Containers, Server};
@@ -13,12 +15,14 @@ use crate::{
         exit::Exit,
         labfile,
         naming::Shell,
-        verbs::interrupted,
+        verbs::{credentials::table, interrupted},
+        whom::Whom,
     },
     control::{ServerStatus, Status},
     engine::{Engine, LabDir, Record, docker::DockerError, embedded::EngineError},
     evidence::Interruption,
-    lab::{EngineKind, Login, Service, containers::Start},
+    lab::{EngineKind, Login, Service, containers::Start, server::Endpoint},
+    names::order::natural,
     server::{Descriptors, Session},
     store::Trouble,
 };
@@ -89,8 +93,11 @@ struct Shared {
 #[derive(Default, Serialize)]
 struct Student {
     login: String,
+    /// The first of the services to send by and to read by, kept for scripts; empty where there is none.
     smtp: String,
     pop3: String,
+    /// `host:port` by service.
+    endpoints: BTreeMap<Service, String>,
     /// Docker: where the student's container is.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
@@ -106,7 +113,9 @@ struct Student {
 
 /// Shows one lab, or without a name all of them.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
-    let wanted = match (&args.lab, shell.known(None)) {
+    let (lab, who) = shell.whose(&args.whose)?;
+    let whom = shell.find(lab, who)?;
+    let wanted = match (lab, shell.known(None)) {
         (Some(lab), _) => vec![shell.known(Some(lab))?],
         (None, Ok(one)) => vec![one],
         (None, Err(Error::WhichLab { .. } | Error::NeverUp { .. })) => shell.state.known()?,
@@ -134,6 +143,11 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
             }
         }
     }
+    if let Some(whom) = &whom {
+        for lab in &mut labs {
+            keep(lab, whom);
+        }
+    }
     if args.json {
         shell.out.json(&Labs { version: 1, labs })?;
         return Ok(exit);
@@ -149,17 +163,47 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
     Ok(exit)
 }
 
+/// What is not of whom is meant is not there.
+fn keep(lab: &mut Shown, whom: &Whom) {
+    for group in &mut lab.groups {
+        group.students.retain(|student| whom.includes(&group.name, &student.login));
+        if let Some(login) = whom.student() {
+            let of =
+                |session: &Session| [&session.student, &session.holds].into_iter().flatten().any(|one| one == login);
+            group.sessions.retain(of);
+        }
+    }
+    lab.groups.retain(|group| whom.is_in(&group.name));
+}
+
 fn one(shell: &Shell, lab: &Shown) -> Result<(), Error> {
     shell.out.note(format_args!("lab `{}` is {} (`{}`)", lab.name, state(lab), lab.source));
     if lab.groups.is_empty() {
         return Ok(());
     }
     let containers = lab.engine == EngineKind::Docker.as_str();
-    let rows: Vec<Vec<String>> = lab.groups.iter().flat_map(|group| rows(group, containers)).collect();
-    let mut head = vec!["GROUP", "STUDENT", "SMTP", "POP3"];
-    head.extend(["ADDRESS", "CONTAINER", "MEMORY"].into_iter().filter(|_| containers));
-    head.extend(["MESSAGES", "CONNECTED"]);
+    let students = || lab.groups.iter().flat_map(|group| &group.students);
+    let endpoints: Vec<_> = students().map(|student| &student.endpoints).collect();
+    // In its container a student has the server's name; there is more to say that needs the room.
+    let (places, mut cells, note) = match (shell.out.is_terminal(), containers) {
+        (true, true) => (Vec::new(), vec![Vec::new(); endpoints.len()], None),
+        (true, false) => table::places(&endpoints),
+        (false, _) => {
+            let heads = table::shown(endpoints.first().copied()).into_iter().flatten();
+            let whole = endpoints.iter().map(|endpoints| table::whole(endpoints).to_vec()).collect();
+            (heads.map(|service| service.as_str().to_uppercase()).collect(), whole, None)
+        }
+    };
+    let mut cells = cells.drain(..);
+    let rows: Vec<Vec<String>> =
+        lab.groups.iter().flat_map(|group| rows(group, containers, places.len(), &mut cells)).collect();
+    let mut head: Vec<String> = ["GROUP", "STUDENT"].map(str::to_owned).into_iter().chain(places).collect();
+    head.extend(["ADDRESS", "CONTAINER", "MEMORY"].into_iter().filter(|_| containers).map(str::to_owned));
+    head.extend(["MESSAGES", "CONNECTED"].map(str::to_owned));
     shell.out.table(&head, &rows)?;
+    if let Some(note) = note {
+        shell.out.sentence(&note);
+    }
     let cuts = lab.groups.iter().filter_map(|group| Some((group.name.as_str(), group.after.as_ref()?)));
     interrupted::warn(shell.out, cuts);
     for group in &lab.groups {
@@ -211,17 +255,27 @@ fn held(shell: &Shell, lab: &Shown) {
     }
 }
 
-/// A row for each student, and before them one for the server where it has a container.
-fn rows(group: &Group, containers: bool) -> Vec<Vec<String>> {
+/// A row for each student, and before them one for the server where it has a container; `places` cells of each say where
+/// the student connects.
+fn rows(
+    group: &Group,
+    containers: bool,
+    places: usize,
+    cells: &mut dyn Iterator<Item = Vec<String>>,
+) -> Vec<Vec<String>> {
     let memory =
         |octets: Option<u64>| octets.map(|octets| format!("{} MiB", octets.div_ceil(1 << 20))).unwrap_or_default();
     let server = group.server.as_ref().filter(|_| containers).map(|server| {
-        let first = [group.name.as_str(), "(server)", "", "", server.address.as_str(), server.state];
-        let first = first.into_iter().map(str::to_owned);
+        let none = vec![String::new(); places];
+        let first = [group.name.clone(), "(server)".to_owned()].into_iter().chain(none);
+        let first = first.chain([server.address.clone(), server.state.to_owned()]);
         first.chain([memory(server.memory), String::new(), server.connected.to_string()]).collect()
     });
     let student = |student: &Student| {
-        let mut row = vec![group.name.clone(), student.login.clone(), student.smtp.clone(), student.pop3.clone()];
+        let mut row = vec![group.name.clone(), student.login.clone()];
+        let mut cells = cells.next().unwrap_or_default();
+        cells.resize(places, String::new());
+        row.append(&mut cells);
         if containers {
             row.push(student.address.clone().unwrap_or_default());
             row.push(student.container.unwrap_or("none").to_owned());
@@ -242,16 +296,16 @@ fn state(lab: &Shown) -> String {
         let verb = if missing == 1 { "does" } else { "do" };
         return format!("up, {runs} of {}: {}{more} {verb} not run", count(all, "server"), names.join(", "));
     }
-    state_of_process(lab).to_owned()
+    state_of_process(lab)
 }
 
-fn state_of_process(lab: &Shown) -> &'static str {
+fn state_of_process(lab: &Shown) -> String {
     match (lab.up, lab.process) {
-        _ if lab.unknown.is_some() => "unknown: it cannot be asked",
-        (_, Some(_)) if lab.stopping => "stopping",
-        (_, Some(_)) => "up",
-        (true, None) => "not running, though it should be: run `labctl up`",
-        (false, None) => "down",
+        _ if lab.unknown.is_some() => "unknown: it cannot be asked".to_owned(),
+        (_, Some(_)) if lab.stopping => "stopping".to_owned(),
+        (_, Some(_)) => "up".to_owned(),
+        (true, None) => format!("not running, though it should be: run `labctl up {}`", lab.name),
+        (false, None) => "down".to_owned(),
     }
 }
 
@@ -312,7 +366,9 @@ fn groups(status: &Status) -> Vec<Group> {
 
 fn students(server: &ServerStatus) -> Vec<Student> {
     let own = server.config.accounts.iter().filter(|(_, account)| account.student);
-    own.map(|(login, _)| student(server, login)).collect()
+    let mut students: Vec<Student> = own.map(|(login, _)| student(server, login)).collect();
+    students.sort_by(|a, b| natural(&a.login, &b.login));
+    students
 }
 
 fn shared(server: &ServerStatus) -> Vec<Shared> {
@@ -325,17 +381,18 @@ fn messages(server: &ServerStatus, name: &Login) -> u64 {
 }
 
 fn student(server: &ServerStatus, login: &Login) -> Student {
-    let endpoint = |service: Service| {
-        let is_own = |student: Option<&Login>| student.is_none_or(|own| own == login);
-        let mut own = server.config.endpoints.iter().filter(|endpoint| is_own(endpoint.student.as_ref()));
-        let found = own.find(|endpoint| endpoint.service == service);
-        found.map(|endpoint| endpoint.address.to_string()).unwrap_or_default()
-    };
+    let is_own = |endpoint: &&Endpoint| endpoint.student.as_ref().is_none_or(|own| own == login);
+    let mut endpoints = BTreeMap::new();
+    for endpoint in server.config.endpoints.iter().filter(is_own) {
+        endpoints.entry(endpoint.service).or_insert_with(|| endpoint.address.to_string());
+    }
+    let of = |service| endpoints.get(&service).cloned().unwrap_or_default();
     let connected = server.connected.iter().find(|connected| connected.student.as_ref() == Some(login));
     Student {
         login: login.to_string(),
-        smtp: endpoint(Service::Smtp),
-        pop3: endpoint(Service::Pop3),
+        smtp: of(Service::Smtp),
+        pop3: of(Service::Pop3),
+        endpoints,
         messages: messages(server, login),
         connected: connected.map_or(0, |connected| connected.sessions),
         ..Student::default()

@@ -4,7 +4,8 @@ use crate::{
     cli::{
         error::{Error, count},
         exit::Exit,
-        naming::{Opened, Shell, Whom},
+        naming::{Opened, Shell},
+        whom::Whom,
     },
     engine::{Engine, docker::Care},
     lab::EngineKind,
@@ -24,9 +25,8 @@ pub struct Verb {
 }
 
 /// Does it to a student, a group, or everybody.
-pub fn run(shell: &Shell, opened: &Opened, who: Option<&str>, verb: &Verb) -> Result<Exit, Error> {
+pub fn run(shell: &Shell, opened: &Opened, whom: Option<&Whom>, verb: &Verb) -> Result<Exit, Error> {
     let name = &opened.lab.name;
-    let whom = who.map(|who| Whom::find(&opened.lab, who)).transpose()?;
     if opened.record.engine == EngineKind::Embedded {
         return Err(Error::OnlyContainers { name: name.clone(), verb: verb.name, instead: verb.instead });
     }
@@ -36,7 +36,7 @@ pub fn run(shell: &Shell, opened: &Opened, who: Option<&str>, verb: &Verb) -> Re
             return Err(Error::NoContainers { name: name.clone() });
         };
         let observed = docker.observe().await?;
-        let (objects, left) = objects(opened, whom.as_ref(), &observed, verb.care);
+        let (objects, left) = objects(opened, whom, &observed, verb.care);
         let tended = docker.tend(&observed, objects, verb.care).await;
         let (mut changed, mut same, mut failed) = (0, 0, 0);
         for one in &tended {
@@ -52,7 +52,7 @@ pub fn run(shell: &Shell, opened: &Opened, who: Option<&str>, verb: &Verb) -> Re
         let already = if same > 0 { format!("; {same} already") } else { String::new() };
         shell.out.note(format_args!("{}: {}{already}", verb.done, count(changed, "container")));
         if left > 0 {
-            shell.out.note(format_args!("{} stay frozen: `labctl thaw`", count(left, "container")));
+            shell.out.note(format_args!("{} stay frozen: `labctl thaw --lab {name}`", count(left, "container")));
         }
         Ok(match (failed, changed + same) {
             (0, _) => Exit::Done,

@@ -9,8 +9,8 @@ use crate::{
 
 /// Lets them go on.
 pub fn run(shell: &Shell, args: &Thaw) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let (opened, whom) = shell.open_for(&args.whose)?;
     let care = Care::Thaw { on_demand: opened.lab.docker.clients == Start::OnDemand };
     let verb = Verb { care, name: "thaw", done: "thawed", instead: "`labctl up` lets the work go on" };
-    tend::run(shell, &opened, args.who.as_deref(), &verb)
+    tend::run(shell, &opened, whom.as_ref(), &verb)
 }

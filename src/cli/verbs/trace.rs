@@ -4,14 +4,16 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use tokio::sync::mpsc;
 
+use super::proof;
 use crate::{
     cli::{
         args::{Trace as Args, TraceFormat},
         error::Error,
         exit::Exit,
-        naming::{Opened, Shell, Whom},
+        naming::{Opened, Shell},
         output::Output,
         verbs::interrupted,
+        whom::Whom,
     },
     control::{ClientError, Followed},
     evidence::{Event, Seq},
@@ -25,17 +27,22 @@ const WAITING: usize = 1_024;
 
 /// Shows what went over the wire, group by group; then what comes, as it comes.
 pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
-    let opened = shell.open_to_read(args.lab.as_deref())?;
+    let (opened, whom) = shell.open_for(&args.whose)?;
     opened.settle(shell.out)?;
-    let whom = args.who.as_deref().map(|name| Whom::find(&opened.lab, name)).transpose()?;
     let filter = Filter {
         group: whom.as_ref().map(|whom| whom.group(&opened.lab).name.clone()),
         student: whom.as_ref().and_then(Whom::student).cloned(),
+        only: None,
     };
-    let groups: Vec<GroupName> = match &filter.group {
+    let mut groups: Vec<GroupName> = match &filter.group {
         Some(group) => vec![group.clone()],
         None => opened.lab.groups.iter().map(|group| group.name.clone()).collect(),
     };
+    let mut filter = filter;
+    if args.conn.is_some() || args.event.is_some() {
+        let (group, only) = proof::find(&opened, &groups, args.conn, args.event)?;
+        (filter.only, groups) = (Some(only), vec![group]);
+    }
     let format = match (args.json, args.format) {
         (true, _) | (false, TraceFormat::Json) => Format::Ndjson,
         (false, TraceFormat::Transcript) => Format::Transcript,

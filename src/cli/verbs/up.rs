@@ -23,7 +23,7 @@ use crate::{
         error::{Error, count},
         exit::Exit,
         labfile,
-        naming::{Shell, same_lab},
+        naming::{Orphan, Shell, same_lab},
         output::Output,
         verbs::interrupted,
     },
@@ -81,6 +81,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
         return Err(Error::Renamed { name, now: lab.name, source_file });
     }
     warn_of_former_name(shell, &lab)?;
+    refuse_a_second(shell, &lab)?;
     let dir = shell.state.lab(&lab.name);
     let wait = || shell.out.note(format_args!("waiting for another labctl that changes lab `{}`", lab.name));
     let _lock = if args.dry_run { None } else { Some(dir.lock(wait)?) };
@@ -106,7 +107,7 @@ pub fn run(shell: &Shell, args: &Up) -> Result<Exit, Error> {
             shell.state.claim(&dir, record, |record, addressing| !serves && is_elsewhere(&lab, record, addressing))?;
         if was_here && record.block != before && dir.key()?.is_some() {
             shell.out.warn("another lab has the addresses that this one had: the students' addresses have changed");
-            shell.out.hint(format_args!("give the new ones away: `labctl credentials {} --cards`", lab.name));
+            shell.out.hint(format_args!("give the new ones away: `labctl credentials --lab {} --cards`", lab.name));
         }
         dir.key_or_new()?
     };
@@ -129,6 +130,19 @@ fn warn_of_former_name(shell: &Shell, lab: &Lab) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// A lab whose folder was renamed is up under the old name: another one beside it would have none of its mail and evidence.
+fn refuse_a_second(shell: &Shell, lab: &Lab) -> Result<(), Error> {
+    if shell.state.lab(&lab.name).record()?.is_some() {
+        return Ok(());
+    }
+    match shell.without_file(lab)? {
+        Some(Orphan { name, source_file, same: true }) => {
+            Err(Error::FileGone { here: lab.name.clone(), name, source_file })
+        }
+        Some(Orphan { same: false, .. }) | None => Ok(()),
+    }
 }
 
 /// Who had events in a group that the lab no longer has them in has no marks from them any more.
@@ -256,6 +270,11 @@ fn desired(lab: &Lab, key: &Key, record: &Record, authority: &mut Authority) -> 
     })
 }
 
+/// Where everybody connects.
+fn students(status: &Status) -> impl Iterator<Item = Student> {
+    status.servers.iter().flat_map(|server| credentials::of_server(&server.config, None))
+}
+
 impl Work {
     async fn run(&self, args: &Up) -> Result<Exit, Error> {
         let engine = Embedded::new(self.dir.clone());
@@ -264,6 +283,7 @@ impl Work {
             engine.stop().await?;
             before = None;
         }
+        let known: Vec<Student> = before.iter().flat_map(students).collect();
         let steps = plan::steps(&self.desired, &embedded::observed(before.as_ref()));
         if !args.json {
             said::announce(self.out, &self.lab, &steps, args.dry_run);
@@ -288,7 +308,7 @@ impl Work {
             (sent, undelivered) = inject::send(self.out, &self.lab, &self.key, client, due, false).await;
         }
         if let (Some(status), false) = (&status, args.json) {
-            self.show(status, sent)?;
+            self.show(status, &known, sent)?;
         }
         if started {
             interrupted::warn(self.out, interrupted::of(status.as_ref()));
@@ -316,15 +336,15 @@ impl Work {
         }
     }
 
-    /// The table of endpoints, and what to type next.
-    fn show(&self, status: &Status, sent: usize) -> Result<(), Error> {
-        let students: Vec<Student> =
-            status.servers.iter().flat_map(|server| credentials::of_server(&server.config, None)).collect();
+    /// The table of endpoints, and what to type next; of a lab that was up, only whoever connects elsewhere than before.
+    fn show(&self, status: &Status, known: &[Student], sent: usize) -> Result<(), Error> {
+        let new: Vec<Student> = students(status).filter(|student| !known.contains(student)).collect();
         if sent > 0 {
             self.out.note(format_args!("sent {}", count(sent, "mail")));
         }
-        said::print_table(self.out, &students)?;
-        if let Some(student) = students.first() {
+        let Some(student) = new.first() else { return Ok(()) };
+        said::print_table(self.out, &new)?;
+        if known.is_empty() {
             self.out.note(said::next(student, self.lab.name.as_str()));
         }
         Ok(())

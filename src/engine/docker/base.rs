@@ -9,7 +9,7 @@ use bollard::{
 };
 use hyper::body::Bytes;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
     process::{Child, Command},
     sync::mpsc,
     time::timeout,
@@ -24,6 +24,27 @@ pub(super) const DEBIAN: &str = "debian:bookworm-slim";
 
 /// How the base is made where nothing can be pulled.
 const SCRIPT: &str = include_str!("../../../images/base.sh");
+
+/// Runs it (`$0`) with a temporary folder of its own, until it is done or our end of its input is closed: also where we are
+/// killed nothing of it is left.
+const APART: &str = r#"
+    folder=$(mktemp -d "${TMPDIR:-/tmp}/labctl-base-XXXXXXXX") && chmod 755 "$folder" || exit
+    exec 3<&0
+    TMPDIR=$folder setsid sh -c "$0" </dev/null 3<&- &
+    making=$!
+    (
+        cat <&3 >/dev/null
+        kill -s TERM -- "-$making" 2>/dev/null && sleep 20 && kill -s KILL -- "-$making"
+    ) >/dev/null 2>&1 &
+    watching=$!
+    wait "$making"
+    ended=$?
+    kill "$watching" 2>/dev/null
+    rm -rf "$folder" 2>/dev/null || mmdebstrap --unshare-helper rm -rf "$folder"
+    exit $ended"#;
+
+/// How mmdebstrap begins a line that says what it does.
+const STEP: &str = "I: ";
 
 /// How long a registry may be silent. One that is not there is noticed at once, one that a firewall hides is not.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -60,22 +81,32 @@ impl Host {
         }
     }
 
-    /// Makes labctl's own base from Debian's packages; or why not. This takes minutes.
-    pub(super) async fn debootstrap(&self, image: &str) -> Result<(), String> {
+    /// Makes labctl's own base from Debian's packages; or why not. This takes minutes, in which `say` hears how far it is.
+    pub(super) async fn debootstrap(&self, image: &str, say: &dyn Fn(&str)) -> Result<(), String> {
         let mut shell = Command::new("sh");
-        shell.args(["-s"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // In a group of its own: Ctrl-C is ours, and it ends when we do.
+        shell.args(["-c", APART, SCRIPT]).process_group(0);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut making = shell.spawn().map_err(|problem| format!("start `sh`: {problem}"))?;
-        let mut script = making.stdin.take().ok_or("`sh` has no input")?;
-        script.write_all(SCRIPT.as_bytes()).await.map_err(|problem| problem.to_string())?;
-        drop(script);
+        let _ours = making.stdin.take().ok_or("`sh` has no input")?;
         let (send, archive) = mpsc::channel(PIECES);
-        let said = tokio::spawn(pump(making, send));
-        // The first piece says whether there will be an archive at all.
-        let mut archive = ReceiverStream::new(archive);
-        let Some(first) = archive.next().await else {
-            return Err(said.await.unwrap_or_default().unwrap_or_else(|| "it made nothing".into()));
+        let (tell, mut told) = mpsc::channel(PIECES);
+        let said = tokio::spawn(pump(making, send, tell));
+        let imported = async {
+            // The first piece says whether there will be an archive at all.
+            let mut archive = ReceiverStream::new(archive);
+            match archive.next().await {
+                Some(first) => self.import(image, tokio_stream::once(first).chain(archive)).await,
+                None => Err("it made nothing".into()),
+            }
         };
-        let imported = self.import(image, tokio_stream::once(first).chain(archive)).await;
+        let mut imported = std::pin::pin!(imported);
+        let imported = loop {
+            tokio::select! {
+                Some(step) = told.recv() => say(&step),
+                imported = &mut imported => break imported,
+            }
+        };
         match said.await.unwrap_or_default() {
             Some(why) => Err(why),
             None => imported,
@@ -110,12 +141,24 @@ impl Host {
 
 /// Passes on what a program writes; what it complained of last where it failed. A failure also breaks the archive off, so
 /// that the Engine keeps no half of it.
-async fn pump(mut making: Child, archive: mpsc::Sender<std::io::Result<Bytes>>) -> Option<String> {
-    let (mut out, mut err) = (making.stdout.take()?, making.stderr.take()?);
+async fn pump(
+    mut making: Child,
+    archive: mpsc::Sender<std::io::Result<Bytes>>,
+    steps: mpsc::Sender<String>,
+) -> Option<String> {
+    let (mut out, err) = (making.stdout.take()?, making.stderr.take()?);
     let complaints = tokio::spawn(async move {
-        let mut said = Vec::new();
-        let _ = err.read_to_end(&mut said).await;
-        String::from_utf8_lossy(&said).into_owned()
+        let (mut lines, mut last) = (BufReader::new(err).split(b'\n'), None);
+        while let Ok(Some(line)) = lines.next_segment().await {
+            let line = String::from_utf8_lossy(&line).trim().to_owned();
+            match line.strip_prefix(STEP) {
+                // Who does not listen any more needs no news.
+                Some(step) => drop(steps.send(format!("  {step}")).await),
+                None if line.is_empty() => {}
+                None => last = Some(line),
+            }
+        }
+        last
     });
     loop {
         let mut piece = Vec::with_capacity(PIECE);
@@ -129,9 +172,8 @@ async fn pump(mut making: Child, archive: mpsc::Sender<std::io::Result<Bytes>>) 
         return None;
     }
     let _ = archive.send(Err(std::io::ErrorKind::BrokenPipe.into())).await;
-    let said = complaints.await.unwrap_or_default();
-    let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-    Some(last.map_or_else(|| "it failed and did not say why".to_owned(), str::to_owned))
+    let last = complaints.await.unwrap_or_default();
+    Some(last.unwrap_or_else(|| "it failed and did not say why".to_owned()))
 }
 
 /// What is said where there is no base and none can be made.
@@ -144,8 +186,9 @@ pub(super) fn none(pulled: &str, made: &str) -> DockerError {
              make it from Debian's packages: {made}"
         ),
         hint: Some(
-            "one of three: let the Engine reach a registry; `apt-get install mmdebstrap` and run this as root; or name a \
-             Debian image that is there with `--base IMAGE`. `--engine embedded` needs none"
+            "one of three: let the Engine reach a registry; `apt-get install mmdebstrap` (it needs no root where the user has \
+             lines in /etc/subuid and /etc/subgid, and the package uidmap is there); or name a Debian image that is there \
+             with `--base IMAGE`. `--engine embedded` needs none"
                 .into(),
         ),
     }

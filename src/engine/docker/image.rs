@@ -5,18 +5,23 @@ use std::{
     collections::BTreeSet,
     env, fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use bollard::{body_full, models::BuildInfo, query_parameters::BuildImageOptions};
+use tokio::time::sleep;
 use tokio_stream::StreamExt as _;
 
 use super::{
     DockerError, Host, base, failed,
     labels::VERSION,
     make::{SERVER_DIR, SERVER_USER},
-    status,
+    program, status,
 };
-use crate::plan::docker::digest;
+use crate::{
+    engine::{Lock, StateDir},
+    plan::docker::digest,
+};
 
 /// Where an ELF program names its loader: near its start, before its code.
 const ELF_HEAD: usize = 64 << 10;
@@ -24,10 +29,38 @@ const ELF_HEAD: usize = 64 << 10;
 /// The files of the client image.
 const CLIENT: [(&str, &str); 4] = [
     ("Dockerfile", include_str!("../../../images/client/Dockerfile")),
-    ("bashrc", include_str!("../../../images/client/bashrc")),
-    ("greeting", include_str!("../../../images/client/greeting")),
-    ("progress", include_str!("../../../images/client/progress")),
+    ("root/etc/labctl/bashrc", include_str!("../../../images/client/root/etc/labctl/bashrc")),
+    ("root/etc/labctl/greeting", include_str!("../../../images/client/root/etc/labctl/greeting")),
+    ("root/usr/local/bin/progress", include_str!("../../../images/client/root/usr/local/bin/progress")),
 ];
+
+/// How images are made where there are none: one `labctl` at a time, and somebody hears of it.
+pub struct Making<'a> {
+    /// Where the others are kept out.
+    pub state: &'a StateDir,
+    /// Hears what is going on.
+    pub say: &'a dyn Fn(&str),
+}
+
+/// How often it is looked whether another `labctl` has made its images.
+const LOOK: Duration = Duration::from_millis(200);
+
+impl Making<'_> {
+    /// Waits until no other `labctl` of this state directory makes images.
+    async fn alone(&self) -> Result<Lock, DockerError> {
+        let mut told = false;
+        loop {
+            if let Some(lock) = self.state.images_lock()? {
+                return Ok(lock);
+            }
+            if !told {
+                (self.say)("another labctl makes images: waiting for it");
+            }
+            told = true;
+            sleep(LOOK).await;
+        }
+    }
+}
 
 /// Whether a build may fetch packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,19 +70,28 @@ enum Fetch {
 }
 
 impl Host {
-    /// The server's image, built if there is none of this content and it should be; `say` hears what is going on.
-    pub async fn server_image(&self, build: bool, say: impl Fn(&str)) -> Result<String, DockerError> {
+    /// The server's image, of this program or of another one, built if there is none of this content and it should be.
+    pub async fn server_image(&self, other: Option<&Path>, making: Option<&Making<'_>>) -> Result<String, DockerError> {
+        let own = || env::current_exe().unwrap_or_else(|_| "labctl".into());
+        let path = other.map_or_else(own, Path::to_owned);
         let unreadable = |problem: io::Error| DockerError::Image {
             image: "labctl-server".into(),
-            why: format!("this program cannot be read: {problem}"),
+            why: format!("`{}` cannot be read: {problem}", path.display()),
             hint: None,
         };
-        let files = own_files().map_err(unreadable)?;
+        let binary = fs::read(&path).map_err(unreadable)?;
+        program::check(&path, &binary, &self.about, &self.place)?;
+        let files = files(binary, other.is_none()).map_err(unreadable)?;
         let image = tagged("labctl-server", files.iter().map(|(path, octets)| (path.as_str(), octets.as_slice())));
-        if !build || self.has(&image).await? {
+        let Some(making) = making else { return Ok(image) };
+        if self.has(&image).await? {
             return Ok(image);
         }
-        say(&format!("building image `{image}`"));
+        let _alone = making.alone().await?;
+        if self.has(&image).await? {
+            return Ok(image);
+        }
+        (making.say)(&format!("building image `{image}`"));
         let root = root(&files).map_err(unreadable)?;
         let dockerfile = "FROM scratch\nADD root.tar /\nENV LD_LIBRARY_PATH=/lib\nENTRYPOINT [\"/labctl\"]\n";
         self.build(&image, &[("Dockerfile", dockerfile.as_bytes()), ("root.tar", &root)], None).await?;
@@ -58,19 +100,21 @@ impl Host {
 
     /// The client's image, built if there is none of this content and it should be: on the base that is named, else on one
     /// that is there, else on one that is pulled or made.
-    pub async fn client_image(
-        &self,
-        base: Option<&str>,
-        build: bool,
-        say: impl Fn(&str),
-    ) -> Result<String, DockerError> {
+    pub async fn client_image(&self, base: Option<&str>, making: Option<&Making<'_>>) -> Result<String, DockerError> {
         let image = self.client_on(base).await?;
-        if !build || self.has(&image).await? {
+        let Some(making) = making else { return Ok(image) };
+        if self.has(&image).await? {
             return Ok(image);
         }
+        let _alone = making.alone().await?;
+        let image = self.client_on(base).await?;
+        if self.has(&image).await? {
+            return Ok(image);
+        }
+        let say = making.say;
         let on = match base {
-            Some(named) => self.named_base(named, &say).await?,
-            None => self.some_base(&say).await?,
+            Some(named) => self.named_base(named, say).await?,
+            None => self.some_base(say).await?,
         };
         // What was pulled is known by its content only now.
         let image = self.client_on(base).await?;
@@ -97,7 +141,7 @@ impl Host {
         Ok(tagged("labctl-client", CLIENT.into_iter().map(|(path, text)| (path, text.as_bytes())).chain(on)))
     }
 
-    async fn named_base(&self, base: &str, say: &impl Fn(&str)) -> Result<String, DockerError> {
+    async fn named_base(&self, base: &str, say: &dyn Fn(&str)) -> Result<String, DockerError> {
         if self.has(base).await? {
             return Ok(base.to_owned());
         }
@@ -110,7 +154,7 @@ impl Host {
         Err(DockerError::Image { image: base.to_owned(), why, hint: Some(hint) })
     }
 
-    async fn some_base(&self, say: &impl Fn(&str)) -> Result<String, DockerError> {
+    async fn some_base(&self, say: &dyn Fn(&str)) -> Result<String, DockerError> {
         for base in [base::own(), base::DEBIAN.to_owned()] {
             if self.has(&base).await? {
                 return Ok(base);
@@ -123,7 +167,7 @@ impl Host {
         };
         let own = base::own();
         say(&format!("it cannot be pulled; making `{own}` from Debian's packages, once: this takes minutes"));
-        match self.debootstrap(&own).await {
+        match self.debootstrap(&own, say).await {
             Ok(()) => Ok(own),
             Err(made) => Err(base::none(&pulled, &made)),
         }
@@ -159,7 +203,15 @@ impl Host {
     ) -> Result<(), DockerError> {
         let broken = |why: String| DockerError::Image { image: image.to_owned(), why, hint: None };
         let mut context = tar::Builder::new(Vec::new());
+        // What is copied onto a folder may give it its mode: an Engine's for folders that are not named is its own business.
+        for folder in folders(files.iter().map(|(path, _)| *path)) {
+            append_folder(&mut context, &folder, 0o755, 0).map_err(|problem| broken(problem.to_string()))?;
+        }
         for (path, octets) in files {
+            let octets = match base {
+                Some((_, Fetch::No)) if *path == "Dockerfile" => &without_fetching(octets),
+                Some(_) | None => *octets,
+            };
             append(&mut context, path, octets, 0o644).map_err(|problem| broken(problem.to_string()))?;
         }
         let context = context.into_inner().map_err(|problem| broken(problem.to_string()))?;
@@ -170,10 +222,7 @@ impl Host {
             rm: true,
             forcerm: true,
             labels: Some([label].into()),
-            buildargs: base.map(|(base, fetch)| {
-                let fetch = if fetch == Fetch::Yes { "yes" } else { "no" };
-                [("BASE", base), ("FETCH", fetch)].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
-            }),
+            buildargs: base.map(|(base, _)| [("BASE".to_owned(), base.to_owned())].into()),
             networkmode: base.filter(|(_, fetch)| *fetch == Fetch::No).map(|_| "none".to_owned()),
             ..Default::default()
         };
@@ -191,6 +240,11 @@ impl Host {
     }
 }
 
+/// A Dockerfile that fetches no packages.
+fn without_fetching(dockerfile: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(dockerfile).replace("FETCH=yes", "FETCH=no").into_bytes()
+}
+
 /// Whether the Engine only repeats what it was told to do; what the programs say is of more use.
 fn is_echo(text: &str) -> bool {
     ["Step ", " ---> ", "Removing intermediate"].iter().any(|start| text.starts_with(start)) || text.trim().is_empty()
@@ -201,12 +255,14 @@ fn tagged<'a>(name: &str, files: impl Iterator<Item = (&'a str, &'a [u8])>) -> S
     format!("{name}:{}", digest(files.flat_map(|(path, octets)| [path.as_bytes(), octets])))
 }
 
-/// This program, and, unless it is static, the libraries that it runs with and its loader, by their paths in the image.
-/// Also the time zone, for dates in replies.
-fn own_files() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let program = fs::read(env::current_exe()?)?;
+/// A program, and, unless it is static, the libraries that it runs with and its loader, by their paths in the image. Only of
+/// this one it is known which these are. Also the time zone, for dates in replies.
+fn files(program: Vec<u8>, is_own: bool) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     if let Some(loader) = loader(&program) {
+        if !is_own {
+            return Err(io::Error::other("it is not static: `make dist` makes one that is"));
+        }
         for library in libraries()? {
             let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
             files.push((format!("lib/{name}"), fs::read(&library)?));
@@ -235,16 +291,17 @@ fn libraries() -> io::Result<BTreeSet<PathBuf>> {
     Ok(paths.filter(library).filter(|path: &PathBuf| Path::new(path).exists()).collect())
 }
 
+/// The folders that files are in, each after the one that it is in.
+fn folders<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeSet<PathBuf> {
+    let parents = paths.flat_map(|path| Path::new(path).ancestors().skip(1));
+    parents.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect()
+}
+
 /// The file system of the server's image.
 fn root(files: &[(String, Vec<u8>)]) -> io::Result<Vec<u8>> {
     let mut root = tar::Builder::new(Vec::new());
-    let mut folders = BTreeSet::new();
-    for (path, _) in files {
-        let parents: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
-        folders.extend(parents.into_iter().rev().filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned));
-    }
-    for folder in &folders {
-        append_folder(&mut root, folder, 0o755, 0)?;
+    for folder in folders(files.iter().map(|(path, _)| path.as_str())) {
+        append_folder(&mut root, &folder, 0o755, 0)?;
     }
     // A new volume takes over the owner of the folder that it is mounted on.
     let dir = Path::new(SERVER_DIR.trim_start_matches('/'));
@@ -287,6 +344,14 @@ mod tests {
         assert_eq!(tag(b"1"), tag(b"1"));
         assert_ne!(tag(b"1"), tag(b"2"));
         assert_eq!(tag(b"").len(), "x:".len() + 16);
+    }
+
+    #[test]
+    fn the_clients_image_is_made_in_few_steps_and_fetches_only_where_it_may() {
+        let (_, dockerfile) = CLIENT[0];
+        let instructions = |word: &str| dockerfile.lines().filter(|line| line.starts_with(word)).count();
+        assert_eq!(["USER ", "COPY ", "RUN ", "ENV ", "WORKDIR ", "CMD "].map(instructions), [1, 1, 1, 0, 0, 0]);
+        assert!(!String::from_utf8(without_fetching(dockerfile.as_bytes())).unwrap().contains("FETCH=yes"));
     }
 
     #[test]

@@ -182,7 +182,8 @@ impl Docker {
         let more = [most("fsize", i64::try_from(allowance.disk).unwrap_or(i64::MAX)), most("core", 0)];
         host.ulimits.get_or_insert_default().extend(more);
         let login = variables.get("LABCTL_LOGIN").map(String::as_str).unwrap_or_default();
-        let own = [("HOME", HOME), ("LOGNAME", login)].map(|(name, value)| format!("{name}={value}"));
+        let own =
+            [("HOME", HOME), ("LOGNAME", login), ("LANG", "C.UTF-8")].map(|(name, value)| format!("{name}={value}"));
         let env = variables.iter().map(|(name, value)| format!("{name}={value}")).chain(own).collect();
         ContainerCreateBody {
             image: Some((*image).to_owned()),

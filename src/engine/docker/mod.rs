@@ -19,6 +19,7 @@ mod make;
 mod observe;
 mod perform;
 pub mod place;
+mod program;
 mod remove;
 mod seccomp;
 mod settle;
@@ -34,6 +35,7 @@ use bollard::errors::Error as Answer;
 pub use about::About;
 pub use exec::{Dialer, Running};
 pub use host::Host;
+pub use image::Making;
 pub use labels::Owner;
 pub use perform::{Failure, Outcome, Progress, Work};
 pub use remove::{Remains, Removal};
@@ -89,6 +91,20 @@ pub enum DockerError {
         why: String,
         /// The way out.
         hint: Option<String>,
+    },
+    /// The servers' program cannot run there.
+    #[error("`{}` is {target}, and the Engine at {place} runs {engine}: its servers would not start", program.display())]
+    Foreign {
+        /// The program.
+        program: std::path::PathBuf,
+        /// What it is for.
+        target: String,
+        /// The Engine.
+        place: Box<Place>,
+        /// What it runs on.
+        engine: String,
+        /// What is to be built, where that is known.
+        triple: Option<&'static str>,
     },
     /// The pool has no addresses left.
     #[error(transparent)]
@@ -187,6 +203,13 @@ impl DockerError {
             Self::Place(PlaceError::Context { .. }) => Some("`docker context ls` lists those there are".into()),
             Self::Place(_) => Some("`--engine embedded` needs no Engine".into()),
             Self::Image { hint, .. } => hint.clone(),
+            Self::Foreign { triple, .. } => {
+                let target = triple.unwrap_or("TARGET");
+                Some(format!(
+                    "name a program for that Engine with `--server-binary FILE`; `make dist TARGET={target}` builds one where \
+                     that target's standard library is installed"
+                ))
+            }
             Self::NoRoom(NoRoom::Addresses { .. }) => Some(
                 "choose another pool: `--pool 10.99.0.0/16`, or `pool = \"10.99.0.0/16\"` under `[docker]` in the lab file"
                     .into(),

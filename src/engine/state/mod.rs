@@ -104,6 +104,20 @@ impl StateDir {
         LabDir::new(self.labs().join(name.as_str()), name.clone())
     }
 
+    /// Keeps other commands of this state directory from making images until the guard is gone; none where one makes them.
+    pub fn images_lock(&self) -> Result<Option<Lock>, StateError> {
+        let locks = self.root.join("locks");
+        make_folder(&locks)?;
+        // No lab is called so.
+        let path = locks.join(".images");
+        let file = open_lock(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock::new(file))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(problem)) => Err(failed("lock", &path)(problem)),
+        }
+    }
+
     /// Every lab that has a record, in the order of their names.
     pub fn known(&self) -> Result<Vec<(LabDir, Record)>, StateError> {
         let path = self.labs();

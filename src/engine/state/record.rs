@@ -82,6 +82,9 @@ pub struct DockerChoices {
     pub base: Option<String>,
     /// The clients' image, where it is not built.
     pub client_image: Option<String>,
+    /// The servers' program, where it is not this one.
+    #[serde(default)]
+    pub server_binary: Option<PathBuf>,
 }
 
 impl DockerChoices {

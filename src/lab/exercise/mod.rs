@@ -35,6 +35,12 @@ pub struct Exercise {
     pub after: Vec<ExerciseId>,
     /// What must hold.
     pub checks: Vec<Asked>,
+    /// What all of them must have been met by.
+    pub same: Option<Same>,
+    /// How many of them are enough; none: all.
+    pub any: Option<usize>,
+    /// Why its checks may ask for less than its solution does.
+    pub weak: Option<String>,
     /// Connections that solve it, in order; empty where the lab has none.
     pub solution: Vec<Script>,
 }
@@ -69,18 +75,35 @@ pub struct Asked {
     check: Arc<dyn Any + Send + Sync>,
     /// Whether it counts only after the check before it held.
     pub then: bool,
+    /// At most so many seconds after the check before it.
+    pub within_secs: Option<u32>,
+}
+
+/// What all checks of an exercise must have been met by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Same {
+    /// One connection.
+    Connection,
+    /// One message.
+    Message,
 }
 
 impl Asked {
     /// A check that stands alone.
     pub fn new<T: Any + Send + Sync>(check: T) -> Self {
-        Self { check: Arc::new(check), then: false }
+        Self { check: Arc::new(check), then: false, within_secs: None }
     }
 
     /// The same, counting only after the check before it held.
     #[must_use]
     pub fn then(self, then: bool) -> Self {
         Self { then, ..self }
+    }
+
+    /// The same, counting only so many seconds after the check before it.
+    #[must_use]
+    pub fn within(self, within_secs: Option<u32>) -> Self {
+        Self { within_secs, ..self }
     }
 
     /// What it asks for, in the type of whoever made it.
@@ -92,7 +115,7 @@ impl Asked {
 impl PartialEq for Asked {
     /// Whether it is the same one, not one like it.
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.check, &other.check) && self.then == other.then
+        Arc::ptr_eq(&self.check, &other.check) && self.then == other.then && self.within_secs == other.within_secs
     }
 }
 
@@ -111,6 +134,8 @@ pub struct Terms {
     pub version: Option<TlsVersion>,
     /// The mechanism of its last login as events spell it: `PLAIN`, `PASS` …
     pub auth: Option<String>,
+    /// The mailbox of its last login; a template (`{login}` is the student's own).
+    pub auth_as: Option<String>,
 }
 
 /// How a connection is secured.

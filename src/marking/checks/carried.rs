@@ -5,7 +5,10 @@ use super::{Deed, Kind, Setup, View, Written, shown};
 use crate::{
     evidence::{Conn, MessageId, State},
     findings::{Code, Fields, Findings, Known, Section, pattern, times},
-    lab::{exercise::Pattern, template::Person},
+    lab::{
+        exercise::{Pattern, Same},
+        template::Person,
+    },
     marking::{
         progress::{Here, Progress, cut},
         quick::QuickMap,
@@ -131,6 +134,7 @@ impl Check {
 
     /// Compiles it.
     pub fn compile(&self, _: usize, _: Option<usize>, setup: &mut Setup<'_>) -> Rule {
+        setup.asks_fate = true;
         let filled = |pattern| Filled::new(pattern, setup.people);
         let (to, status) = (self.to.as_ref().map(filled), self.status.as_ref().map(filled));
         Rule { fate: self.fate, to, status, times: self.times }
@@ -138,6 +142,10 @@ impl Check {
 }
 
 impl Written for Check {
+    fn never_bound(&self, _: Same) -> Option<&'static str> {
+        (self.times > 1).then_some("what is wanted several times is not one thing")
+    }
+
     fn wanted(&self, person: &Person<'_>) -> Phrase {
         let wanted = match self.fate {
             Fate::Queued => phrase("queued-wanted"),

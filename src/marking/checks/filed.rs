@@ -5,7 +5,7 @@ use super::{Deed, Kind, Setup, Standing, View, Which, Written};
 use crate::{
     evidence::State,
     findings::{Code, Field, Fields, Findings, Known, Section, mailbox},
-    lab::template::Person,
+    lab::{exercise::Same, template::Person},
     mail::folder::{Flags, FolderName, MAX_KEYWORD, MAX_KEYWORDS, NamedFlags},
     marking::{
         folders::{Flagging, Item},
@@ -163,6 +163,14 @@ fn is_keyword(text: &str) -> bool {
 }
 
 impl Written for Check {
+    fn never_bound(&self, same: Same) -> Option<&'static str> {
+        match same {
+            Same::Message if !self.now => None,
+            Same::Message => Some("`now` speaks of the end of the record"),
+            Same::Connection => Some("a message lies in a folder, whatever connection brought it there"),
+        }
+    }
+
     fn wanted(&self, person: &Person<'_>) -> Phrase {
         let at = match &self.folder {
             Some(folder) => phrase("filed-in-folder").with("folder", quoted(folder.as_str())),
@@ -174,7 +182,7 @@ impl Written for Check {
         };
         let flags = [flags(phrase("filed-has"), &self.has), flags(phrase("filed-lacks"), &self.lacks)];
         phrase("filed-wanted")
-            .with("what", self.what.said())
+            .with("what", self.what.said(person))
             .with("where", at.with("mailbox", quoted(person.fill(&self.mailbox))))
             .with("flags", joined(flags.into_iter().flatten()))
     }

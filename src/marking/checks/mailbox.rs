@@ -5,7 +5,10 @@
 use super::{Deed, Kind, Setup, Standing, View, Written, bounds, filed::folder};
 use crate::{
     findings::{Code, Fields, Findings, Known, Section, bound, mailbox},
-    lab::{exercise::Bound, template::Person},
+    lab::{
+        exercise::{Bound, Same},
+        template::Person,
+    },
     mail::folder::{FolderName, Special},
     marking::{
         folders::place,
@@ -83,6 +86,10 @@ impl Check {
 }
 
 impl Written for Check {
+    fn never_bound(&self, _: Same) -> Option<&'static str> {
+        Some("a mailbox is the group's, and no one thing of the student's")
+    }
+
     fn wanted(&self, person: &Person<'_>) -> Phrase {
         let mailbox = person.fill(&self.mailbox);
         match self.count {

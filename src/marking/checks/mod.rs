@@ -4,7 +4,7 @@
 
 mod bounds;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 
 use super::{
     delivery::Delivery,
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     evidence::{Injected, MessageId, State},
-    findings::{Code, Fields, Findings, Known, Section, known_mail, listed},
-    lab::{Asked, FaultId, Login, MailId, Protocol, template::Person},
+    findings::{Code, Field, Fields, Findings, Known, Section, known_mail, listed},
+    lab::{Asked, FaultId, Login, MailId, Protocol, exercise::Same, template::Person},
     words::{Phrase, phrase, quoted},
 };
 use carried::Carrying;
@@ -30,6 +30,7 @@ macro_rules! kinds {
 
         /// A check as the lab has it.
         #[derive(Debug, Clone, PartialEq)]
+        #[expect(clippy::large_enum_variant, reason = "a lab has some hundred checks, each behind its own pointer")]
         pub enum Check {
             $($(#[doc = $about])* $(#[cfg($when)])? $Kind($module::Check),)*
         }
@@ -103,7 +104,7 @@ kinds! {
 }
 
 /// The keys that every kind of check may have.
-const COMMON: &[&str] = &["then"];
+const COMMON: &[&str] = &["then", "within"];
 
 /// The table of a check.
 pub static CHECK: Section =
@@ -158,6 +159,11 @@ pub trait Written: Debug {
         None
     }
 
+    /// Why it cannot be met by the same thing as other checks.
+    fn never_bound(&self, _same: Same) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it speaks of the end of the record, so that nothing comes after it.
     fn is_of_the_end(&self) -> bool {
         false
@@ -184,8 +190,8 @@ pub trait Kind: Debug {
         false
     }
 
-    /// The fault that the student must have met.
-    fn fault(&self) -> Option<&FaultId> {
+    /// What the student has to bring about first, having met these faults.
+    fn awaits(&self, _met: &BTreeSet<FaultId>) -> Option<Phrase> {
         None
     }
 
@@ -227,6 +233,8 @@ pub struct View<'a> {
     pub own: &'a QuickSet<MessageId>,
     /// The student's first event of the run.
     pub arrived: Option<Stamp>,
+    /// The notices that servers wrote, and of which student's messages.
+    pub notices: &'a QuickMap<MessageId, usize>,
     /// The lab's own mail.
     pub injected: &'a QuickMap<MessageId, Injected>,
     /// The students' places.
@@ -259,6 +267,8 @@ pub struct Setup<'a> {
     pub mailboxes: &'a mut Mailboxes,
     /// Whether any check asks for a message that the student delivered.
     pub asks_own: bool,
+    /// Whether any check asks what became of messages for other servers.
+    pub asks_fate: bool,
 }
 
 /// A check with what all kinds have in common.
@@ -274,12 +284,14 @@ pub struct Compiled {
     pub one_connection: bool,
     /// The check that must have held before, by its place among all.
     pub after: Option<usize>,
+    /// Whether what it is met by must go together with what the exercise's other checks are met by (`super::bonds`).
+    pub bound: bool,
 }
 
 impl Compiled {
     /// Compiles a check, by its place among all.
-    pub fn new(asked: &Asked, check: usize, setup: &mut Setup<'_>) -> Self {
-        let after = check.checked_sub(1).filter(|_| asked.then);
+    pub fn new(asked: &Asked, check: usize, bound: bool, setup: &mut Setup<'_>) -> Self {
+        let after = check.checked_sub(1).filter(|_| asked.then && !bound);
         let check_written: &Check = asked.check();
         let rule = check_written.compile(check, after, setup);
         let written = check_written.written();
@@ -288,7 +300,7 @@ impl Compiled {
             wanted.truncate(1);
         }
         let (times, one_connection) = (written.times(), written.over_one_connection());
-        Self { rule, wanted: wanted.into(), times, one_connection, after }
+        Self { rule, wanted: wanted.into(), times, one_connection, after, bound }
     }
 
     /// What it wants of this student.
@@ -303,6 +315,7 @@ impl View<'_> {
         match which {
             Which::Any => true,
             Which::Own => self.own.contains(&message),
+            Which::Notice => self.notices.get(&message) == Some(&self.student),
             Which::Injected(mail) => self.injected.get(&message).is_some_and(|injected| {
                 let mine = |login| self.places.get(login) == Some(&self.student);
                 injected.mail == *mail && injected.student.as_ref().is_none_or(mine)
@@ -321,6 +334,8 @@ pub enum Which {
     Own,
     /// The student's copy of an injected mail (`mail = "welcome"`).
     Injected(MailId),
+    /// A notice of what became of a message that the student sent (`notice = true`).
+    Notice,
 }
 
 impl Which {
@@ -339,33 +354,65 @@ impl Which {
         }
     }
 
-    fn said(&self) -> Phrase {
+    fn said(&self, person: &Person<'_>) -> Phrase {
         match self {
             Self::Any => phrase("which-any"),
             Self::Own => phrase("which-own"),
-            Self::Injected(mail) => phrase("which-mail").with("mail", quoted(mail.as_str())),
+            Self::Injected(mail) => phrase("which-mail").with("mail", quoted(subject(mail, person))),
+            Self::Notice => phrase("which-notice"),
         }
     }
 }
 
+/// What a student sees of an injected mail: its subject, or where it has none what the lab calls it.
+pub fn subject(mail: &MailId, person: &Person<'_>) -> String {
+    let found = person.lab.mail(mail.as_str()).map(|found| shown(&found.subject, person));
+    found.filter(|subject| !subject.is_empty()).unwrap_or_else(|| mail.to_string())
+}
+
 /// Reads the checks of an exercise.
 pub fn read(tables: &[Fields<'_>], known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Asked> {
-    let mut checks: Vec<(Check, bool)> = Vec::new();
+    let mut checks: Vec<Asked> = Vec::new();
     for fields in tables {
         let Some(check) = one(fields, known, findings) else { continue };
         let then = fields.boolean("then", false, findings);
         let wrong = match checks.last() {
             None => Some("there is no check before it"),
-            Some((before, _)) => check.written().never_after().or_else(|| {
+            Some(before) => check.written().never_after().or_else(|| {
+                let before = before.check::<Check>();
                 before.written().is_of_the_end().then_some("the check before it speaks of the end of the record")
             }),
         };
         if let (true, Some(why), Some(field)) = (then, wrong, fields.get("then")) {
             findings.lab(Code::BadCheck, &field.key_span, why).help("leave `then` out");
         }
-        checks.push((check, then));
+        let within = fields.get("within").and_then(|field| within(&field, then, findings));
+        checks.push(Asked::new(check).then(then).within(within));
     }
-    checks.into_iter().map(|(check, then)| Asked::new(check).then(then)).collect()
+    checks
+}
+
+/// Reads `within`.
+fn within(field: &Field<'_>, then: bool, findings: &mut Findings<'_>) -> Option<u32> {
+    let text = field.text(findings)?;
+    let parsed = text.split_at_checked(text.len().saturating_sub(1)).and_then(|(number, unit)| {
+        let scale = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            _ => return None,
+        };
+        number.trim().parse::<u32>().ok()?.checked_mul(scale).filter(|secs| *secs > 0)
+    });
+    if parsed.is_none() {
+        let problem = findings.lab(Code::BadNumber, &field.span, format!("`{text}` is no length of time"));
+        problem.help("write for example `within = \"60s\"`, `\"5m\"` or `\"1h\"`");
+    }
+    if !then {
+        let problem = findings.lab(Code::BadCheck, &field.key_span, "within what, after what?");
+        problem.help("say that it comes after the check before it: `then = true`");
+    }
+    parsed
 }
 
 fn one(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Check> {
@@ -402,6 +449,8 @@ pub fn shown(template: &str, person: &Person<'_>) -> String {
         Piece::Value { name: name @ ("secret" | "text" | "password"), of } => {
             of.map_or_else(|| format!("{{{name}}}"), |of| format!("{{{name}:{of}}}"))
         }
+        // Which group it is the student chooses.
+        Piece::Value { name: "neighbour", .. } if person.lab.settings.any_neighbour => "{neighbour}".to_owned(),
         Piece::Value { name, of: _ } => person.fill(&format!("{{{name}}}")),
     };
     pieces.into_iter().map(piece).collect()

@@ -6,7 +6,7 @@ use crate::{
     findings::{Code, Field, Fields, Findings, Known, Section, Span, pattern, times},
     lab::{
         Service,
-        exercise::Pattern,
+        exercise::{Pattern, Same},
         template::Person,
     },
     marking::progress::{Here, Progress, cut},
@@ -139,6 +139,10 @@ pub fn expect_record(record: &str, span: &Span, findings: &mut Findings<'_>) {
 }
 
 impl Written for Check {
+    fn never_bound(&self, _: Same) -> Option<&'static str> {
+        Some("a DNS query belongs to no connection and to no message")
+    }
+
     fn wanted(&self, person: &Person<'_>) -> Phrase {
         let name = |pattern: &Pattern| phrase("query-for").with("name", words::pattern(shown(&pattern.0, person)));
         let either = |one: Arg, other| Arg::from(phrase("either").with("one", one).with("other", other));

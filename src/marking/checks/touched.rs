@@ -19,7 +19,7 @@ pub(super) const KEYS: &[&str] = NAMES;
 pub(super) const TABLES: &[&Section] = &[&TABLE];
 
 static TABLE: Section =
-    Section { name: "`retrieved = { … }` or `deleted = { … }`", keys: &["mail", "own", "in", "folder", "via"] };
+    Section { name: "`retrieved = { … }` or `deleted = { … }`", keys: &["mail", "own", "notice", "in", "folder", "via"] };
 
 /// A message that is to be retrieved or deleted, as the lab wants it.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +66,8 @@ pub struct Touching<'a> {
     pub folder: &'a FolderName,
     /// Whether only its beginning was sent.
     pub top: bool,
+    /// Whether it went to another folder.
+    pub moved: bool,
 }
 
 /// Why a message does not count; what is nearer to counting comes later.
@@ -96,17 +98,41 @@ impl Check {
             let problem = findings.lab(Code::BadCheck, &field.span, "POP3 knows the folder INBOX only");
             problem.help("write `via = \"imap\"`, or leave the folder out");
         }
+        if let ("deleted", Some((mail, span))) = (name, fields.text("mail", findings))
+            && known.shared_mails.contains(mail)
+            && known.in_company
+        {
+            let message = format!("mail `{mail}` is one for the whole group: only the first student can delete it");
+            let problem = findings.lab(Code::NoEffect, &span, message);
+            problem.help("give each student an own copy: `to = \"{login}\"`");
+        }
         let touch = if name == "deleted" { Touch::Deleted } else { Touch::Retrieved };
-        let what = Which::read(fields, known, findings);
+        let what = notice(fields, known, findings).unwrap_or_else(|| Which::read(fields, known, findings));
         Some(Self { touch, what, mailbox: mailbox(fields, "in", known, findings), folder, via })
     }
 
     /// Compiles it.
     pub fn compile(&self, _: usize, _: Option<usize>, setup: &mut Setup<'_>) -> Rule {
         setup.asks_own |= self.what == Which::Own;
+        setup.asks_fate |= self.what == Which::Notice;
         let filled = |template: &String| setup.people.iter().map(|person| person.fill(template)).collect();
         Rule { written: self.clone(), mailbox: self.mailbox.as_ref().map(filled) }
     }
+}
+
+/// Reads `notice`.
+fn notice(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Which> {
+    let field = fields.get("notice")?;
+    field.boolean(findings).filter(|notice| *notice)?;
+    if let Some(other) = ["mail", "own"].iter().find_map(|key| fields.get(key)) {
+        let problem = findings.lab(Code::BadCheck, &other.key_span, "a notice is neither the lab's mail nor the student's");
+        problem.help("keep `notice` alone");
+    }
+    if !known.settings.relay {
+        let problem = findings.lab(Code::BadCheck, &field.key_span, "nothing comes back in this lab");
+        problem.help("add `relay = true`");
+    }
+    Some(Which::Notice)
 }
 
 impl Written for Check {
@@ -121,14 +147,15 @@ impl Written for Check {
         };
         let mailbox = self.mailbox.as_ref().map(|mailbox| phrase("from-mailbox").with("mailbox", quoted(person.fill(mailbox))));
         let folder = self.folder.as_ref().map(|folder| phrase("in-folder").with("folder", quoted(folder.as_str())));
-        wanted.with("what", self.what.said()).with("where", joined([mailbox, folder].into_iter().flatten()))
+        wanted.with("what", self.what.said(person)).with("where", joined([mailbox, folder].into_iter().flatten()))
     }
 }
 
 impl Kind for Rule {
     fn take(&self, deed: &mut Deed<'_, '_>, view: &View<'_>, here: &Here, own: &mut Progress) {
         let Deed::Touched(touching) = deed else { return };
-        if touching.touch != self.written.touch {
+        // What was moved is gone from its folder, and no more.
+        if touching.touch != self.written.touch || touching.moved && self.written.folder.is_none() {
             return;
         }
         let place = || place(touching.mailbox.as_str(), touching.folder);

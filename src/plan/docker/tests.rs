@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    lab::{Lab, containers::Start},
+    lab::{Lab, Service, containers::Start},
     plan::resolve::tests::{key, lab},
 };
 
@@ -296,4 +296,27 @@ fn a_backbone_comes_before_the_servers_that_join_it_and_goes_without_them() {
     let after = perform(&steps, &desired, before);
     lab.settings.relay = false;
     assert_eq!(read(&plan(&lab, &after).1)[0], "remove the servers' backbone: the lab has no relay");
+}
+
+/// 2525 is what SMTP has on the embedded engine where a lab writes nothing.
+#[test]
+fn a_port_that_the_lab_writes_holds_and_others_are_standard() {
+    let mut lab = lab(&[("g01", &["ana"])]);
+    let ports = |lab: &Lab| {
+        let (desired, _) = plan(lab, &Observed::default());
+        let Spec::Server { config, .. } = &desired[&Object { role: Role::Server, ..client("ana") }] else {
+            panic!("a server is one")
+        };
+        let Spec::Client { variables, .. } = &desired[&client("ana")] else { panic!("a client is one") };
+        let ports = config.endpoints.iter().map(|endpoint| (endpoint.service, endpoint.address.port()));
+        let ports: BTreeMap<_, _> = ports.collect();
+        assert_eq!(variables["LABCTL_SMTP"], ports[&Service::Smtp].to_string());
+        ports
+    };
+    let standard = ports(&lab);
+    assert!(standard.iter().all(|(service, port)| *port == service.standard_port()) && standard.len() > 1);
+    lab.settings.ports.insert(Service::Smtp, Service::Smtp.embedded_port());
+    let written = ports(&lab);
+    assert_eq!(written[&Service::Smtp], 2525);
+    assert!(standard.iter().all(|(service, port)| *service == Service::Smtp || written[service] == *port));
 }

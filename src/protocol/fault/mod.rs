@@ -79,6 +79,7 @@ impl<'a> Heard<'a> {
             | Input::Secured { .. }
             | Input::Denied { .. }
             | Input::Done(_)
+            | Input::Exhausted
             | Input::Idle
             | Input::Ended
             | Input::Shutdown => return None,

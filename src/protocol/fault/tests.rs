@@ -87,6 +87,7 @@ impl Played {
                 before: crate::evidence::State::Ready,
                 after: crate::evidence::State::Ready,
                 pipelined: false,
+                times: 1,
             };
             let now = Timestamp(self.secs * 1_000_000);
             let armed = self.ledger.saw(&student, Conn(conn), Protocol::Smtp, (&command, now));

@@ -10,8 +10,8 @@ use super::{
     reply::Reply,
     section::{self, Content, Place},
     structure,
-    syntax::write_nstring,
-    tell::write_flags,
+    syntax::{write_nstring, write_number},
+    tell::{write_flags, write_head},
     view::View,
 };
 use crate::{
@@ -95,7 +95,7 @@ impl Answer {
                 return Halt::Message;
             }
             match self.item {
-                0 => _ = write!(out.reply, "* {} FETCH (", place + 1),
+                0 => write_head(place, &mut out.reply),
                 _ => out.reply.push(b' '),
             }
             self.item += 1;
@@ -168,8 +168,14 @@ impl Answer {
         let (root, message_or_none) = (self.parts.as_ref(), message.unwrap_or_default());
         match item {
             Item::Flags => write_all_flags(view, row, reply),
-            Item::Uid => _ = write!(reply, "UID {}", row.uid),
-            Item::Size => _ = write!(reply, "RFC822.SIZE {}", row.octets),
+            Item::Uid => {
+                reply.extend_from_slice(b"UID ");
+                write_number(row.uid, reply);
+            }
+            Item::Size => {
+                reply.extend_from_slice(b"RFC822.SIZE ");
+                write_number(row.octets, reply);
+            }
             Item::ModSeq => _ = write!(reply, "MODSEQ ({})", row.modseq),
             Item::InternalDate => {
                 _ = write!(reply, "INTERNALDATE \"{}\"", date_time(row.received_secs, utc_offset_secs));

@@ -221,6 +221,7 @@ impl Heard {
             before,
             after,
             pipelined: false,
+            times: 1,
         }
     }
 }

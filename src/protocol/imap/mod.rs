@@ -244,6 +244,7 @@ impl Session {
             Input::Connected => self.greet(Reply::Greeting, out),
             Input::Refused(Refusal::StudentSessions) => self.greet(Reply::StudentSessions, out),
             Input::Refused(Refusal::ServerSessions) => self.greet(Reply::ServerSessions, out),
+            Input::Refused(Refusal::Evidence) => self.greet(Reply::Evidence, out),
             Input::Line { octets, crlf } => self.line(octets, crlf, out),
             Input::LineTooLong { head, octets } => self.line_too_long(head, octets, out),
             Input::Chunk(piece) => self.literal(piece),
@@ -253,6 +254,7 @@ impl Session {
             Input::Denied { of, reply } => self.denied(of, reply, out),
             // IMAP has no message data that ends in a dot: the session never asks for it.
             Input::Data(_) => {}
+            Input::Exhausted => self.end(Reply::Evidence, out),
             Input::NoRoom => self.give_up(),
             Input::Idle => self.end(Reply::ByeIdle, out),
             Input::Shutdown => self.end(Reply::ByeShutdown, out),

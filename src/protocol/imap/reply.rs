@@ -18,6 +18,8 @@ replies! {
     StudentSessions = "student_sessions",
     /// Instead of the greeting: the server has too many sessions.
     ServerSessions = "server_sessions",
+    /// There is as much evidence of the student as the lab allows.
+    Evidence = "evidence",
     /// A command without words of its own was carried out.
     Completed = "completed",
     /// LOGIN or AUTHENTICATE was.

@@ -4,7 +4,7 @@ use std::{io::Write as _, sync::Arc, vec};
 
 use super::{
     Connection, Reply, Session, Stage, Task, Under, changes::Storing, command::Name, listing, messages::Fetching,
-    view::View,
+    syntax::write_number, view::View,
 };
 use crate::{
     mail::folder::{Flags, MAX_KEYWORDS, Row, Snapshot},
@@ -169,7 +169,7 @@ pub(super) struct Told {
 
 /// Appends `* 3 FETCH (…)` with what is to be told.
 pub(super) fn write_row(view: &View, place: usize, row: &Row, told: Told, out: &mut Vec<u8>) {
-    let _ = write!(out, "* {} FETCH (", place + 1);
+    write_head(place, out);
     let mut gap = "";
     if told.uid {
         let _ = write!(out, "UID {}", row.uid);
@@ -189,12 +189,21 @@ pub(super) fn write_row(view: &View, place: usize, row: &Row, told: Told, out: &
 
 /// Appends the flags of a message, `\Recent` among them, without brackets.
 pub(super) fn write_flags(view: &View, row: &Row, out: &mut Vec<u8>) {
-    let mut gap = "";
+    let start = out.len();
     let recent = view.is_recent(row.uid).then_some("\\Recent");
     for name in row.flags.names(&view.snapshot.keywords).chain(recent) {
-        let _ = write!(out, "{gap}{name}");
-        gap = " ";
+        if out.len() > start {
+            out.push(b' ');
+        }
+        out.extend_from_slice(name.as_bytes());
     }
+}
+
+/// Appends the beginning of what is said of the message at a place.
+pub(super) fn write_head(place: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"* ");
+    write_number(place as u64 + 1, out);
+    out.extend_from_slice(b" FETCH (");
 }
 
 /// Appends the flags that the folder knows, and those that the client can change.

@@ -246,6 +246,7 @@ impl Heard {
             before,
             after,
             pipelined: false,
+            times: 1,
         }
     }
 }

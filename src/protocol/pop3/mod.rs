@@ -187,6 +187,11 @@ impl Session {
             Input::Connected => self.greet(now, out),
             Input::Refused(Refusal::StudentSessions) => self.turn_away(Reply::StudentSessions, out),
             Input::Refused(Refusal::ServerSessions) => self.turn_away(Reply::ServerSessions, out),
+            Input::Refused(Refusal::Evidence) => self.turn_away(Reply::Evidence, out),
+            Input::Exhausted => {
+                Reply::Evidence.write(&self.peer, &[], &mut out.reply);
+                self.stage = Stage::Closed;
+            }
             Input::Line { octets, crlf } => self.line(octets, crlf, now, out),
             Input::LineTooLong { head, octets } => self.line_too_long(head, octets, out),
             Input::Denied { of, reply } => self.denied(of, reply, out),

@@ -18,6 +18,8 @@ replies! {
     StudentSessions = "student_sessions",
     /// Instead of the greeting: the server has too many sessions.
     ServerSessions = "server_sessions",
+    /// There is as much evidence of the student as the lab allows.
+    Evidence = "evidence",
     /// USER was heard; says nothing of whether the mailbox is there.
     User = "user",
     /// The login is complete and the mailbox is open.

@@ -63,6 +63,7 @@ impl Session {
             before: seen.before,
             after: self.state(),
             pipelined: false,
+            times: 1,
         }
     }
 }

@@ -165,6 +165,7 @@ impl Session {
                 let key = match refusal {
                     Refusal::StudentSessions => "closing.student_sessions",
                     Refusal::ServerSessions => "closing.server_sessions",
+                    Refusal::Evidence => "closing.evidence",
                 };
                 self.greet(key, now, out);
             }
@@ -184,6 +185,7 @@ impl Session {
             Input::NoRoom => self.give_up(),
             Input::Denied { of, reply } => self.denied(of, reply, out),
             Input::Done(outcome) => self.done(&outcome, now, out),
+            Input::Exhausted => self.end("closing.evidence", now, out),
             Input::Idle => self.end("closing.idle", now, out),
             Input::Shutdown => self.end("closing.shutdown", now, out),
             Input::Ended => self.end("closing.instructor", now, out),

@@ -365,7 +365,39 @@ impl Session {
 
     /// The session has learnt who it is.
     pub(super) fn known_as(&mut self, login: Login, by: By, out: &mut Output) {
+        if self.peer.is_for_servers() {
+            return;
+        }
         self.who = Who::Student { login, by };
         out.who = Some(self.who.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, sync::Arc};
+
+    use super::*;
+    use crate::protocol::{Input, fixture::peer};
+
+    #[test]
+    fn whoever_comes_to_where_servers_belong_is_no_student() {
+        let at: SocketAddr = "127.77.1.255:2525".parse().unwrap();
+        for (from, known) in [(None, true), (Some("127.77.1.254".parse().unwrap()), true), (Some(at.ip()), false)] {
+            let mut peer = peer("labctl");
+            let mut config = (*peer.config).clone();
+            config.relaying.from = from;
+            (peer.config, peer.local) = (Arc::new(config), Some(at));
+            let (mut session, now) = (Session::new(peer), Now { micros: 0, steady_micros: 0, utc_offset_secs: 0 });
+            let mut who = None;
+            let lines =
+                ["HELO me", "MAIL FROM:<ana@g1.lab>"].map(|line| Input::Line { octets: line.as_bytes(), crlf: true });
+            for input in [Input::Connected].into_iter().chain(lines) {
+                let mut out = Output::default();
+                session.handle(input, now, &mut out);
+                who = out.who.or(who);
+            }
+            assert_eq!(who.is_some(), known, "{from:?}");
+        }
     }
 }

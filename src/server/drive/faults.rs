@@ -125,6 +125,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         loop {
             match self.listen().await {
                 Waited::Changed => {}
+                Waited::Rest => self.release(),
                 Waited::Octets => self.framer = Framer::new(M::framing(self.session.peer())),
                 Waited::Nothing => return Ending::Idle,
                 Waited::Stop => return Ending::Shutdown,

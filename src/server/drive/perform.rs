@@ -13,6 +13,9 @@ use crate::{
 impl<M: Machine, W: Accepted> Drive<M, W> {
     /// The rare and large branches are boxed: a session that only waits should not carry room for them.
     pub(super) async fn perform(&mut self, action: Action) -> Outcome {
+        if changes(&action) {
+            self.release();
+        }
         match action {
             Action::Room { mailbox, octets } => {
                 Outcome::Room(self.server.store.room(&mailbox, octets, self.mailbox_limit))
@@ -113,5 +116,35 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         let origin = Origin { conn: self.conn, who: self.who.clone(), time: self.since };
         let told = self.server.store.folders(origin, &mut self.events, ask).await;
         told.map_or(Outcome::Failed, |told| Outcome::Folders(Box::new(told)))
+    }
+}
+
+/// Whether an action leaves events of its own: what was seen before it is recorded before it.
+fn changes(action: &Action) -> bool {
+    match action {
+        Action::TurnRound { .. } | Action::Deliver(_) | Action::Expunge { .. } => true,
+        Action::Folders(ask) => match **ask {
+            Ask::Create { .. }
+            | Ask::Delete { .. }
+            | Ask::Rename { .. }
+            | Ask::Subscribe { .. }
+            | Ask::Store { .. }
+            | Ask::Expunge { .. }
+            | Ask::Append { .. }
+            | Ask::Copy { .. } => true,
+            Ask::List { .. }
+            | Ask::Status { .. }
+            | Ask::Select { .. }
+            | Ask::Sync { .. }
+            | Ask::Read { .. }
+            | Ask::Watch { .. } => false,
+        },
+        Action::Room { .. }
+        | Action::QueueRoom { .. }
+        | Action::Hurry { .. }
+        | Action::Waiting { .. }
+        | Action::Open { .. }
+        | Action::Send
+        | Action::Read { .. } => false,
     }
 }

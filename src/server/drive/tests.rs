@@ -124,6 +124,7 @@ impl Machine for Patient {
                 before: State::Ready,
                 after: State::Ready,
                 pipelined: false,
+                times: 1,
             });
         }
     }

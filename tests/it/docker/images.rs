@@ -17,7 +17,8 @@ use sha2::{Digest as _, Sha256};
 use super::world::{answers, busybox, docker};
 
 /// Programs that the client image wants of its base, and those that building it runs.
-const WANTED: &str = "telnet nc openssl curl swaks s-nail dig gcc make gdb nano vim less man";
+const WANTED: &str =
+    "telnet nc openssl curl swaks s-nail dig gcc make gdb strace ip ss ping xxd python3 w3m nano vim less man";
 const RUN: &str = "sh cat cut mkdir id chmod chown sleep echo";
 
 fn labctl(args: &[&str]) -> (Option<i32>, String) {

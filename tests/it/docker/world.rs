@@ -68,6 +68,13 @@ impl World {
         world
     }
 
+    /// The same lab where labctl finds another Engine, or what says that it is one.
+    pub fn elsewhere(&self, host: &str, lab: &str) -> Self {
+        let mut world = self.beside(lab);
+        world.host = Some(host.to_owned());
+        world
+    }
+
     /// The same lab of somebody else, who takes addresses out of the same pool.
     pub fn beside(&self, lab: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");

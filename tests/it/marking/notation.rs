@@ -18,6 +18,7 @@
 //! labctl 9 injected 6 welcome/ana > ana
 //! ana 1 logged_in user2
 //! ana 1 & NOOP -> 250 ok           a command that was pipelined
+//! ana 1 x37 NOOP -> 250 ok         a command that came so often in a row
 //! ana 1 imap a UID FETCH 1 -> * 1 FETCH ()\r\na OK
 //! ana 1 copied 5 1>2 ana/INBOX > Archive        message 5; also `moved`
 //! ana 1 flagged ana/Archive 1:3,7 + \Seen       `+`, `-` or `=`
@@ -40,7 +41,7 @@ use labctl::{
     lab::{
         Asked, Exercise, Group, Key, Lab, Leniency, Limits, LoneNewline, Mail, Patience, Protocol, Service, Settings,
         Student, Text, Tls, User,
-        exercise::{Pattern, Points, Terms, TlsMode},
+        exercise::{Pattern, Points, Same, Terms, TlsMode},
         template::Person,
     },
     mail::{
@@ -84,7 +85,9 @@ impl Table {
                 let exercise = lab.exercises.last_mut().expect("a check belongs to an exercise");
                 let line = line.trim();
                 let then = line.strip_prefix("then ");
-                let asked = Asked::new(parse_check(then.unwrap_or(line)));
+                let within = then.and_then(|rest| rest.strip_prefix("within ")?.split_once("s "));
+                let rest = within.map(|(_, rest)| rest).or(then).unwrap_or(line);
+                let asked = Asked::new(parse_check(rest)).within(within.map(|(secs, _)| secs.parse().unwrap()));
                 exercise.checks.push(asked.then(then.is_some()));
             }
         }
@@ -223,9 +226,26 @@ impl Table {
                 EventKind::Appended { message, mailbox, folder, uid, flags, octets: 1, sha256: sha256(b"") }
             }
             "imap" => imap(after),
+            _ if word.strip_prefix('x').is_some_and(|count| count.parse::<u32>().is_ok()) => {
+                let mut command = command(after);
+                if let EventKind::Command { times, .. } = &mut command {
+                    *times = word[1..].parse().unwrap();
+                }
+                command
+            }
             "&" => match command(after) {
                 EventKind::Command { verb, line, octets, reply, reply_octets, before, after, .. } => {
-                    EventKind::Command { verb, line, octets, reply, reply_octets, before, after, pipelined: true }
+                    EventKind::Command {
+                        verb,
+                        line,
+                        octets,
+                        reply,
+                        reply_octets,
+                        before,
+                        after,
+                        pipelined: true,
+                        times: 1,
+                    }
                 }
                 other => other,
             },
@@ -329,6 +349,7 @@ fn imap(text: &str) -> EventKind {
         before: State::Authenticated,
         after: State::Selected,
         pipelined: false,
+        times: 1,
     }
 }
 
@@ -354,6 +375,7 @@ fn command(text: &str) -> EventKind {
         before: State::Ready,
         after,
         pipelined: false,
+        times: 1,
     }
 }
 
@@ -361,6 +383,7 @@ fn known(who: &str) -> Who {
     let (login, by) = match who {
         "?" => return Who::Unknown,
         "labctl" => return Who::Instructor,
+        "server" => return Who::Server { group: "g05".parse().unwrap() },
         _ if who.ends_with('?') => (&who[..who.len() - 1], By::Sender),
         _ if who.ends_with('!') => (&who[..who.len() - 1], By::Login),
         _ => (who, By::Endpoint),
@@ -379,6 +402,7 @@ fn empty() -> Lab {
     Lab {
         name: "table".parse().unwrap(),
         title: Text::plain("Table"),
+        language: None,
         source: "/table".into(),
         engine: None,
         groups: vec![group],
@@ -396,6 +420,7 @@ fn empty() -> Lab {
             limits: Limits::default(),
             routes: Vec::new(),
             patience: Patience::default(),
+            any_neighbour: false,
         },
         docker: labctl::lab::Containers::default(),
         mails: Vec::new(),
@@ -409,6 +434,16 @@ fn describe(lab: &mut Lab, text: &str) {
         let words = value.split(',').filter(|word| !word.is_empty());
         match key {
             "domain" => lab.groups[0].domain = value.parse().unwrap(),
+            "others" => {
+                lab.settings.any_neighbour = true;
+                let own = lab.groups[0].clone();
+                let other = |domain: &str| Group {
+                    name: domain.split('.').next().unwrap().parse().unwrap(),
+                    domain: domain.parse().unwrap(),
+                    ..own.clone()
+                };
+                lab.groups.extend(words.map(other));
+            }
             "users" => {
                 lab.groups[0].users = words.map(|name| User { name: name.parse().unwrap(), password: None }).collect();
             }
@@ -449,6 +484,9 @@ fn exercise(text: &str) -> Exercise {
         partial: false,
         after: Vec::new(),
         checks: Vec::new(),
+        same: None,
+        any: None,
+        weak: None,
         solution: Vec::new(),
     };
     for (key, value) in pairs(rest) {
@@ -456,6 +494,8 @@ fn exercise(text: &str) -> Exercise {
             "points" => exercise.points = Points(value.parse::<u32>().unwrap() * 100),
             "after" => exercise.after = value.split(',').map(|id| id.parse().unwrap()).collect(),
             "partial" => exercise.partial = true,
+            "same" => exercise.same = Some(if value == "message" { Same::Message } else { Same::Connection }),
+            "any" => exercise.any = Some(value.parse().unwrap()),
             other => panic!("`{other}` is nothing of an exercise"),
         }
     }
@@ -487,13 +527,25 @@ fn parse_check(text: &str) -> Check {
                 }
                 Some(("version", "TLSv1.3")) => terms.version = Some(TlsVersion::V13),
                 Some(("auth", mechanism)) => terms.auth = Some(mechanism.to_owned()),
+                Some(("auth-as", mailbox)) => terms.auth_as = Some(mailbox.to_owned()),
                 _ => break,
             }
             rest = more;
         }
+        let unordered = rest.strip_prefix("any order; ");
+        let (any_order, rest) = (unordered.is_some(), unordered.unwrap_or(rest));
         let steps = rest.split("; ").map(|step| step.parse().unwrap()).collect();
         let pipelined = pipelined.is_some();
-        return Check::Conversation(conversation::Check { protocol, steps, times, fault, during, terms, pipelined });
+        return Check::Conversation(conversation::Check {
+            protocol,
+            steps,
+            any_order,
+            times,
+            fault,
+            during,
+            terms,
+            pipelined,
+        });
     }
     let words = rest.split(", ").filter(|word| !word.is_empty());
     let words = words.map(|word| word.split_once('=').filter(|_| kind != "mailbox").unwrap_or((word, "")));
@@ -528,11 +580,23 @@ fn message<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> message::Chec
         match key {
             "in" => check.mailbox = Some(value.parse().unwrap()),
             "from" => check.from = pattern(),
-            "to" => check.to = pattern(),
+            "to" => check.to.extend(pattern()),
+            "no-header" => check.headers.push((value.to_owned(), None)),
+            "raw-header" => {
+                let (name, value) = value.split_once(':').unwrap();
+                check.raw_headers.push((name.to_owned(), Some(Pattern(value.to_owned()))));
+            }
+            "lines" => check.lines = Some(value.parse().unwrap()),
+            "longest" => check.longest_line = Some(value.parse().unwrap()),
+            "encoded-part" => {
+                let (media, encoding) = value.split_once(':').unwrap();
+                let (media, encoding) = (Some(Pattern(media.to_owned())), Some(encoding.to_owned()));
+                check.part = Some(message::PartCheck { media, encoding, ..message::PartCheck::default() });
+            }
             "body" => check.body = Some(Pattern(value.replace("\\n", "\n"))),
             "header" => {
                 let (name, value) = value.split_once(':').unwrap();
-                check.headers.push((name.to_owned(), Pattern(value.to_owned())));
+                check.headers.push((name.to_owned(), Some(Pattern(value.to_owned()))));
             }
             "part" => check.parts.push(Pattern(value.to_owned())),
             "size" => check.size = Some(value.parse().unwrap()),
@@ -580,6 +644,7 @@ fn touched<'a>(touch: Touch, words: impl Iterator<Item = (&'a str, &'a str)>) ->
         match key {
             "any" => check.what = Which::Any,
             "own" => check.what = Which::Own,
+            "notice" => check.what = Which::Notice,
             "mail" => check.what = Which::Injected(value.parse().unwrap()),
             "in" => check.mailbox = Some(value.parse().unwrap()),
             "folder" => check.folder = Some(value.parse().unwrap()),

@@ -133,9 +133,11 @@ fn a_report_is_csv_json_and_words() {
     });
     let spanish = Words { lang: Lang::SPANISH, utc_offset_secs: 3_600 };
     golden("shown/words_en.out", |_| {
-        report.students.iter().map(|own| words(own, Words::default(), false) + "\n").collect()
+        report.students.iter().map(|own| words(own, Words::default(), false, None) + "\n").collect()
     });
-    golden("shown/words_es.out", |_| report.students.iter().map(|own| words(own, spanish, true) + "\n").collect());
+    golden("shown/words_es.out", |_| {
+        report.students.iter().map(|own| words(own, spanish, true, None) + "\n").collect()
+    });
 }
 
 #[test]
@@ -157,14 +159,15 @@ fn folders_and_flags_are_put_into_words_of_both_languages() {
     }
     let marks = marker.marks().remove(0);
     golden("shown/folders.out", |_| {
-        let all = [Lang::ENGLISH, Lang::SPANISH].map(|lang| words(&marks, Words { lang, utc_offset_secs: 0 }, false));
+        let all =
+            [Lang::ENGLISH, Lang::SPANISH].map(|lang| words(&marks, Words { lang, utc_offset_secs: 0 }, false, None));
         all.join("\n")
     });
 }
 
 fn traced(format: Format, student: Option<&str>) -> String {
     let (table, _, events) = played();
-    let filter = Filter { group: None, student: student.map(|login| login.parse().unwrap()) };
+    let filter = Filter { group: None, student: student.map(|login| login.parse().unwrap()), only: None };
     let mut renderer = Renderer::new(format, filter, Look { utc_offset_secs: 0, colour: false });
     events.iter().map(|event| renderer.render(&table.lab.groups[0].name, event)).collect()
 }
@@ -212,7 +215,7 @@ fn a_connection_that_counts_for_neither_is_told_in_words() {
     let mut table = Table::read("lab users=user2 students=ana,ben\nexercise 1.1\n  retrieved: any\n");
     let look = Look { utc_offset_secs: 0, colour: false };
     let mut renderer = Renderer::new(Format::Transcript, Filter::default(), look).knowing(&table.lab);
-    let only = Filter { group: None, student: Some("ben".parse().unwrap()) };
+    let only = Filter { group: None, student: Some("ben".parse().unwrap()), only: None };
     let mut of_ben = Renderer::new(Format::Transcript, only, look).knowing(&table.lab);
     let (mut marker, mut traced, mut traced_ben) = (table.marker(), String::new(), String::new());
     for line in ["ana 1 + pop3 +OK hello", "ana 1 PASS *** -> +OK", "ana 1 logged_in ben", "ana 2 logged_in user2"] {
@@ -223,7 +226,7 @@ fn a_connection_that_counts_for_neither_is_told_in_words() {
     }
     golden("shown/neither.out", |_| {
         let marks = marker.marks();
-        let said = marks.iter().map(|own| words(own, Words::default(), false) + "\n");
+        let said = marks.iter().map(|own| words(own, Words::default(), false, None) + "\n");
         said.chain([traced.clone(), "\n".to_owned(), traced_ben.clone()]).collect()
     });
     let value: serde_json::Value =
@@ -250,7 +253,7 @@ fn marks_tell_of_so_many_contradictions_and_no_more() {
 #[test]
 fn a_group_can_be_left_out() {
     let (table, _, events) = played();
-    let filter = Filter { group: Some("g06".parse().unwrap()), student: None };
+    let filter = Filter { group: Some("g06".parse().unwrap()), student: None, only: None };
     let mut renderer = Renderer::new(Format::Ndjson, filter, Look { utc_offset_secs: 0, colour: false });
     assert!(events.iter().all(|event| renderer.render(&table.lab.groups[0].name, event).is_empty()));
 }
@@ -284,7 +287,7 @@ fn state_lines_are_mailhogs_to_the_letter() {
 fn what_waits_for_a_student_is_bounded() {
     for (count, shown) in [(MAX_WAITING, MAX_WAITING + 1), (MAX_WAITING + 1, MAX_WAITING + 1)] {
         let mut table = Table::read("lab students=ana\n");
-        let filter = Filter { group: None, student: Some("ana".parse().unwrap()) };
+        let filter = Filter { group: None, student: Some("ana".parse().unwrap()), only: None };
         let mut renderer = Renderer::new(Format::Ndjson, filter, Look { utc_offset_secs: 0, colour: false });
         let group = table.lab.groups[0].name.clone();
         for _ in 0..count {

@@ -11,7 +11,7 @@ fn two_groups(checks: &str, scripts: &str) -> (bool, String) {
         "domain = \"{{group}}.lab\"\nusers = [\"user2\"]\nrelay = true\n\
          students = [{{ login = \"ana\", group = \"g01\" }}, {{ login = \"ben\", group = \"g02\" }}]\n\
          [[route]]\ndomain = \"off.test\"\nhost = \"127.0.0.1\"\nport = 9\n\
-         [[exercise]]\nid = \"1\"\ncheck = [{checks}]\n{scripts}"
+         [[exercise]]\nid = \"1\"\nweak = \"what is sent does not matter here\"\ncheck = [{checks}]\n{scripts}"
     );
     let file = folder.path().join("lab.toml");
     fs::write(&file, lab).expect("written");

@@ -371,6 +371,8 @@ fn describe(event: &EventKind) -> String {
         | EventKind::Reset { .. }
         | EventKind::Repeated { .. }
         | EventKind::Limited { .. }
+        | EventKind::Exhausted { .. }
+        | EventKind::Compacted { .. }
         | EventKind::Started { .. }
         | EventKind::Damaged { .. } => panic!("no session says {event:?}"),
     }

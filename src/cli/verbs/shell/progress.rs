@@ -41,9 +41,18 @@ const QUESTION: usize = 128;
 /// The least time from one answer to the next question: marking reads the group's whole record.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How the answer is put.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// In which words.
+    pub words: Words,
+    /// The width of the terminal that the shell was opened on.
+    pub width: Option<usize>,
+}
+
 /// Answers the student's questions; ends when the container asks none any more. Without `progress` a shell is still a shell,
 /// so nothing that fails here is an error.
-pub async fn answer(docker: &Docker, opened: &Opened, group: &GroupName, login: &Login, words: Words) {
+pub async fn answer(docker: &Docker, opened: &Opened, group: &GroupName, login: &Login, look: Look) {
     let command = ["sh", "-c", LISTEN].map(str::to_owned).to_vec();
     let Ok(listening) = docker.exec(group, login, command).await else { return };
     let (said, questions) = duplex(QUESTION);
@@ -59,7 +68,7 @@ pub async fn answer(docker: &Docker, opened: &Opened, group: &GroupName, login: 
                 return;
             }
             if let Some(pipe) = pipe(&question) {
-                let text = own_marks(docker, opened, group, login, words).await;
+                let text = own_marks(docker, opened, group, login, look).await;
                 reply(docker, group, login, pipe, text).await;
                 sleep(PAUSE).await;
             }
@@ -78,14 +87,14 @@ fn pipe(question: &[u8]) -> Option<&str> {
     (name.starts_with("/tmp/.labctl-answer.") && name.chars().all(plain)).then_some(name)
 }
 
-async fn own_marks(docker: &Docker, opened: &Opened, group: &GroupName, login: &Login, words: Words) -> String {
+async fn own_marks(docker: &Docker, opened: &Opened, group: &GroupName, login: &Login, look: Look) -> String {
     // What the copy does not have yet is missing from the answer, and it is said.
     let stale = docker.settle_group(group).await.is_err();
     let note = if stale { "(what was done last may be missing)\n" } else { "" };
     let Some(found) = opened.lab.group(group.as_str()) else { return String::new() };
     let (marked, _) = marks::of_group(&opened.lab, found, &opened.key, &opened.dir);
     let own = marked.marks().into_iter().find(|marks| marks.login == *login);
-    note.to_owned() + &own.map_or_else(String::new, |marks| report::words(&marks, words, false))
+    note.to_owned() + &own.map_or_else(String::new, |marks| report::words(&marks, look.words, false, look.width))
 }
 
 async fn reply(docker: &Docker, group: &GroupName, login: &Login, pipe: &str, text: String) {

@@ -9,6 +9,7 @@ use crate::{
     engine::docker::ended::Ended,
     evidence::Cause,
     lab::GroupName,
+    names::order::natural,
     plan::docker::{Found, Object, Observed, Role, State},
 };
 
@@ -76,7 +77,7 @@ impl Containers {
                 Role::Backbone | Role::Front | Role::Network => {}
             }
         }
-        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        groups.sort_by(|a, b| natural(&a.name, &b.name));
     }
 
     fn client(&self, found: &Found) -> &'static str {

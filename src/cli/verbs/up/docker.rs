@@ -20,7 +20,7 @@ use crate::{
     },
     engine::{
         Authority, LabDir, Record,
-        docker::{Docker, DockerError, Failure, Outcome, Progress, Work},
+        docker::{Docker, DockerError, Failure, Making, Outcome, Progress, Work},
         state::DockerChoices,
     },
     lab::{EngineKind, Key, Lab, ServerConfig, Service},
@@ -49,6 +49,10 @@ fn choose(choices: &mut DockerChoices, args: &Up) {
     if let Some(base) = &args.base {
         (choices.base, choices.client_image) = (Some(base.clone()), None);
     }
+    if let Some(program) = &args.server_binary {
+        // As another `up` finds it, wherever it is called.
+        choices.server_binary = Some(std::path::absolute(program).unwrap_or_else(|_| program.clone()));
+    }
     if let Some(image) = &args.client_image {
         (choices.client_image, choices.base) = (Some(image.clone()), None);
     }
@@ -63,6 +67,8 @@ struct Run<'a> {
     record: Record,
     key: Key,
     docker: Docker,
+    /// What the servers' image is called.
+    server: String,
     shown: Shown,
     mail: Mail,
     /// The first plan's steps.
@@ -79,6 +85,8 @@ async fn up(out: Output, args: &Up, lab: &Lab, dir: &LabDir, mut record: Record)
         Docker::connect(dir.clone()).await?
     };
     let docker = if args.dry_run { docker } else { docker.owned()? };
+    // A program that cannot run there is known before anything is asked or made.
+    let server = docker.machine().server_image(record.docker.server_binary.as_deref(), None).await?;
     say_what_was_lost(out, &docker, lab).await?;
     if !args.dry_run {
         record.home = Some(docker.claim().await?);
@@ -87,7 +95,8 @@ async fn up(out: Output, args: &Up, lab: &Lab, dir: &LabDir, mut record: Record)
     let key = if args.dry_run { dir.key()?.unwrap_or(Key([0; 32])) } else { dir.key_or_new()? };
     let (shown, steps, failures) = (Shown::new(out), Vec::new(), Vec::new());
     let mail = Mail::new(&docker, lab, &key, !args.no_inject);
-    let mut run = Run { out, args, lab, dir, record, key, docker, shown, mail, steps, failures, stopped: false };
+    let mut run =
+        Run { out, args, lab, dir, record, key, docker, server, shown, mail, steps, failures, stopped: false };
     let done = tokio::select! {
         biased;
         done = run.all(&interrupts) => done,
@@ -105,7 +114,7 @@ impl Run<'_> {
     async fn all(&mut self, interrupts: &Interrupts) -> Result<(), Error> {
         // What they are called; they are made where the plan needs them. What is called by its base needs that now.
         let early = self.record.docker.base.is_some() && !self.args.dry_run;
-        let images = Images { server: self.server_image(false).await?, client: self.client_image(early).await? };
+        let images = Images { server: self.server.clone(), client: self.client_image(early).await? };
         let first = self.plan(&images).await?;
         if !self.args.json {
             said::announce(self.out, self.lab, &first.steps, self.args.dry_run);
@@ -206,7 +215,7 @@ impl Run<'_> {
     async fn make_images(&mut self, work: &Work) -> Result<(), Error> {
         let needed = shown::images(work);
         if needed.server {
-            let image = self.server_image(true).await?;
+            let image = self.server_image().await?;
             self.shown.image(&image);
         }
         if needed.client {
@@ -216,18 +225,23 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn server_image(&self, make: bool) -> Result<String, Error> {
-        Ok(self.docker.machine().server_image(make, |what| self.shown.making(what)).await?)
+    async fn server_image(&self) -> Result<String, Error> {
+        let (state, say) = (self.dir.state(), |what: &str| self.shown.making(what));
+        let making = Making { state: &state, say: &say };
+        let program = self.record.docker.server_binary.as_deref();
+        Ok(self.docker.machine().server_image(program, Some(&making)).await?)
     }
 
     async fn client_image(&self, make: bool) -> Result<String, Error> {
         let machine = self.docker.machine();
+        let (state, say) = (self.dir.state(), |what: &str| self.shown.making(what));
+        let making = Making { state: &state, say: &say };
         Ok(match &self.record.docker.client_image {
             Some(image) if make => machine.image_of_others(image).await?,
             Some(image) => image.clone(),
             None => {
                 let base = self.record.docker.base.as_deref();
-                machine.client_image(base, make, |what| self.shown.making(what)).await?
+                machine.client_image(base, make.then_some(&making)).await?
             }
         })
     }
@@ -273,7 +287,7 @@ impl Run<'_> {
             |failure| failure.problem.hint(),
         );
         let (failed, name) = (self.failures.len(), &self.lab.name);
-        let again = format!("`{} up {name}` goes on from here", said::program());
+        let again = format!("`{}` goes on from here", said::again(self.args));
         if self.stopped {
             self.out.note(format_args!("stopped; {again}"));
         } else if failed > 0 {

@@ -2,11 +2,14 @@
 
 use std::{fmt::Display, path::PathBuf};
 
+use clap::ValueEnum as _;
+
 use crate::{
     cli::{
+        args::Up,
         error::{Error, count, shell_word},
         output::{Output, growing::Growing},
-        verbs::credentials::Student,
+        verbs::credentials::{self, Student},
     },
     lab::{Lab, Service},
 };
@@ -39,20 +42,10 @@ pub(super) fn announce(out: Output, lab: &Lab, steps: &[impl Display], dry_run: 
     }
 }
 
-/// Where the students' servers are.
-pub(super) fn table(out: Output, students: &[Student]) -> Growing {
-    let endpoint = |student: &Student, service| student.endpoints.get(&service).cloned().unwrap_or_default();
-    let rows = students.iter().map(|student| {
-        vec![
-            student.group.clone(),
-            student.domain.clone(),
-            student.login.clone(),
-            endpoint(student, Service::Smtp),
-            endpoint(student, Service::Pop3),
-        ]
-    });
-    let rows: Vec<_> = rows.collect();
-    out.growing(&["GROUP", "DOMAIN", "STUDENT", "SMTP", "POP3"], &rows)
+/// Where the students' servers are, and what to say below.
+pub(super) fn table(out: Output, students: &[Student]) -> (Growing, Vec<String>) {
+    let (head, rows, notes) = credentials::table::endpoints(students, out.is_terminal());
+    (out.growing(&head, &rows), notes)
 }
 
 /// Rows of it that are printed: a terminal has no room for a whole class.
@@ -63,11 +56,14 @@ pub(super) fn most_rows(out: Output) -> usize {
 /// Prints it.
 pub(super) fn print_table(out: Output, students: &[Student]) -> Result<(), Error> {
     let shown = students.len().min(most_rows(out));
-    let table = table(out, &students[..shown]);
+    let (table, notes) = table(out, &students[..shown]);
     let rows = (0..shown).map(|row| table.row(row));
     out.data(&std::iter::once(table.head()).chain(rows).chain([table.foot()]).collect::<String>())?;
     if students.len() > shown {
         out.note(format_args!("… and {}", count(students.len() - shown, "more student")));
+    }
+    for note in &notes {
+        out.sentence(note);
     }
     Ok(())
 }
@@ -100,10 +96,31 @@ pub(super) fn explain<Failed: Display>(
 /// What an instructor types next.
 pub(super) fn as_instructor(program: &str, lab: &str) -> [(String, String); 3] {
     [
-        (format!("{program} credentials {lab}"), "everybody's addresses and passwords".to_owned()),
+        (format!("{program} credentials {lab}"), "everybody's passwords; `--cards` to print".to_owned()),
         (format!("{program} trace --lab {lab} -f"), "what goes over the wire".to_owned()),
         (format!("{program} report {lab}"), "marks".to_owned()),
     ]
+}
+
+/// The command line that goes on from here: the lab and its options as they were given, which nobody may remember yet.
+pub(super) fn again(args: &Up) -> String {
+    let mut words = vec![program(), "up".to_owned()];
+    let options = [
+        (
+            "--engine",
+            args.engine.and_then(|engine| engine.to_possible_value()).map(|value| value.get_name().to_owned()),
+        ),
+        ("--pool", args.pool.map(|pool| pool.to_string())),
+        ("--base", args.base.clone()),
+        ("--client-image", args.client_image.clone()),
+    ];
+    words.extend(args.lab.as_deref().map(shell_word));
+    for (option, value) in options {
+        words.extend(value.into_iter().flat_map(|value| [option.to_owned(), shell_word(&value)]));
+    }
+    let switches = [(args.no_inject, "--no-inject"), (args.engine_changed, "--engine-changed")];
+    words.extend(switches.into_iter().filter(|(given, _)| *given).map(|(_, switch)| switch.to_owned()));
+    words.join(" ")
 }
 
 /// A line to type and what for, which goes on a line of its own where the first one is long.
@@ -132,6 +149,10 @@ pub(super) fn next(student: &Student, lab: &str) -> String {
     let as_student = [
         (telnet(Service::Smtp), "send a mail: EHLO, MAIL, RCPT, DATA".to_owned()),
         (telnet(Service::Pop3), format!("read it: USER {login}, PASS {password}")),
+        (
+            telnet(Service::Imap).filter(|_| !student.endpoints.contains_key(&Service::Pop3)),
+            format!("read it: a LOGIN {login} {password}, b SELECT INBOX"),
+        ),
     ];
     let as_instructor = as_instructor(&program, lab).map(|(line, what)| (Some(line), what));
     let lines = |lines: &[(Option<String>, String)]| {

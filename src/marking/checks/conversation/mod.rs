@@ -3,13 +3,15 @@
 
 pub mod talk;
 
+use std::collections::BTreeSet;
+
 use super::{Deed, Kind, Setup, View, Written, shown};
 use crate::{
     evidence::Ending,
-    findings::{Code, Field, Fields, Findings, Known, Section, steps, times},
+    findings::{Code, Field, Fields, Findings, Known, Section, mailbox, steps, times},
     lab::{
         FaultId, Protocol, TlsVersion,
-        exercise::{MAX_STEPS, Pattern, ReplyPattern, Step, Terms, TlsMode},
+        exercise::{MAX_STEPS, Pattern, ReplyPattern, Same, Step, Terms, TlsMode},
         template::Person,
     },
     marking::progress::{Attempt, Here, Instead, Progress},
@@ -18,7 +20,9 @@ use crate::{
 };
 
 pub(super) const NAMES: &[&str] = &["steps"];
-pub(super) const KEYS: &[&str] = &["protocol", "steps", "times", "fault", "during", "tls", "tls_version", "auth", "pipelined"];
+pub(super) const KEYS: &[&str] = &[
+    "protocol", "steps", "order", "times", "fault", "during", "tls", "tls_version", "auth", "auth_as", "pipelined",
+];
 pub(super) const TABLES: &[&Section] = &[];
 
 /// A conversation as the lab wants it.
@@ -28,6 +32,8 @@ pub struct Check {
     pub protocol: Protocol,
     /// The steps, at least one of them not a forbidding one, at most [`MAX_STEPS`].
     pub steps: Vec<Step>,
+    /// Whether the steps may come in any order.
+    pub any_order: bool,
     /// How many different connections must show it (1 by default).
     pub times: u32,
     /// The fault that the student must have met before the first step.
@@ -45,6 +51,10 @@ pub struct Check {
 pub struct Rule {
     protocol: Protocol,
     fault: Option<FaultId>,
+    during: bool,
+    /// What a student says to meet the fault.
+    arming: Option<Arg>,
+    any_order: bool,
     /// The steps in words: once, or per student.
     said: Box<[Box<[Said]>]>,
 }
@@ -62,7 +72,7 @@ impl Check {
             let problem = findings.lab(Code::NoEffect, &field.key_span, "no fault is asked for");
             problem.help("say which one: `fault = \"busy\"`");
         }
-        let terms = terms(fields, findings);
+        let terms = terms(fields, known, findings);
         let spans = ["tls", "tls_version", "auth"].map(|key| fields.get(key).map(|field| field.span));
         known.offered.expect_terms(&terms, spans, findings);
         let pipelined = fields.boolean("pipelined", false, findings);
@@ -88,7 +98,20 @@ impl Check {
             let problem = findings.lab(Code::BadCheck, &field.key_span, "one step comes before no other's reply");
             problem.help("name the commands that are to come at once: `steps = [\"MAIL\", \"RCPT\", \"DATA\"]`");
         }
-        Some(Self { protocol: protocol?, steps: parsed, times, fault, during, terms, pipelined })
+        let orders = [("written", false), ("any", true)];
+        let order = fields.get("order");
+        let any_order = order.as_ref().and_then(|field| field.choice(&orders, findings)).unwrap_or(false);
+        if let Some(field) = order.filter(|_| any_order) {
+            if parsed.iter().any(|step| step.forbidden) {
+                let problem = findings.lab(Code::BadCheck, &field.key_span, "in any order nothing stands between two steps");
+                problem.help("leave the steps with `!` out, or `order`");
+            }
+            if pipelined {
+                let problem = findings.lab(Code::BadCheck, &field.key_span, "what is pipelined has an order");
+                problem.help("leave `order` out");
+            }
+        }
+        Some(Self { protocol: protocol?, steps: parsed, any_order, times, fault, during, terms, pipelined })
     }
 
     /// Compiles it.
@@ -97,11 +120,18 @@ impl Check {
         let differs = self.steps.iter().any(|step| step.text.contains('{'));
         let people = if differs { setup.people } else { &setup.people[..setup.people.len().min(1)] };
         let said = people.iter().map(|person| Said::all(&self.steps, person)).collect();
-        Rule { protocol: self.protocol, fault: self.fault.clone(), said }
+        let faults = setup.people.first().map(|person| &person.lab.faults);
+        let fault = faults.into_iter().flatten().find(|fault| Some(&fault.id) == self.fault.as_ref());
+        let arming = fault.filter(|fault| !fault.after.is_empty()).map(|fault| {
+            let said = |step: &Step| quoted(step.text.split(" -> ").next().unwrap_or_default());
+            listed(fault.after.iter().map(said))
+        });
+        let (protocol, fault, during, any_order) = (self.protocol, self.fault.clone(), self.during, self.any_order);
+        Rule { protocol, fault, during, arming, any_order, said }
     }
 }
 
-fn terms(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Terms {
+fn terms(fields: &Fields<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Terms {
     let modes = [("none", TlsMode::Clear), ("starttls", TlsMode::Starttls), ("implicit", TlsMode::Implicit)];
     let versions = [TlsVersion::V12, TlsVersion::V13].map(|version| (version.as_str(), version));
     let mechanisms = Mechanism::ALL.map(Mechanism::as_str).into_iter().chain(["PASS", "APOP"]);
@@ -115,10 +145,16 @@ fn terms(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Terms {
         tls,
         version: fields.get("tls_version").and_then(|field| field.choice(&versions, findings)),
         auth: fields.get("auth").and_then(|field| field.choice(&mechanisms, findings)).map(str::to_owned),
+        auth_as: mailbox(fields, "auth_as", known, findings),
     }
 }
 
 impl Written for Check {
+    fn never_bound(&self, same: Same) -> Option<&'static str> {
+        let several = (self.times > 1).then_some("what is wanted several times is not one thing");
+        several.or((same == Same::Message).then_some("a conversation is no message"))
+    }
+
     fn wanted(&self, person: &Person<'_>) -> Phrase {
         let terms = [
             self.fault.as_ref().map(|fault| {
@@ -132,7 +168,9 @@ impl Written for Check {
             }),
             self.terms.version.map(|version| phrase("term-version").with("version", version.as_str())),
             self.terms.auth.as_ref().map(|auth| phrase("term-auth").with("mechanism", auth.as_str())),
+            self.terms.auth_as.as_ref().map(|name| phrase("term-auth-as").with("mailbox", quoted(person.fill(name)))),
             self.pipelined.then(|| phrase("term-pipelined")),
+            self.any_order.then(|| phrase("term-any-order")),
         ];
         phrase("conversation-wanted")
             .with("terms", joined(terms.into_iter().flatten()))
@@ -149,12 +187,29 @@ impl Kind for Rule {
     /// It is followed command by command.
     fn take(&self, _: &mut Deed<'_, '_>, _: &View<'_>, _: &Here, _: &mut Progress) {}
 
-    fn fault(&self) -> Option<&FaultId> {
-        self.fault.as_ref()
+    fn awaits(&self, met: &BTreeSet<FaultId>) -> Option<Phrase> {
+        let fault = self.fault.as_ref()?;
+        let (phrase, again) = match (met.contains(fault), &self.arming) {
+            (false, Some(_)) => (phrase("fault-unmet-ask"), true),
+            (false, None) => (phrase("fault-unmet"), false),
+            (true, Some(_)) if self.during => (phrase("fault-used"), true),
+            (true, _) => return None,
+        };
+        let phrase = phrase.with("fault", quoted(fault.as_str()));
+        Some(if again { phrase.with("command", self.arming.clone().unwrap_or_else(|| quoted(""))) } else { phrase })
     }
 
     fn attempted(&self, student: usize, attempt: &Attempt) -> Option<Phrase> {
         let steps = self.said.get(student).or(self.said.first())?;
+        if self.any_order {
+            let unseen = steps.iter().enumerate().filter(|(step, _)| attempt.seen >> (step + 1) & 1 == 0);
+            let still = phrase("attempt-still").with("steps", listed(unseen.map(|(_, step)| step.text.clone())));
+            let still = (attempt.reached < steps.len()).then_some(still);
+            let terms = attempt.why.clone().filter(|_| attempt.instead == Some(Instead::Terms));
+            let ended = attempt.ended.map(|how| ending(how, self.protocol));
+            let phrase = phrase("closest-connection").with("conn", attempt.conn.0).with("at", attempt.at);
+            return Some(phrase.with("rest", joined([still, terms, ended].into_iter().flatten())));
+        }
         let last = attempt.reached.checked_sub(1).and_then(|last| steps.get(last));
         let reached = last.map(|last| phrase("attempt-reached").with("step", last.text.clone()));
         let ended = attempt.ended.map(|how| ending(how, self.protocol));
@@ -164,9 +219,17 @@ impl Kind for Rule {
     }
 }
 
-/// A step as it may be shown.
+/// A step as it may be shown. A code with an `x` is the lab's notation, so what it means is said.
 fn text(step: &Step, person: &Person<'_>) -> Arg {
-    pattern(shown(step.text.trim_start_matches(['!', ' ']), person))
+    let whole = step.text.trim_start_matches(['!', ' ']);
+    let class = step.reply.as_ref().filter(|reply| reply.text.is_none() && reply.codes.iter().all(|code| code.ends_with("xx")));
+    match (class, whole.rsplit_once("->")) {
+        (Some(reply), Some((command, codes))) => {
+            let reply = meaning(reply, pattern(codes.trim()));
+            phrase("step-answered").with("step", pattern(shown(command.trim(), person))).with("reply", reply).into()
+        }
+        _ => pattern(shown(whole, person)),
+    }
 }
 
 /// The steps in order, each said by `text`. A step that forbids everything says that its neighbours follow each other directly.
@@ -206,22 +269,34 @@ impl Said {
         let filled = |pattern: &Pattern| shown(&pattern.0, person);
         let reply = |reply: &ReplyPattern| {
             let text = reply.text.as_ref().map(|text| format!(" {}", filled(text)));
-            format!("{}{}", reply.codes.join("|"), text.unwrap_or_default())
+            meaning(reply, pattern(format!("{}{}", reply.codes.join("|"), text.unwrap_or_default())))
         };
         let step = |step: &Step| Self {
             text: text(step, person),
             argument: pattern(step.argument.as_ref().map(filled).unwrap_or_default()),
-            reply: pattern(step.reply.as_ref().map(reply).unwrap_or_default()),
+            reply: step.reply.as_ref().map_or_else(|| quoted(""), reply),
         };
         steps.iter().filter(|step| !step.forbidden).map(step).collect()
     }
+}
+
+/// A reply pattern with what it means, where all of its codes mean the same.
+fn meaning(reply: &ReplyPattern, said: Arg) -> Arg {
+    let all = |begins: &[&str]| reply.codes.iter().all(|code| begins.iter().any(|begin| code.starts_with(begin)));
+    let means = match () {
+        () if all(&["5", "-ERR", "NO"]) => phrase("reply-refused"),
+        () if all(&["4"]) => phrase("reply-later"),
+        () if all(&["2", "+OK", "OK"]) => phrase("reply-accepted"),
+        () => return said,
+    };
+    means.with("reply", said).into()
 }
 
 /// What came in place of the next step, or what comes next.
 fn then(attempt: &Attempt, next: Option<&Said>) -> Option<Phrase> {
     let verb = |phrase: Phrase| phrase.with("verb", verb_quoted(&attempt.verb));
     match (attempt.instead, next) {
-        (Some(Instead::Terms), _) => Some(phrase("attempt-terms")),
+        (Some(Instead::Terms), _) => attempt.why.clone(),
         (Some(Instead::Waited), _) => Some(verb(phrase("attempt-waited"))),
         (Some(Instead::Forbidden), _) => Some(verb(phrase("attempt-forbidden"))),
         (Some(Instead::Reply), Some(next)) => Some(

@@ -16,7 +16,7 @@ use super::{Check, proof};
 use crate::{
     evidence::{Ending, Seq},
     lab::{
-        FaultId, Protocol, TlsVersion,
+        FaultId, Login, Protocol, TlsVersion,
         exercise::{Terms, TlsMode},
         template::Person,
     },
@@ -26,6 +26,7 @@ use crate::{
         quick::QuickMap,
     },
     pattern::{Filled, Fit, Reply, Said},
+    words::{Phrase, listed, phrase, quoted},
 };
 
 /// The conversation checks by protocol.
@@ -69,6 +70,10 @@ struct Automaton {
     /// Whether only the connection that met it counts.
     during: bool,
     terms: Terms,
+    /// Per student the mailbox of the login.
+    auth_as: Option<Box<[String]>>,
+    /// Whether the steps may come in any order: then bit i + 1 says that step i has come.
+    any_order: bool,
     /// The check that must have held before the connection began, by its place among all checks.
     after: Option<usize>,
     /// Whether its steps must come one after the other without waiting for replies.
@@ -114,19 +119,48 @@ pub struct Secure {
     pub version: Option<TlsVersion>,
     /// The mechanism of the last login.
     pub mechanism: Option<String>,
+    /// The mailbox of the last login.
+    pub mailbox: Option<Login>,
 }
 
 impl Secure {
-    /// Whether the connection is what these terms want.
-    fn meets(&self, terms: &Terms) -> bool {
-        let mode = match self.version {
+    fn mode(&self) -> TlsMode {
+        match self.version {
             _ if self.implicit => TlsMode::Implicit,
             Some(_) => TlsMode::Starttls,
             None => TlsMode::Clear,
-        };
-        terms.tls.is_none_or(|wanted| wanted == mode)
+        }
+    }
+
+    /// Whether the connection is what these terms want.
+    fn meets(&self, terms: &Terms, login: Option<&str>) -> bool {
+        terms.tls.is_none_or(|wanted| wanted == self.mode())
             && terms.version.is_none_or(|wanted| self.version == Some(wanted))
             && terms.auth.as_deref().is_none_or(|wanted| self.mechanism.as_deref() == Some(wanted))
+            && login.is_none_or(|wanted| self.mailbox.as_ref().is_some_and(|own| own.as_str() == wanted))
+    }
+
+    /// What of the connection is otherwise than these terms want.
+    fn otherwise(&self, terms: &Terms, login: Option<&str>) -> Phrase {
+        let mode = terms.tls.filter(|wanted| *wanted != self.mode()).map(|_| match self.mode() {
+            TlsMode::Clear => phrase("was-clear"),
+            TlsMode::Starttls => phrase("was-starttls"),
+            TlsMode::Implicit => phrase("was-implicit"),
+        });
+        let version = self.version.filter(|own| mode.is_none() && terms.version.is_some_and(|wanted| wanted != *own));
+        let version = version.map(|version| phrase("was-version").with("version", version.as_str()));
+        let auth = terms.auth.as_deref().filter(|wanted| self.mechanism.as_deref() != Some(wanted));
+        let auth = auth.map(|_| match &self.mechanism {
+            Some(mechanism) => phrase("was-auth").with("mechanism", mechanism.as_str()),
+            None => phrase("was-nobody"),
+        });
+        let login = login.filter(|wanted| self.mailbox.as_ref().is_none_or(|own| own.as_str() != *wanted));
+        let login = login.filter(|_| auth.is_none()).map(|_| match &self.mailbox {
+            Some(mailbox) => phrase("was-as").with("mailbox", quoted(mailbox.as_str())),
+            None => phrase("was-nobody"),
+        });
+        let all = [mode, version, auth, login].into_iter().flatten();
+        phrase("attempt-terms").with("how", listed(all.map(Into::into)))
     }
 }
 
@@ -151,6 +185,8 @@ impl Talk {
             fault: conversation.fault.clone(),
             during: conversation.during,
             terms: conversation.terms.clone(),
+            auth_as: conversation.terms.auth_as.as_ref().map(|name| people.iter().map(|person| person.fill(name)).collect()),
+            any_order: conversation.any_order,
             pipelined: conversation.pipelined,
         };
         self.pipelined |= conversation.pipelined;
@@ -264,12 +300,28 @@ impl Talk {
         }
         for interest in &self.interests[usize::from(row)] {
             let states = track.states[interest.rule];
+            if self.rules[interest.rule].any_order {
+                if states & 1 == 1 && interest.advance & !(states >> 1) != 0 {
+                    let hit = Hit { seq: here.seq, row };
+                    self.gather(*interest, hit, track, here, said, progress, open);
+                }
+                continue;
+            }
             // A state whose successor is set has nothing to gain, unless that one is cleared by this very command.
             if states & interest.forbid | states & interest.advance & !(states >> 1) != 0 {
                 let hit = Hit { seq: here.seq, row };
                 self.advance(*interest, hit, track, here, said, progress, open);
             }
         }
+    }
+
+    /// Whether the same verb again changes nothing.
+    pub fn is_settled(&self, track: &Track, verb: &str) -> bool {
+        let settled = |interest: &Interest| {
+            let states = track.states[interest.rule];
+            states & interest.forbid | states & interest.advance & !(states >> 1) == 0
+        };
+        track.unfit.is_empty() && self.interests[usize::from(self.row(verb))].iter().all(settled)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one marker, borrowed apart")]
@@ -312,10 +364,10 @@ impl Talk {
         }
         track.states[interest.rule] = alive | reached;
         let whole = reached >> rule.steps.len() & 1 == 1;
-        if whole && !track.secure.meets(&rule.terms) {
+        if whole && !rule.meets(track, here) {
             // It may still become what is wanted: a login and a handshake stand behind the command that they answer.
             track.unfit.push(interest.rule);
-            own.unfit(here, rule.steps.len());
+            own.unfit(here, rule.steps.len(), track.secure.otherwise(&rule.terms, rule.login(here)));
         } else if whole && rule.proves_at_once() {
             self.prove(interest.rule, track, here, None, progress, open);
         } else if reached != 0 {
@@ -326,10 +378,44 @@ impl Talk {
         }
     }
 
+    /// A command comes that may be one of several steps whose order does not matter.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one marker, borrowed apart")]
+    fn gather(
+        &self,
+        interest: Interest,
+        hit: Hit,
+        track: &mut Track,
+        here: &Here,
+        said: &mut Said<'_>,
+        progress: &mut [Progress],
+        open: &mut [u64],
+    ) {
+        let rule = &self.rules[interest.rule];
+        let states = track.states[interest.rule];
+        let mut unseen = bits(interest.advance & !(states >> 1));
+        let Some(step) = unseen.find(|step| rule.steps[*step].fits(here.student, said) == Fit::Yes) else { return };
+        let states = states | 1 << (step + 1);
+        track.states[interest.rule] = states;
+        track.hits[rule.hits + step] = hit;
+        let own = &mut progress[rule.check];
+        own.gathered(here, states);
+        if rule.is_whole(states) && rule.meets(track, here) {
+            self.prove(interest.rule, track, here, None, progress, open);
+        } else if rule.is_whole(states) {
+            track.unfit.push(interest.rule);
+            own.unfit(here, rule.steps.len(), track.secure.otherwise(&rule.terms, rule.login(here)));
+        }
+    }
+
     /// The connection was secured or logged in: what had its last step with the last command may be proven now.
     pub fn secured(&self, track: &mut Track, here: &Here, progress: &mut [Progress], open: &mut [u64]) {
-        let (fit, unfit) = track.unfit.iter().partition(|place| track.secure.meets(&self.rules[**place].terms));
+        let (fit, unfit) = track.unfit.iter().partition(|place| self.rules[**place].meets(track, here));
         track.unfit = unfit;
+        for place in &track.unfit {
+            let rule = &self.rules[*place];
+            let why = track.secure.otherwise(&rule.terms, rule.login(here));
+            progress[rule.check].unfit(here, rule.steps.len(), why);
+        }
         let fit: Vec<usize> = fit;
         for place in fit {
             let rule = &self.rules[place];
@@ -347,7 +433,7 @@ impl Talk {
             if own.held || states <= 1 && own.attempt.conn != here.conn {
                 continue;
             }
-            if states > 1 && states >> rule.steps.len() & 1 == 1 && !track.unfit.contains(&place) {
+            if states > 1 && rule.is_whole(states) && !track.unfit.contains(&place) {
                 self.prove(place, track, here, Some(here.seq), progress, open);
                 continue;
             }
@@ -383,7 +469,7 @@ impl Talk {
         }
         let way = rule.way(track, rule.steps.len());
         let proof = Proof {
-            events: way.iter().map(|hit| hit.seq).chain(end).collect(),
+            events: way.iter().map(|hit| hit.seq).chain(end).collect::<BTreeSet<Seq>>().into_iter().collect(),
             conn: here.conn,
             at: here.time,
             message: None,
@@ -405,6 +491,22 @@ impl Automaton {
     /// Whether a connection that began with this event comes after what the rule waits for.
     fn may_begin(&self, first: Seq, progress: &[Progress]) -> bool {
         self.after.is_none_or(|before| progress[before].held_before(first))
+    }
+
+    /// Whether all steps have come.
+    fn is_whole(&self, states: u64) -> bool {
+        let steps = self.steps.len();
+        if self.any_order { (states >> 1).count_ones() as usize == steps } else { states >> steps & 1 == 1 }
+    }
+
+    /// Whether the connection is what the check wants.
+    fn meets(&self, track: &Track, here: &Here) -> bool {
+        track.secure.meets(&self.terms, self.login(here))
+    }
+
+    /// As whom the student is to log in.
+    fn login(&self, here: &Here) -> Option<&str> {
+        self.auth_as.as_ref().map(|names| names[here.student].as_str())
     }
 
     /// Whether the last step proves it; with forbidding steps behind that, only the end of the connection does.

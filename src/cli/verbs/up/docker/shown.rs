@@ -12,7 +12,7 @@ use crate::{
         },
     },
     engine::docker::{Progress, Work},
-    lab::Lab,
+    lab::{GroupName, Lab},
     plan::docker::{Action, Object, Role},
 };
 
@@ -24,6 +24,8 @@ pub struct Shown {
     out: Output,
     /// None where JSON is printed.
     table: Option<Growing>,
+    /// What stands below it.
+    notes: Vec<String>,
     stages: Option<Stages>,
     students: Vec<Student>,
     /// Which students' rows are printed.
@@ -38,15 +40,23 @@ impl Shown {
     pub fn new(out: Output) -> Self {
         let (students, printed) = (Vec::new(), BTreeSet::new());
         let (busy, failed) = (BTreeSet::new(), BTreeSet::new());
-        Self { out, table: None, stages: None, students, printed, busy, failed }
+        Self { out, table: None, notes: Vec::new(), stages: None, students, printed, busy, failed }
     }
 
-    /// Begins with a plan: groups without steps are shown at once.
+    /// Begins with a plan: whoever gets a container or a server by it has a row.
     pub fn begin(&mut self, lab: &Lab, work: &Work, json: bool) -> Result<(), Error> {
         let of_server = |config| credentials::of_server(config, lab.docker.publish);
-        self.students = super::servers(&work.desired).flat_map(of_server).collect();
+        let created: BTreeSet<&Object> =
+            work.steps.iter().filter(|step| step.action == Action::Create).map(|step| &step.object).collect();
+        let new = |student: &Student| {
+            let Ok(group) = student.group.parse::<GroupName>() else { return false };
+            let client = student.login.parse().map(|login| Object::of(&group, Role::Client(login)));
+            created.contains(&Object::of(&group, Role::Server)) || client.is_ok_and(|client| created.contains(&client))
+        };
+        self.students = super::servers(&work.desired).flat_map(of_server).filter(new).collect();
         if !json {
-            self.table = Some(said::table(self.out, &self.students));
+            let (table, notes) = said::table(self.out, &self.students);
+            (self.table, self.notes) = (Some(table), notes);
         }
         self.failed.clear();
         let busy = work.steps.iter().filter_map(|step| step.object.group.as_ref()).map(ToString::to_string);
@@ -109,6 +119,9 @@ impl Shown {
         let usable = self.usable().count();
         if usable > self.printed.len() {
             self.out.note(format_args!("… and {}", count(usable - self.printed.len(), "more student")));
+        }
+        for note in &self.notes {
+            self.out.sentence(note);
         }
         Ok(())
     }
