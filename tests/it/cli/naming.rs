@@ -131,3 +131,28 @@ fn hints_name_the_lab_and_the_state_directory_as_they_were_given() {
     let start = test.run(&["start", "--lab", "./class", "--state-dir", &state]).err;
     assert!(start.ends_with("hint: `labctl --state-dir $DIR/state up ./class` starts its servers\n"), "{start}");
 }
+
+#[test]
+fn proof_is_of_one_student_however_named() {
+    let test = Test::with(LAB);
+    test.done(&["up", "class"]);
+    assert!(
+        !test.done(&["report", "user1", "--proof"]).contains("RCPT TO:<user2@lib.lab>"),
+        "nothing proves what is missing"
+    );
+    test.send_mail();
+    let proof = test.done(&["report", "user1", "--proof"]);
+    assert!(proof.starts_with(&test.done(&["report", "user1"])), "{proof}");
+    assert!(proof.contains("RCPT TO:<user2@lib.lab>"), "{proof}");
+    assert_eq!(test.done(&["report", "--student", "user1", "--proof"]), proof);
+    let everybody = test.run(&["report", "--proof"]);
+    assert_eq!(
+        (everybody.code, everybody.err.as_str()),
+        (2, "error: `--proof` is for one student: `labctl report LOGIN --proof`\n")
+    );
+    let group = test.run(&["report", "class", "--proof", "--lab", "class"]);
+    assert_eq!(
+        (group.code, group.err.as_str()),
+        (4, "error: `class` is a group\nhint: name one of its students: `user1`, `user2`\n")
+    );
+}
