@@ -115,6 +115,8 @@ mod tests {
     #[test]
     fn the_largest_message_has_room_where_nothing_else_is_under_way() {
         let limits = Limits { mail_under_way: 13 << 20, message: 10 << 20, ..Limits::default() };
-        assert!(UnderWay::default().join().hold(13 << 20, &student("ana"), &limits));
+        let largest = usize::try_from(limits.largest_message()).unwrap();
+        let mut load = UnderWay::default().join();
+        assert!(load.hold(largest, &student("ana"), &limits) && !load.hold(largest + 1, &student("ana"), &limits));
     }
 }
