@@ -1,6 +1,6 @@
 # The commands that people and CI share. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build up images dist check test bench fuzz
+.PHONY: help build up images dist check test bench soak fuzz
 
 # One static file: the servers' image is that file and nothing else. Macros cannot be built so, hence the target.
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -46,6 +46,9 @@ test: ## every test (installs what they need from Debian's packages)
 
 bench: ## labctl beside Postfix, Dovecot and docker-compose, medians and ratios (root; ONLY="accept pop3 imap split relay memory marking docker")
 	$(STATIC) cargo bench --locked --target $(HOST) --bench labctl -- $(ONLY)
+
+soak: ## kill -9 under load, ROUNDS times (1000): nothing lost, nothing twice, marks equal
+	LABCTL_SOAK_ROUNDS=$${ROUNDS:-1000} cargo test --release --locked --test it cli::soak -- --nocapture
 
 fuzz: ## the line layers and sessions against random octets, SECONDS_EACH seconds each (60), from the transcripts' corpus
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

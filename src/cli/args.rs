@@ -11,7 +11,7 @@ use clap::{
 };
 
 pub use fault::{Fault, FaultClear, FaultList, FaultSet, FaultVerb};
-pub use tend::{Cp, Exec, Freeze, Logs, Restart, ShellArgs, Start, Thaw};
+pub use tend::{Cp, Disconnect, Exec, Freeze, Logs, Restart, ShellArgs, Start, Thaw};
 
 use super::exit::EXIT_CODES;
 use crate::{
@@ -103,6 +103,8 @@ pub enum Verb {
     Start(Start),
     /// Start a group's server and containers, or a student's container, again; mail and homes stay
     Restart(Restart),
+    /// End a student's sessions with the server, for example one that keeps a mailbox from the others
+    Disconnect(Disconnect),
     /// Hold students' containers, for example at the end of an exam; marks stand
     Freeze(Freeze),
     /// Let frozen containers go on
@@ -554,6 +556,9 @@ pub struct Serve {
     /// Accept configurations that listen on a network
     #[arg(long)]
     pub beyond_loopback: bool,
+    /// The process that watches over this one; without, this one starts another and watches over it
+    #[arg(long, value_name = "PID")]
+    pub watched_by: Option<u32>,
 }
 
 /// `dial`

@@ -6,7 +6,7 @@ use super::exit::Exit;
 use crate::{
     control::ClientError,
     engine::{StateError, docker::DockerError, embedded::EngineError},
-    lab::{EngineKind, FaultId, GroupName, LabName},
+    lab::{EngineKind, FaultId, GroupName, LabName, Login},
     rehearse::StageError,
     store::StoreError,
 };
@@ -290,6 +290,20 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// The student has no such connection open.
+    #[error("`{student}` has no connection {conn} open")]
+    NoSession {
+        /// The student.
+        student: Login,
+        /// The connection's number.
+        conn: u64,
+    },
+    /// The process that watches over this one has gone.
+    #[error("process {watcher} has gone, which watches over this one")]
+    Unwatched {
+        /// Which.
+        watcher: u32,
+    },
     /// Another process serves the lab.
     #[error("process {pid} serves `{}` already", dir.display())]
     Served {
@@ -328,6 +342,7 @@ impl Error {
             | Self::Renamed { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
+            | Self::Unwatched { .. }
             | Self::Served { .. } => Exit::Failed,
             Self::CannotAsk { .. }
             | Self::UnknownTemplate { .. }
@@ -350,6 +365,7 @@ impl Error {
             | Self::FileGone { .. }
             | Self::UnknownMail { .. }
             | Self::UnknownFault { .. }
+            | Self::NoSession { .. }
             | Self::UnknownSession { .. }
             | Self::NoNumber { .. }
             | Self::SeveralNumbers { .. } => Exit::Unknown,
@@ -375,6 +391,7 @@ impl Error {
             Self::State(StateError::NoHome) => Some("name a folder with `--state-dir`".into()),
             Self::State(StateError::SocketPath(_)) => Some("choose a shorter folder with `--state-dir`".into()),
             Self::State(StateError::NoBlock) => Some("stop a lab with `labctl down NAME`; `labctl status` lists them".into()),
+            Self::NoSession { .. } => Some("`labctl status --json` lists the connections under `sessions`".into()),
             Self::UnknownFault { who, .. } => Some(format!("see `labctl fault list {who}`")),
             Self::WhichLab { known } => known.first().map_or_else(
                 || Some("make one with `labctl new my-lab`".to_owned()),
@@ -453,6 +470,7 @@ impl Error {
             | Self::NoNumber { .. }
             | Self::Exists { .. }
             | Self::Configuration { .. }
+            | Self::Unwatched { .. }
             | Self::Served { .. } => None,
         }
     }

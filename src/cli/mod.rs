@@ -64,6 +64,7 @@ fn run(out: Output, args: Args) -> Result<Exit, Error> {
         Verb::Logs(args) => verbs::logs::run(&shell, &args),
         Verb::Start(args) => verbs::start::run(&shell, &args),
         Verb::Restart(args) => verbs::restart::run(&shell, &args),
+        Verb::Disconnect(args) => verbs::disconnect::run(&shell, &args),
         Verb::Freeze(args) => verbs::freeze::run(&shell, &args),
         Verb::Thaw(args) => verbs::thaw::run(&shell, &args),
         Verb::Archive(args) => verbs::archive::run(&shell, &args),

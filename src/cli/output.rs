@@ -195,6 +195,11 @@ pub fn errors() -> tokio::io::Stderr {
     tokio::io::stderr()
 }
 
+/// A line of a server's log, with the date: whoever reads it comes later.
+pub fn log(line: &str) {
+    say(Style::new(), "", format_args!("{} {line}", Zoned::now().strftime("%Y-%m-%d %H:%M:%S")));
+}
+
 fn write(text: &str) -> Result<(), Error> {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)

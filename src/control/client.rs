@@ -10,7 +10,7 @@ use hyper::{
     header,
 };
 use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt as _},
     task::JoinSet,
@@ -19,12 +19,13 @@ use tokio::{
 
 use super::{
     reach::{Dial, Wire},
-    values::{Delivered, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
+    values::{Delivered, Disconnect, Disconnected, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
 };
 use crate::{
     evidence::{Event, MessageId, Seq},
     lab::{GroupName, ServerConfig},
     protocol::fault::Standing,
+    store::Trouble,
 };
 
 /// The longest answer that is read whole: the status of the largest lab is a tenth of it.
@@ -96,6 +97,9 @@ impl Client {
                 (Ok(status), Some(whole)) => {
                     // The lab ends when all of them do.
                     whole.stopping &= status.stopping;
+                    if status.descriptors.is_exhausted() {
+                        whole.descriptors = status.descriptors;
+                    }
                     whole.servers.extend(status.servers);
                 }
                 // The others' answers are worth having without it.
@@ -117,6 +121,13 @@ impl Client {
     /// Stops the group's server; its store stays.
     pub async fn delete_server(&self, group: &GroupName) -> Result<(), ClientError> {
         self.done(Ask::new(Method::DELETE, format!("/v1/servers/{group}")).of(Some(group.clone()))).await
+    }
+
+    /// Ends sessions of a student of a group; how many they were.
+    pub async fn disconnect(&self, group: &GroupName, wanted: &Disconnect) -> Result<Disconnected, ClientError> {
+        let body = serde_json::to_vec(wanted).expect("a name and a number");
+        let ask = Ask::new(Method::POST, format!("/v1/servers/{group}/disconnect"));
+        self.json(ask.with(body).of(Some(group.clone()))).await
     }
 
     /// Lets students start their next run.
@@ -314,6 +325,26 @@ impl Ask {
     }
 }
 
+/// What whoever follows a server hears.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// Its store cannot be written; none: it can again.
+    Trouble(Option<Trouble>),
+    /// An event.
+    Event(Box<Event>),
+}
+
+fn followed(line: &[u8]) -> serde_json::Result<Followed> {
+    #[derive(Deserialize)]
+    struct Health {
+        trouble: Option<Trouble>,
+    }
+    if line.starts_with(b"{\"trouble\":") {
+        return serde_json::from_slice::<Health>(line).map(|health| Followed::Trouble(health.trouble));
+    }
+    serde_json::from_slice(line).map(|event| Followed::Event(Box::new(event)))
+}
+
 /// The events of one server as they come.
 #[derive(Debug)]
 pub struct Events {
@@ -323,8 +354,8 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event; none when the server has ended.
-    pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+    /// What comes next; none when the server has ended.
+    pub async fn next(&mut self) -> Result<Option<Followed>, ClientError> {
         loop {
             let end = memchr::memchr(b'\n', &self.buffer);
             if end.unwrap_or(self.buffer.len()) > MAX_EVENT_LINE {
@@ -333,7 +364,7 @@ impl Events {
             }
             if let Some(end) = end {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                return serde_json::from_slice(&line).map(Some).map_err(|problem| broken(&self.what, &problem));
+                return followed(&line).map(Some).map_err(|problem| broken(&self.what, &problem));
             }
             // The stream of a process that was killed breaks off; for who follows, that is its end.
             let Some(Ok(frame)) = self.body.frame().await else { return Ok(None) };
@@ -404,6 +435,14 @@ mod tests {
         assert!(read(MAX_ANSWER + 1).await.is_err());
     }
 
+    #[test]
+    fn what_is_no_event_tells_of_the_store() {
+        assert_eq!(followed(b"{\"trouble\":null}\n").unwrap(), Followed::Trouble(None));
+        let line = br#"{"trouble":{"since":7,"why":"disk full","events":2}}"#;
+        let trouble = Trouble { since: Timestamp(7), why: "disk full".into(), events: 2 };
+        assert_eq!(followed(line).unwrap(), Followed::Trouble(Some(trouble)));
+    }
+
     #[tokio::test]
     async fn an_event_has_a_limit() {
         let event = Event {
@@ -412,7 +451,7 @@ mod tests {
             run: 1,
             conn: Conn(1),
             who: Who::Unknown,
-            kind: EventKind::Started { version: "1".into() },
+            kind: EventKind::Started { version: "1".into(), after: None },
         };
         let line = serde_json::to_string(&event).unwrap();
         for octets in [MAX_EVENT_LINE, MAX_EVENT_LINE + 1] {
@@ -429,7 +468,7 @@ mod tests {
             let mut events = client.follow(&"g01".parse().unwrap(), Seq(0)).await.unwrap();
             let read = events.next().await;
             if octets == MAX_EVENT_LINE {
-                assert_eq!(read.unwrap(), Some(event.clone()));
+                assert_eq!(read.unwrap(), Some(Followed::Event(Box::new(event.clone()))));
             } else {
                 assert!(read.unwrap_err().to_string().ends_with("an event has more than 4194304 octets"));
             }

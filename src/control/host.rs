@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use std::{
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
-    sync::Notify,
+    sync::{Notify, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -23,17 +23,17 @@ use tokio::{
 use super::{
     routes,
     values::{
-        Connected, Delivered, FaultChanges, Letters, Listening, MailboxStatus, Problem, Queue, Reset, ServerStatus,
-        Status, Tried, VERSION,
+        Connected, Delivered, Disconnect, Disconnected, FaultChanges, Letters, Listening, MailboxStatus, Problem,
+        Queue, Reset, ServerStatus, Status, Tried, VERSION,
     },
 };
 use crate::{
-    evidence::{EventKind, Injected},
+    evidence::{Cause, EventKind, Injected, Timestamp},
     inject,
     lab::{GroupName, Login, ServerConfig, fault::MAX_FAULTS},
     protocol::fault::Standing,
-    server::{Server, ServerError},
-    store::StoreError,
+    server::{self, Descriptors, Server, ServerError},
+    store::{StoreError, Trouble},
 };
 
 /// How long sessions may go on after the process was told to end.
@@ -45,11 +45,18 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The most recipients of a queue that are shown.
 const SHOWN: usize = 1_000;
 
+/// Where the process writes what people should know, a line each.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Octets on their way between a server and the letters that it is handed.
 const PIPE: usize = 64 << 10;
 
 /// The servers of one process.
 pub struct Host {
+    /// When and why the process before this one ended, where it was not stopped and somebody saw it.
+    ended: Option<(Timestamp, Cause)>,
+    /// Where the process writes what people should know.
+    log: Log,
     stores: PathBuf,
     beyond_loopback: bool,
     servers: Mutex<BTreeMap<GroupName, Arc<Server>>>,
@@ -57,6 +64,8 @@ pub struct Host {
     changing: Mutex<BTreeMap<GroupName, Arc<tokio::sync::Mutex<()>>>>,
     stop: Notify,
     stopping: AtomicBool,
+    /// Descriptors that servers which are being started will need.
+    claimed: Arc<AtomicU64>,
 }
 
 impl Host {
@@ -65,7 +74,25 @@ impl Host {
     pub fn new(stores: PathBuf, beyond_loopback: bool) -> Arc<Self> {
         let (servers, changing) = (Mutex::default(), Mutex::default());
         let stopping = AtomicBool::new(false);
-        Arc::new(Self { stores, beyond_loopback, servers, changing, stop: Notify::new(), stopping })
+        let (ended, log): (_, Log) = (None, Arc::new(|_| {}));
+        Arc::new(Self {
+            ended,
+            log,
+            stores,
+            beyond_loopback,
+            servers,
+            changing,
+            stop: Notify::new(),
+            stopping,
+            claimed: Arc::default(),
+        })
+    }
+
+    /// With what is known of the process before it, and where to write what people should know.
+    pub fn telling(self: Arc<Self>, ended: Option<(Timestamp, Cause)>, log: Log) -> Arc<Self> {
+        let mut host = Arc::into_inner(self).expect("nobody has it yet");
+        (host.ended, host.log) = (ended, log);
+        Arc::new(host)
     }
 
     /// Answers the control API until it is told to end, by the API or by SIGTERM; then drains the servers.
@@ -127,8 +154,14 @@ impl Host {
         if let Some(server) = running {
             return server.reconfigure(config).await.map_err(|problem| told(&problem));
         }
+        let _claim = self.claim(server::needed(&config.endpoints)).ok_or_else(|| too_few(&config))?;
         let store = self.stores.join(format!("{group}.sqlite"));
-        let server = Server::start(config, &store).await.map_err(|problem| told(&problem))?;
+        let server = Server::start_after(config, &store, self.ended.clone()).await.map_err(|problem| told(&problem))?;
+        if let Some(cut) = server.after() {
+            let at = cut.time.of_day(jiff::Zoned::now().offset().seconds());
+            (self.log)(&format!("server `{group}`: the one before it ended at {at}: {cut}"));
+        }
+        tokio::spawn(tell_of_trouble(group.clone(), server.store().trouble(), Arc::clone(&self.log)));
         lock(&self.servers).insert(group, server);
         Ok(())
     }
@@ -140,6 +173,12 @@ impl Host {
         let server = self.server(group)?;
         lock(&self.servers).remove(&server.config().group);
         server.stop(DRAIN).await.map_err(|problem| told(&problem.into()))
+    }
+
+    /// Ends sessions of a student of a group.
+    pub async fn disconnect(&self, group: &str, wanted: Disconnect) -> Result<Disconnected, Problem> {
+        let sessions = self.server(group)?.disconnect(&wanted.student, wanted.conn).await;
+        Ok(Disconnected { sessions })
     }
 
     /// Lets students of a group start their next run.
@@ -213,8 +252,14 @@ impl Host {
     }
 
     /// The process and every server in it; with `injected` also what each was sent for the lab.
-    pub fn status(&self, injected: bool) -> Result<Status, Problem> {
+    pub async fn status(&self, injected: bool) -> Result<Status, Problem> {
         let servers: Vec<Arc<Server>> = lock(&self.servers).values().cloned().collect();
+        for server in &servers {
+            // Nothing may have come since the disk has room again.
+            if server.store().trouble().borrow().is_some() {
+                let _ = server.store().flush().await;
+            }
+        }
         let servers = servers.iter().map(|server| status_of(server, injected)).collect::<Result<_, _>>()?;
         Ok(Status {
             version: VERSION,
@@ -222,6 +267,7 @@ impl Host {
             pid: std::process::id(),
             beyond_loopback: self.beyond_loopback,
             stopping: self.stopping.load(Ordering::Relaxed),
+            descriptors: Descriptors::now(),
             servers,
         })
     }
@@ -237,6 +283,13 @@ impl Host {
             flushed.unwrap_or(Ok(())).map_err(|problem| told(&problem.into()))?;
         }
         Ok(())
+    }
+
+    /// A claim to so many descriptors, held until they are open; none where the process may not have them.
+    fn claim(&self, wanted: u64) -> Option<Claim> {
+        let others = self.claimed.fetch_add(wanted, Ordering::Relaxed);
+        let claim = Claim { wanted, claimed: Arc::clone(&self.claimed) };
+        Descriptors::now().has_room(others + wanted).then_some(claim)
     }
 
     fn gate(&self, group: &GroupName) -> Arc<tokio::sync::Mutex<()>> {
@@ -255,10 +308,48 @@ impl Host {
     }
 }
 
+/// Writes down that a store cannot be written, and that it can again, until it is closed.
+async fn tell_of_trouble(group: GroupName, mut trouble: watch::Receiver<Option<Trouble>>, log: Log) {
+    let mut was_in_trouble = false;
+    while trouble.changed().await.is_ok() {
+        let now = trouble.borrow_and_update().clone();
+        let is_in_trouble = now.is_some();
+        match now {
+            // Said once, not for each event that is lost.
+            Some(trouble) if !was_in_trouble => log(&format!("server `{group}`: {trouble}")),
+            None if was_in_trouble => log(&format!("server `{group}`: its store can be written again")),
+            Some(_) | None => {}
+        }
+        was_in_trouble = is_in_trouble;
+    }
+}
+
 /// The students of a server's group.
 fn students(config: &ServerConfig) -> Vec<Login> {
     let own = config.accounts.iter().filter(|(_, account)| account.student);
     own.map(|(login, _)| login.clone()).collect()
+}
+
+/// Descriptors that somebody is about to open.
+struct Claim {
+    wanted: u64,
+    claimed: Arc<AtomicU64>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.claimed.fetch_sub(self.wanted, Ordering::Relaxed);
+    }
+}
+
+/// That a server cannot be started, because the process may not have the descriptors that it needs.
+fn too_few(config: &ServerConfig) -> Problem {
+    let limit = Descriptors::now().limit;
+    let needed = server::needed(&config.endpoints);
+    let error = format!(
+        "out of file descriptors: this server needs {needed}, and the process may have {limit} for all (`ulimit -Hn`)"
+    );
+    Problem { descriptors: Some(limit), ..Problem::new(error) }
 }
 
 /// What a server says of itself; only what was injected is asked of the disk.
@@ -277,7 +368,9 @@ fn status_of(server: &Server, injected: bool) -> Result<ServerStatus, Problem> {
     };
     let mailboxes = server.store().mailboxes().into_iter().map(mailbox).collect();
     let injected = injected.then(|| server.store().injected()).transpose().map_err(|problem| told(&problem.into()))?;
-    Ok(ServerStatus { config: ServerConfig::clone(&server.config()), connected, mailboxes, injected })
+    let (config, after) = (ServerConfig::clone(&server.config()), server.after().cloned());
+    let (trouble, sessions) = (server.store().trouble().borrow().clone(), server.sessions());
+    Ok(ServerStatus { config, after, trouble, sessions, connected, mailboxes, injected })
 }
 
 /// A server's error for whoever asked.
@@ -324,6 +417,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_log_says_once_that_a_store_cannot_be_written_and_that_it_can_again() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&written);
+        let log: Log = Arc::new(move |line: &str| lock(&lines).push(line.to_owned()));
+        let (send, receive) = watch::channel(None);
+        let telling = tokio::spawn(tell_of_trouble("g01".parse().unwrap(), receive, log));
+        let trouble = |events| Some(Trouble { since: Timestamp(7), why: "disk full".into(), events });
+        for said in [trouble(1), trouble(2), None, trouble(1)] {
+            send.send_replace(said);
+            // It has to see each: what is replaced before that is never said.
+            while lock(&written).is_empty() {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(send);
+        telling.await.unwrap();
+        let full =
+            "server `g01`: its store cannot be written (disk full): mail is refused for now (451), and 1 event is lost";
+        assert_eq!(*lock(&written), [full, "server `g01`: its store can be written again", full]);
+    }
+
+    #[tokio::test]
     async fn a_host_starts_changes_and_stops_servers() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let host = Host::new(folder.path().to_owned(), false);
@@ -331,12 +449,12 @@ mod tests {
         host.put(config.clone()).await.unwrap();
         config.relay = true;
         host.put(config.clone()).await.unwrap();
-        let status = host.status(true).unwrap();
+        let status = host.status(true).await.unwrap();
         assert_eq!(status.servers.len(), 1);
         assert_eq!(status.servers[0].config, config);
         assert_eq!(status.servers[0].injected, Some(Vec::new()));
         host.delete("g01").await.unwrap();
-        assert_eq!(host.status(false).unwrap().servers, []);
+        assert_eq!(host.status(false).await.unwrap().servers, []);
         let gone = host.delete("g01").await.unwrap_err();
         assert_eq!(gone.error, "no server of group `g01` runs");
     }
@@ -376,7 +494,7 @@ mod tests {
         config.endpoints[0].address = ([0, 0, 0, 0], 0).into();
         let refused = host.put(config).await.unwrap_err();
         assert!(refused.error.starts_with("`0.0.0.0:0` is not on loopback"), "{}", refused.error);
-        assert_eq!(host.status(false).unwrap().servers, []);
+        assert_eq!(host.status(false).await.unwrap().servers, []);
     }
 
     #[tokio::test]

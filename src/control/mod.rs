@@ -6,9 +6,10 @@
 //! | `GET /v1/status?injected=true` | [`Status`]: the process and every server in it, and what was injected if asked |
 //! | `PUT /v1/servers/GROUP` | a `ServerConfig`: starts the server, or gives it its new configuration |
 //! | `DELETE /v1/servers/GROUP` | stops the server; its store stays |
-//! | `GET /v1/servers/GROUP/events?after=N&follow=true` | events as NDJSON, with `follow` for as long as both live |
+//! | `GET /v1/servers/GROUP/events?after=N&follow=true` | events as NDJSON, with `follow` for as long as both live, and `{"trouble":…}` while the store cannot be written, `null` when it can again |
 //! | `GET /v1/servers/GROUP/messages/N` | one message as it is stored |
 //! | `GET /v1/servers/GROUP/store` | a copy of the whole store as of now, an SQLite file |
+//! | `POST /v1/servers/GROUP/disconnect` | a [`Disconnect`]: ends a student's sessions: [`Disconnected`] |
 //! | `POST /v1/servers/GROUP/reset` | a [`Reset`]: students start their next run |
 //! | `GET /v1/servers/GROUP/queue` | [`Queue`]: the mail that waits for other servers |
 //! | `POST /v1/servers/GROUP/queue?domain=DOMAIN` | tries it now, all of it or that for a domain: [`Tried`] |
@@ -27,6 +28,8 @@ pub mod reach;
 pub mod routes;
 pub mod values;
 
-pub use client::{Client, ClientError, Events};
+pub use client::{Client, ClientError, Events, Followed};
 pub use reach::{Dial, Dialing, Wire};
-pub use values::{FaultChanges, Letters, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried};
+pub use values::{
+    Disconnect, Disconnected, FaultChanges, Letters, Listening, Problem, Queue, Reset, ServerStatus, Status, Tried,
+};

@@ -10,19 +10,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     host::Host,
-    values::{Delivered, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
+    values::{Delivered, Disconnect, Disconnected, FaultChanges, Letters, Problem, Queue, Reset, Status, Tried},
 };
 use crate::{
     evidence::{MessageId, Seq},
     lab::ServerConfig,
     protocol::fault::Standing,
-    store::{Reader, Store},
+    store::{Reader, Store, Trouble},
 };
 
 /// The largest request: the configuration of the largest group is a hundredth of it.
@@ -46,6 +46,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/v1/servers/{group}/events", get(events))
         .route("/v1/servers/{group}/messages/{number}", get(message))
         .route("/v1/servers/{group}/store", get(store))
+        .route("/v1/servers/{group}/disconnect", post(disconnect))
         .route("/v1/servers/{group}/reset", post(reset))
         .route("/v1/servers/{group}/queue", get(queue).post(try_queue))
         .route("/v1/servers/{group}/faults", get(faults).post(change_faults))
@@ -72,7 +73,7 @@ struct Wanted {
 }
 
 async fn status(State(host): State<Arc<Host>>, Query(wanted): Query<Wanted>) -> Answer<Json<Status>> {
-    host.status(wanted.injected).map(Json)
+    host.status(wanted.injected).await.map(Json)
 }
 
 async fn put_server(
@@ -97,6 +98,14 @@ async fn reset(
     Json(reset): Json<Reset>,
 ) -> Answer<StatusCode> {
     host.reset(&group, reset).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn disconnect(
+    State(host): State<Arc<Host>>,
+    Path(group): Path<String>,
+    Json(wanted): Json<Disconnect>,
+) -> Answer<Json<Disconnected>> {
+    host.disconnect(&group, wanted).await.map(Json)
 }
 
 async fn queue(State(host): State<Arc<Host>>, Path(group): Path<String>) -> Answer<Json<Queue>> {
@@ -159,25 +168,45 @@ async fn events(
 
 type Chunks = mpsc::Sender<Result<Bytes, Infallible>>;
 
+/// A line among the events that tells whether the store can be written.
+#[derive(Serialize)]
+struct Health {
+    trouble: Option<Trouble>,
+}
+
 /// Sends what is recorded and, if asked, what is recorded later, until the reader or the store is gone.
 async fn follow(store: Store, which: Which, send: Chunks) {
-    let mut committed = store.subscribe();
+    let (mut committed, mut trouble) = (store.subscribe(), store.trouble());
+    if which.follow && trouble.borrow().is_some() {
+        trouble.mark_changed();
+    }
     let Ok(mut reader) = Reader::open(store.path()) else { return };
     // The stream must not keep the store alive: its end is how the reader learns that the server has ended.
     drop(store);
     let mut after = which.after;
     loop {
         committed.borrow_and_update();
-        let send = send.clone();
+        let chunks = send.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let last = read_events(&reader, after, &send);
+            let last = read_events(&reader, after, &chunks);
             (reader, last)
         });
         match read.await {
             Ok((same, Some(last))) => (reader, after) = (same, last),
             Ok((_, None)) | Err(_) => return,
         }
-        if !which.follow || committed.changed().await.is_err() {
+        if !which.follow {
+            return;
+        }
+        let lives = tokio::select! {
+            lives = committed.changed() => lives.is_ok(),
+            lives = trouble.changed() => {
+                let line = Health { trouble: trouble.borrow_and_update().clone() };
+                let line = serde_json::to_string(&line).expect("a time, a text and a number");
+                lives.is_ok() && send.send(Ok(Bytes::from(line + "\n"))).await.is_ok()
+            }
+        };
+        if !lives {
             return;
         }
     }

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    evidence::Injected,
+    evidence::{Conn, Injected, Interruption},
     inject::Addressed,
     lab::{Fault, FaultId, Login, ServerConfig},
     mail::Queued,
+    server::{Descriptors, Session},
+    store::Trouble,
 };
 
 /// The version of the API's shapes.
@@ -28,6 +30,9 @@ pub struct Status {
     /// Whether it was told to end and lets its sessions finish.
     #[serde(default)]
     pub stopping: bool,
+    /// How many of the descriptors that it may have are open.
+    #[serde(default)]
+    pub descriptors: Descriptors,
     /// Its servers, in the order of their groups.
     pub servers: Vec<ServerStatus>,
 }
@@ -37,6 +42,15 @@ pub struct Status {
 pub struct ServerStatus {
     /// What it was told.
     pub config: ServerConfig,
+    /// How the server before it ended, where it was not stopped.
+    #[serde(default)]
+    pub after: Option<Interruption>,
+    /// Why its store cannot be written, where it cannot.
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
+    /// The sessions that are open now, in the order in which they came.
+    #[serde(default)]
+    pub sessions: Vec<Session>,
     /// Sessions that are open now, by student; those of nobody known under none.
     pub connected: Vec<Connected>,
     /// What its mailboxes hold, in order; a mailbox that never held anything is not among them.
@@ -100,6 +114,22 @@ pub struct FaultChanges {
     pub clear: Vec<(Login, FaultId)>,
 }
 
+/// Whose sessions are to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disconnect {
+    /// The student.
+    pub student: Login,
+    /// Only that of this connection.
+    pub conn: Option<Conn>,
+}
+
+/// What was ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disconnected {
+    /// How many sessions.
+    pub sessions: usize,
+}
+
 /// Letters for the mailboxes of one group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letters {
@@ -129,6 +159,9 @@ pub struct Problem {
     /// The address that the system would not let it listen on, and why, where that was it.
     #[serde(default)]
     pub listening: Option<(SocketAddr, Listening)>,
+    /// How many descriptors the process may have, where it has too few.
+    #[serde(default)]
+    pub descriptors: Option<u64>,
 }
 
 /// Why the system does not let a server listen.
@@ -144,6 +177,6 @@ pub enum Listening {
 impl Problem {
     /// A problem that has no address.
     pub fn new(error: String) -> Self {
-        Self { error, in_use: None, listening: None }
+        Self { error, in_use: None, listening: None, descriptors: None }
     }
 }

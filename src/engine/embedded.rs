@@ -118,9 +118,9 @@ impl EngineError {
             Self::Silent { pid: 0, .. } | Self::Endless { pid: 0, .. } => {
                 Some("it has only just started: run the command again".into())
             }
-            Self::Silent { pid, .. } | Self::Endless { pid, .. } => {
-                Some(format!("end it with `kill -9 {pid}` (what it answered for is on disk) and run the command again"))
-            }
+            Self::Silent { pid, .. } | Self::Endless { pid, .. } => Some(format!(
+                "run the command again; if it never answers, end it with `kill -9 {pid}` (what it answered for is on disk)"
+            )),
             Self::Docker(problem) => problem.hint(),
             Self::Refused { why, .. } if why.contains("full") => {
                 Some("free space on the disk of the state directory".into())
@@ -181,6 +181,13 @@ impl Failure {
             return Some(format!(
                 "end what listens there, or choose other ports in the lab file than {port}: `[ports]`"
             ));
+        }
+        if problem.descriptors.is_some() {
+            return Some(
+                "raise the limit (`ulimit -Hn 65536` as root, `LimitNOFILE=` in a unit, `/etc/security/limits.conf`), \
+                 then `labctl down` and `labctl up`; or make several labs of the class"
+                    .into(),
+            );
         }
         match problem.listening? {
             (_, Listening::Privileged) => Some(

@@ -20,9 +20,11 @@ impl EventKind {
             | Self::HandshakeFailed { .. }
             | Self::Discarded { .. }
             | Self::LoneDot { .. }
+            | Self::Limited { .. }
             | Self::LoggedIn { .. }
             | Self::LoginFailed { .. }
             | Self::Query { .. }
+            | Self::Repeated { .. }
             | Self::Flagged { .. }
             | Self::Folder { .. }
             | Self::Disconnected { .. }
@@ -55,9 +57,11 @@ impl EventKind {
             | Self::HandshakeFailed { .. }
             | Self::Discarded { .. }
             | Self::LoneDot { .. }
+            | Self::Limited { .. }
             | Self::LoggedIn { .. }
             | Self::LoginFailed { .. }
             | Self::Query { .. }
+            | Self::Repeated { .. }
             | Self::Flagged { .. }
             | Self::Folder { .. }
             | Self::Disconnected { .. }

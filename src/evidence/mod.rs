@@ -3,6 +3,7 @@
 
 mod folders;
 mod identity;
+mod interruption;
 mod kept;
 mod messages;
 mod state;
@@ -22,6 +23,7 @@ pub use crate::names::{By, Conn, MessageId, Seq, Timestamp, Uid, Who};
 pub use self::{
     folders::{Copied, FlagChange, FolderChange, Removed},
     identity::{ChainHash, Identity, Parent},
+    interruption::{Cause, Interruption},
     kept::{LINE_KEPT, REPLY_KEPT, kept_line, kept_reply, kept_tagged, masked},
     state::State,
 };
@@ -146,6 +148,13 @@ pub enum EventKind {
         /// The message.
         message: MessageId,
         /// The recipients there, as given, without brackets.
+        recipients: Vec<String>,
+    },
+    /// Another server of the lab passed on again what it had passed on before, because it did not get the answer: it is kept once.
+    Repeated {
+        /// Its name in that server's queue.
+        queue_name: String,
+        /// The recipients as given, without brackets.
         recipients: Vec<String>,
     },
     /// Another server took a message.
@@ -322,6 +331,14 @@ pub enum EventKind {
         /// Which.
         fault: FaultId,
     },
+    /// A limit was reached that holds for a student in all sessions together. Said once, and again when it is reached anew after
+    /// a time in which it was kept.
+    Limited {
+        /// Its key in `[limits]`.
+        limit: String,
+        /// What it is set to.
+        value: u64,
+    },
     /// Somebody has made the store keep as much as the lab allows (`limits.evidence`): sessions of theirs end from here on.
     Exhausted {
         /// A login, or an address in brackets.
@@ -342,6 +359,9 @@ pub enum EventKind {
     Started {
         /// labctl's version.
         version: String,
+        /// How the one before it ended, where it was not stopped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Interruption>,
     },
     /// A row of the record that could not be read, or a gap before this number.
     Damaged {
@@ -394,6 +414,8 @@ pub enum Ending {
     Refused,
     /// The server was shutting down.
     Shutdown,
+    /// The instructor ended it.
+    Instructor,
     /// A fault cut it, on purpose.
     Fault,
     /// The server's session failed; a defect of labctl, never the student's fault.
@@ -423,6 +445,7 @@ impl EventKind {
             Self::LoginFailed { .. } => "login_failed",
             Self::Accepted { .. } => "accepted",
             Self::Queued { .. } => "queued",
+            Self::Repeated { .. } => "repeated",
             Self::Relayed { .. } => "relayed",
             Self::Deferred { .. } => "deferred",
             Self::Bounced { .. } => "bounced",
@@ -438,6 +461,7 @@ impl EventKind {
             Self::Fault { .. } => "fault",
             Self::FaultSet { .. } => "fault_set",
             Self::FaultCleared { .. } => "fault_cleared",
+            Self::Limited { .. } => "limited",
             Self::Exhausted { .. } => "exhausted",
             Self::Compacted { .. } => "compacted",
             Self::Started { .. } => "started",

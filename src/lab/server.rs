@@ -135,6 +135,8 @@ pub struct Limits {
     pub hops: usize,
     /// Errors in one session before it is closed.
     pub errors: usize,
+    /// DNS queries of one student, or of one address, that are answered in a second.
+    pub queries_per_second: u64,
     /// Idle time of an SMTP session in seconds (RFC 5321 4.5.3.2.7: at least 5 minutes).
     pub smtp_idle_secs: u64,
     /// Idle time of a POP3 session in seconds (RFC 1939 3: at least 10 minutes).
@@ -160,6 +162,7 @@ impl Default for Limits {
             evidence: 256 << 20,
             hops: 100,
             errors: 100,
+            queries_per_second: 5_000,
             smtp_idle_secs: 300,
             pop3_idle_secs: 600,
             handshake_secs: 30,

@@ -24,10 +24,11 @@ use tokio::{
 pub use record::{Reading, Record};
 
 use crate::{
-    control::{Client, ClientError},
+    control::{Client, ClientError, Followed},
     engine::{Engine, LabDir},
     evidence::{Event, MessageId, Seq},
     names::GroupName,
+    store::Trouble,
 };
 
 /// News that may wait for the slowest watch; one that falls behind further reads again what it missed.
@@ -67,6 +68,8 @@ pub enum Health {
         /// Why it does not.
         why: String,
     },
+    /// Its store cannot be written; none: it can again.
+    Store(Option<Trouble>),
 }
 
 /// The upstream of a lab that is up. It ends when the lab does, or when this value is gone.
@@ -148,10 +151,13 @@ impl Watch {
             let Ok(mut events) = self.source.events(&group, after, false).await else { continue };
             let mut read = 0;
             while read < WAITING
-                && let Ok(Some(event)) = events.next().await
+                && let Ok(Some(followed)) = events.next().await
             {
-                read += 1;
-                self.again.push_back(News::Event { group: group.clone(), event: Box::new(event) });
+                // How the store is comes to who follows.
+                if let Followed::Event(event) = followed {
+                    read += 1;
+                    self.again.push_back(News::Event { group: group.clone(), event });
+                }
             }
             if read < WAITING {
                 self.due.remove(&group);

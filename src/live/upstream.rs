@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::{sync::broadcast, task::JoinSet, time::sleep};
 
 use super::{Health, News, Source};
-use crate::{control::ClientError, engine::LabDir, evidence::Seq, names::GroupName};
+use crate::{
+    control::{ClientError, Followed},
+    engine::LabDir,
+    evidence::Seq,
+    names::GroupName,
+};
 
 /// How long after a stream broke off the server is asked again.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -58,10 +63,15 @@ impl Upstream {
         if std::mem::take(&mut self.failed) >= SAID_AFTER {
             self.tell(Health::Answers);
         }
-        while let Some(event) = events.next().await? {
-            self.after = event.seq;
-            // Nobody listens between two watches.
-            let _ = self.send.send(News::Event { group: self.group.clone(), event: Box::new(event) });
+        while let Some(followed) = events.next().await? {
+            match followed {
+                Followed::Event(event) => {
+                    self.after = event.seq;
+                    // Nobody listens between two watches.
+                    let _ = self.send.send(News::Event { group: self.group.clone(), event });
+                }
+                Followed::Trouble(trouble) => self.tell(Health::Store(trouble)),
+            }
         }
         Ok(())
     }

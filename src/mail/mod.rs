@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 pub use outgoing::{Confirmation, Outgoing, QueueChange, QueueId, Queued, Wishes};
 
-use crate::names::{Login, MessageId, Uid};
+use crate::names::{Login, MessageId, Timestamp, Uid};
 
 /// A message on its way into the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +37,10 @@ pub struct Envelope {
     pub mailboxes: Vec<Login>,
     /// Those whom other servers are to get it for.
     pub outgoing: Vec<Outgoing>,
+    /// When it came, on the clock that nobody sets.
+    pub came: Timestamp,
+    /// By which name another server of the lab has it in its queue: what comes twice is kept once.
+    pub queue_name: Option<String>,
     /// What the server puts in front: Return-Path and Received (RFC 5321 4.4), each line with CRLF.
     pub trace: Vec<u8>,
     /// The message as sent, after dot-unstuffing, every line with CRLF.

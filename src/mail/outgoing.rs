@@ -86,11 +86,13 @@ pub struct Queued {
     pub who: Who,
     /// The run it belongs to.
     pub run: u32,
-    /// When it came.
+    /// When it came: the date, which is told.
     pub queued: Timestamp,
+    /// The same moment on the clock that nobody sets, which is waited by.
+    pub since: Timestamp,
     /// Tries so far.
     pub attempts: u32,
-    /// When it is tried next.
+    /// When it is tried next, on that clock.
     pub due: Timestamp,
     /// Whether the sender has heard of the delay.
     pub warned: bool,
@@ -109,7 +111,7 @@ pub enum QueueChange {
         id: QueueId,
         /// Tries so far.
         attempts: u32,
-        /// When.
+        /// When, on the clock that nobody sets.
         due: Timestamp,
         /// Whether the sender has heard of the delay.
         warned: bool,

@@ -257,6 +257,8 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
+            | EventKind::Limited { .. }
             | EventKind::Exhausted { .. }
             | EventKind::Compacted { .. }
             | EventKind::Started { .. } => {}
@@ -374,6 +376,8 @@ impl Class {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
+            | EventKind::Limited { .. }
             | EventKind::Exhausted { .. }
             | EventKind::Compacted { .. }
             | EventKind::Started { .. }

@@ -138,6 +138,8 @@ impl Live {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
+            | EventKind::Limited { .. }
             | EventKind::Exhausted { .. }
             | EventKind::Compacted { .. }
             | EventKind::Started { .. }

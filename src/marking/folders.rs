@@ -277,6 +277,8 @@ impl Mailboxes {
             | EventKind::Fault { .. }
             | EventKind::FaultSet { .. }
             | EventKind::FaultCleared { .. }
+            | EventKind::Repeated { .. }
+            | EventKind::Limited { .. }
             | EventKind::Exhausted { .. }
             | EventKind::Compacted { .. }
             | EventKind::Started { .. }

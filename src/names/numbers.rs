@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
+impl Timestamp {
+    /// The time of day, so many seconds east of UTC: `10:42:03`.
+    pub fn of_day(self, utc_offset_secs: i32) -> String {
+        let secs = (self.0.div_euclid(1_000_000) + i64::from(utc_offset_secs)).rem_euclid(86_400);
+        format!("{:02}:{:02}:{:02}", secs / 3_600, secs / 60 % 60, secs % 60)
+    }
+}
+
 /// The number of an event in its server's record: 1, 2, 3 … One that is missing means a damaged record, unless a tombstone says
 /// that compaction took it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ use std::{
 };
 
 use crate::{
-    evidence::{EventKind, MessageId, Who},
+    evidence::{EventKind, MessageId, Timestamp, Who},
     lab::{Login, ServerConfig, Service, Tls, TlsVersion},
     mail::{Entry, Envelope},
 };
@@ -50,10 +50,24 @@ pub const PIECE: u64 = 128 << 10;
 /// The time a session is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
-    /// Microseconds since 1970-01-01T00:00:00Z.
+    /// The date: microseconds since 1970-01-01T00:00:00Z. Somebody may set it, so it is told and never waited by.
     pub micros: i64,
+    /// The same moment on a clock that nobody sets: what is waited by, and what rates are measured by.
+    pub steady_micros: i64,
     /// Seconds east of UTC, for dates that people read.
     pub utc_offset_secs: i32,
+}
+
+impl Now {
+    /// The same moment, as what is waited by says it.
+    pub const fn steady(self) -> Timestamp {
+        Timestamp(self.steady_micros)
+    }
+
+    /// The date of a moment on the clock that nobody sets, as far as the date is right now.
+    pub const fn date_of(self, steady: Timestamp) -> Timestamp {
+        Timestamp(self.micros.saturating_add(steady.0.saturating_sub(self.steady_micros)))
+    }
 }
 
 /// Everything a session knows from the start.
@@ -163,6 +177,8 @@ pub enum Input<'a> {
     Idle,
     /// The server is shutting down.
     Shutdown,
+    /// The instructor ends the session.
+    Ended,
 }
 
 /// Why a connection is one too many.
@@ -281,7 +297,10 @@ pub enum Outcome {
     /// The mailbox is open, in the order of its UIDs.
     Opened(Vec<Entry>),
     /// Another session has the mailbox.
-    Locked,
+    Locked {
+        /// Whose it is, as far as it is known.
+        holder: Option<Login>,
+    },
     /// The client has taken what was said so far.
     Sent,
     /// The client has gone, or takes nothing: the answer is not told to its end, and what the session writes now is for nobody.

@@ -84,6 +84,7 @@ pub const LIMITS: Section = Section {
         "evidence",
         "hops",
         "errors",
+        "queries_per_second",
         "smtp_idle_secs",
         "pop3_idle_secs",
         "handshake_secs",

@@ -30,7 +30,7 @@ const fn range(key: &'static str, allowed: RangeInclusive<u64>, rfc: Option<(u64
 }
 
 /// The ranges of all limits.
-pub const RANGES: [Range; 16] = [
+pub const RANGES: [Range; 17] = [
     range("line", 64..=65_536, Some((512, "RFC 5321 4.5.3.1.4"))),
     range("text_line", 80..=(1 << 20), Some((1_000, "RFC 5321 4.5.3.1.6"))),
     range("recipients", 1..=10_000, Some((100, "RFC 5321 4.5.3.1.8"))),
@@ -43,6 +43,7 @@ pub const RANGES: [Range; 16] = [
     range("evidence", 65_536..=(1 << 40), None),
     range("hops", 1..=1_000, Some((100, "RFC 5321 6.3"))),
     range("errors", 1..=1_000_000, None),
+    range("queries_per_second", 1..=1_000_000, None),
     range("smtp_idle_secs", 1..=86_400, Some((300, "RFC 5321 4.5.3.2.7"))),
     range("pop3_idle_secs", 1..=86_400, Some((600, "RFC 1939 3"))),
     range("handshake_secs", 1..=3_600, None),
@@ -149,6 +150,7 @@ fn limits(lab: &Fields<'_>, findings: &mut Findings<'_>) -> Limits {
         errors: count("errors", default.errors),
         commands_per_second: size("commands_per_second", default.commands_per_second),
         evidence: size("evidence", default.evidence),
+        queries_per_second: size("queries_per_second", default.queries_per_second),
         message: size("message", default.message),
         mailbox: size("mailbox", default.mailbox),
         mail_under_way: size("mail_under_way", default.mail_under_way),

@@ -151,6 +151,7 @@ mod tests {
             who: Who::Unknown,
             run: 1,
             queued: Timestamp(0),
+            since: Timestamp(0),
             attempts,
             due: Timestamp(0),
             warned: false,

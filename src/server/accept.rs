@@ -1,6 +1,6 @@
 //! Listening: one task per endpoint that takes connections in and starts a session for each.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 
 use socket2::{Domain, Socket, Type};
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{ServerError, Shared, machine, names, registry, wire::Connection};
+use super::{ServerError, Shared, descriptors, machine, names, registry, wire::Connection};
 use crate::{
     lab::{Protocol, server::Endpoint},
     protocol::{Peer, Refusal},
@@ -138,11 +138,16 @@ fn welcome(server: &Arc<Shared>, endpoint: &Endpoint, address: SocketAddr, strea
     }
     let who = registry::at_the_door(&settings.config, remote.ip(), endpoint.student.as_ref());
     let exhausted = server.is_exhausted(&who, remote.ip());
-    let seat = server.registry.admit(&who, &settings.config.limits);
+    let mut seat = server.registry.admit(&who, &settings.config.limits);
+    if descriptors::is_reserved(stream.as_raw_fd(), server.descriptors) {
+        // It hears that there are too many, and whoever asks for the status hears why.
+        seat = Err(Refusal::ServerSessions);
+    }
     let seat = if exhausted { seat.and(Err(Refusal::Evidence)) } else { seat };
     if endpoint.service.protocol() == Protocol::Dns {
         if let Ok(seat) = seat {
-            tokio::spawn(names::tcp(Arc::clone(server), stream, local, who, seat));
+            let ends = names::Ends { local: local.ip(), remote: remote.ip() };
+            tokio::spawn(names::tcp(Arc::clone(server), stream, ends, who, seat));
         }
         return;
     }

@@ -37,9 +37,9 @@ impl Bucket {
     /// Whether one more command is within the rate.
     fn take(&mut self, rate: u64, now: Now) -> bool {
         let most = rate * BURST_SECS * 1_000_000;
-        let elapsed = now.micros.saturating_sub(self.since).max(0).unsigned_abs();
+        let elapsed = now.steady_micros.saturating_sub(self.since).max(0).unsigned_abs();
         self.left = self.left.saturating_add(elapsed.saturating_mul(rate)).min(most);
-        self.since = now.micros;
+        self.since = now.steady_micros;
         let within = self.left >= 1_000_000;
         if within {
             self.left -= 1_000_000;
@@ -50,7 +50,7 @@ impl Bucket {
 
 impl Rates {
     fn of(&self, account: Account, rate: u64, now: Now) -> Arc<Mutex<Bucket>> {
-        let full = || Arc::new(Mutex::new(Bucket { left: rate * BURST_SECS * 1_000_000, since: now.micros }));
+        let full = || Arc::new(Mutex::new(Bucket { left: rate * BURST_SECS * 1_000_000, since: now.steady_micros }));
         Arc::clone(lock(&self.0).entry(account).or_insert_with(full))
     }
 }
@@ -113,7 +113,7 @@ impl Allowance {
                 return;
             }
             events.extend(self.gathered.replace(event));
-            self.since = now.micros;
+            self.since = now.steady_micros;
             return;
         }
         events.extend(self.gathered.take());
@@ -131,7 +131,7 @@ impl Allowance {
     }
 
     fn has_waited(&self, now: Now) -> bool {
-        now.micros.saturating_sub(self.since).unsigned_abs() >= u64::try_from(GATHERING.as_micros()).unwrap_or(0)
+        now.steady_micros.saturating_sub(self.since).unsigned_abs() >= u64::try_from(GATHERING.as_micros()).unwrap_or(0)
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn at(micros: i64) -> Now {
-        Now { micros, utc_offset_secs: 0 }
+        Now { micros: 0, steady_micros: micros, utc_offset_secs: 0 }
     }
 
     /// A student's allowance of one command a second, in a store that lives as long as the folder.

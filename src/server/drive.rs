@@ -16,6 +16,7 @@ use std::{
 
 use tokio::{
     sync::watch,
+    task::yield_now,
     time::{Instant, sleep_until, timeout},
 };
 
@@ -26,7 +27,7 @@ use super::{
     allowance::Allowance,
     flight::{GATHERED, Share},
     machine::Machine,
-    registry::{Seat, learnt},
+    registry::{Seat, Session, learnt},
     under_way::Load,
     wire::Accepted,
 };
@@ -38,6 +39,9 @@ use crate::{
 
 /// How long the changes of a folder are gathered before a session that idles is told.
 const CALM: Duration = Duration::from_millis(20);
+
+/// How long a session goes on with what it has, in microseconds, before others get their turn.
+const TURN_MICROS: i64 = 200;
 
 /// The largest buffer that a session keeps when its replies are sent.
 const KEPT: usize = 4 << 10;
@@ -85,6 +89,8 @@ pub(super) struct Drive<M, W> {
     unanswered: bool,
     /// The fault that strikes what came last.
     struck: Option<Box<Struck>>,
+    /// When its turn began, on the clock that nobody sets; none: it waits for the client.
+    turn_began: Option<i64>,
     allowance: Allowance,
     /// Where the client is.
     remote: Option<IpAddr>,
@@ -100,6 +106,8 @@ enum Heard {
     Rest,
     Nothing,
     Stop,
+    /// The instructor ends the session.
+    Ended,
     Gone(Ending),
 }
 
@@ -112,7 +120,11 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         seat: Option<Seat>,
         injected: Option<Injected>,
     ) -> Self {
-        let limits = &peer.config.limits;
+        let (limits, conn) = (&peer.config.limits, server.store.next_conn());
+        if let Some(seat) = &seat {
+            let (service, peer, since) = (peer.service, peer.remote, Timestamp(server.clock.now().micros));
+            seat.introduce(Session { conn, student: None, service, peer, since, holds: None });
+        }
         let mut allowance = Allowance::new(limits);
         let remote = peer.remote.map(|remote| remote.ip());
         allowance.charge(&peer.who, remote, server.clock.now(), &server.store, &server.rates);
@@ -127,7 +139,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             door: Door::of(&peer),
             mailbox_limit: limits.mailbox,
             queue_limit: peer.config.relaying.patience.recipients,
-            conn: server.store.next_conn(),
+            conn,
             who: peer.who.clone(),
             session: M::new(peer),
             flight: server.flight.join(),
@@ -148,6 +160,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             heard: true,
             unanswered: false,
             struck: None,
+            turn_began: None,
         }
     }
 
@@ -204,6 +217,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             }
             self.weigh();
             let now = self.server.clock.now();
+            self.give_way(now).await?;
             if let Some(input) = self.framer.next(self.next) {
                 if self.allowance.is_exhausted() {
                     return self.exhausted().await;
@@ -248,11 +262,27 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 }
                 Heard::Nothing => (Input::Idle, Ending::Idle),
                 Heard::Stop => (Input::Shutdown, Ending::Shutdown),
+                Heard::Ended => (Input::Ended, Ending::Instructor),
                 Heard::Gone(ending) => return Err(ending),
             };
             self.say(last).await?;
             return Ok(how);
         }
+    }
+
+    /// Lets others have their turn where this one has lasted long enough: a client that sends faster than it is answered would
+    /// otherwise have the thread for itself.
+    async fn give_way(&mut self, now: Now) -> Result<(), Ending> {
+        let began = *self.turn_began.get_or_insert(now.steady_micros);
+        if now.steady_micros.saturating_sub(began) >= TURN_MICROS {
+            self.turn_began = None;
+            yield_now().await;
+            // Whoever never waits is not told while waiting.
+            if self.seat.as_ref().is_some_and(Seat::is_ended) {
+                return Err(Ending::Instructor);
+            }
+        }
+        Ok(())
     }
 
     /// There is as much evidence of whoever it is as there may be: what came is not carried out.
@@ -311,6 +341,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 (Err(ending), _) => return Err(ending),
             };
             now = self.server.clock.now();
+            self.give_way(now).await?;
             self.session.handle(Input::Done(outcome), now, &mut self.out);
         }
     }
@@ -415,6 +446,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             biased;
             sent = timeout(self.idle, self.wire.write(&self.reply)) => sent,
             () = deadline(&mut self.stopping) => return Err(Ending::Shutdown),
+            () = ended(self.seat.as_ref()) => return Err(Ending::Instructor),
         };
         self.unanswered = false;
         if self.reply.capacity() > KEPT {
@@ -440,6 +472,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
     /// Waits for the client. A message under way may be finished while the server stops; a command may not be begun.
     async fn listen(&mut self) -> Heard {
         let data = matches!(self.next, Next::Data | Next::Chunk(_));
+        self.turn_began = None;
         let read = timeout(self.idle, self.wire.read(&mut self.framer));
         let read = tokio::select! {
             biased;
@@ -448,6 +481,9 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             () = rest(self.allowance.waits()) => return Heard::Rest,
             () = stop(&mut self.stopping, data) => {
                 return if data { Heard::Gone(Ending::Shutdown) } else { Heard::Stop };
+            }
+            () = ended(self.seat.as_ref()) => {
+                return if data { Heard::Gone(Ending::Instructor) } else { Heard::Ended };
             }
         };
         match read {
@@ -482,6 +518,14 @@ async fn stop(stopping: &mut watch::Receiver<Option<Instant>>, data: bool) {
     }
     // The sender lives in the server, which the session keeps alive.
     let _ = stopping.wait_for(Option::is_some).await;
+}
+
+/// Returns when the instructor ends the session; labctl's own have no seat.
+pub(super) async fn ended(seat: Option<&Seat>) {
+    match seat {
+        Some(seat) => seat.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn deadline(stopping: &mut watch::Receiver<Option<Instant>>) {

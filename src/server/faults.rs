@@ -61,7 +61,7 @@ impl Desk {
             return None;
         }
         let (student, heard) = (who.student()?, Heard::of(M::PROTOCOL, input)?);
-        let (strike, passed) = self.lock().strike(student, conn, &heard, Timestamp(now.micros));
+        let (strike, passed) = self.lock().strike(student, conn, &heard, now.steady());
         events.extend(passed);
         strike.map(|strike| Box::new(Struck::new(strike)))
     }

@@ -12,7 +12,9 @@
 
 mod accept;
 mod allowance;
+mod bucket;
 mod clock;
+mod descriptors;
 mod drive;
 mod error;
 mod faults;
@@ -41,8 +43,10 @@ use tokio::{
     time::Instant,
 };
 
+pub use descriptors::{Descriptors, needed};
 pub use error::ServerError;
 pub use flight::{PER_SERVER, PER_SESSION};
+pub use registry::Session;
 
 use self::{
     accept::{Listener, Sockets},
@@ -58,7 +62,7 @@ use self::{
     wire::Stream,
 };
 use crate::{
-    evidence::{Conn, Ending, Event, EventKind, Injected, Seq, Timestamp, Who},
+    evidence::{Cause, Conn, Ending, Event, EventKind, Injected, Interruption, Seq, Timestamp, Who},
     lab::{Login, ServerConfig, Service, server::Endpoint},
     mail::Queued,
     protocol::{
@@ -75,6 +79,8 @@ use crate::{
 pub struct Server {
     shared: Arc<Shared>,
     listeners: Mutex<BTreeMap<Endpoint, Listener>>,
+    /// How the one before it ended, where it was not stopped.
+    after: Option<Interruption>,
     /// Carries mail to other servers as long as the server is there.
     _relay: JoinSet<()>,
 }
@@ -91,6 +97,8 @@ struct Shared {
     clock: Clock,
     seeds: Seeds,
     faults: Desk,
+    /// How many descriptors the process may have; 0: nobody knows.
+    descriptors: u64,
     flight: Flight,
     under_way: UnderWay,
     /// Until when sessions may finish what is under way; none while the server runs.
@@ -122,9 +130,30 @@ pub struct Status {
 impl Server {
     /// Opens the store, listens on every endpoint, records that it started. Nothing stays where one of these fails.
     pub async fn start(config: ServerConfig, store_path: &Path) -> Result<Arc<Self>, ServerError> {
+        Self::start_after(config, store_path, None).await
+    }
+
+    /// The same; `ended` is when and why the process ended that had the store before, where somebody saw it.
+    pub async fn start_after(
+        config: ServerConfig,
+        store_path: &Path,
+        ended: Option<(Timestamp, Cause)>,
+    ) -> Result<Arc<Self>, ServerError> {
+        Self::start_by(Clock::system, config, store_path, ended).await
+    }
+
+    /// The same by another clock than the system's.
+    async fn start_by(
+        clock: impl FnOnce(Option<(Timestamp, Timestamp)>) -> Clock,
+        config: ServerConfig,
+        store_path: &Path,
+        ended: Option<(Timestamp, Cause)>,
+    ) -> Result<Arc<Self>, ServerError> {
         let settings = Settings::new(config)?;
         let bound = bind(&settings.config.endpoints, &BTreeMap::new())?;
         let store = Store::open(store_path)?;
+        let after = if store.was_closed() { None } else { Some(interruption(store_path, ended)?) };
+        let clock = clock(store.last_came()?);
         let shared = Arc::new(Shared {
             relay: Relay::new(&store),
             names: Names::default(),
@@ -132,15 +161,16 @@ impl Server {
             store,
             settings: RwLock::new(Arc::new(settings)),
             registry: Registry::default(),
-            clock: Clock::default(),
+            clock,
             seeds: Seeds::new()?,
             faults: Desk::default(),
+            descriptors: descriptors::limit(),
             flight: Flight::default(),
             under_way: UnderWay::default(),
             stopping: watch::Sender::new(None),
         });
         shared.remember_faults()?;
-        let started = EventKind::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
+        let started = EventKind::Started { version: env!("CARGO_PKG_VERSION").to_owned(), after: after.clone() };
         let time = Timestamp(shared.clock.now().micros);
         shared.store.record(Origin { conn: Conn(0), who: Who::Instructor, time }, vec![started]).await?;
         let mut listeners = BTreeMap::new();
@@ -149,7 +179,7 @@ impl Server {
         }
         let mut relay = JoinSet::new();
         relay.spawn(relay::run(Arc::clone(&shared)));
-        Ok(Arc::new(Self { shared, listeners: Mutex::new(listeners), _relay: relay }))
+        Ok(Arc::new(Self { shared, listeners: Mutex::new(listeners), after, _relay: relay }))
     }
 
     /// Takes a new configuration on: new endpoints are opened, those that are no longer named are closed. Sessions under way
@@ -196,19 +226,29 @@ impl Server {
         Arc::clone(&self.shared.settings().config)
     }
 
+    /// How the one before it ended, where it was not stopped.
+    pub fn after(&self) -> Option<&Interruption> {
+        self.after.as_ref()
+    }
+
     /// The store.
     pub fn store(&self) -> &Store {
         &self.shared.store
     }
 
-    /// The first recipients in the queue for other servers, at most so many, and how many there are.
+    /// The first recipients in the queue for other servers, at most so many, and how many there are. When they are due is told
+    /// as a date.
     pub fn queue(&self, most: usize) -> Result<(Vec<Queued>, usize), StoreError> {
-        Ok((self.shared.store.queue(most)?, self.shared.relay.recipients()))
+        let (mut first, now) = (self.shared.store.queue(most)?, self.shared.clock.now());
+        for queued in &mut first {
+            queued.due = now.date_of(queued.due);
+        }
+        Ok((first, self.shared.relay.recipients()))
     }
 
     /// Tries all mail for other servers now, or that for one domain; says how many recipients that are.
     pub fn try_now(&self, domain: Option<&str>) -> usize {
-        self.shared.relay.hurry(domain, Timestamp(self.shared.clock.now().micros))
+        self.shared.relay.hurry(domain, self.shared.clock.now().steady())
     }
 
     /// Octets that are answered and not yet taken by a client, now and at most so far.
@@ -219,6 +259,16 @@ impl Server {
     /// Connections now: all of them, and by student as far as they are known. Asks nothing of the store.
     pub fn connected(&self) -> (usize, BTreeMap<Login, usize>) {
         self.shared.registry.connected()
+    }
+
+    /// The sessions that are open now.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.shared.registry.sessions()
+    }
+
+    /// Ends the sessions of a student, or only that of one connection; how many they are.
+    pub async fn disconnect(&self, student: &Login, conn: Option<Conn>) -> usize {
+        self.shared.registry.disconnect(student, conn).await
     }
 
     /// What it is doing now.
@@ -235,11 +285,11 @@ impl Server {
 
     /// Starts a new run of each student; a whole group's mailboxes are emptied.
     pub async fn reset(&self, students: Vec<Login>, whole_group: bool) -> Result<(), StoreError> {
-        let time = Timestamp(self.shared.clock.now().micros);
-        let origin = Origin { conn: Conn(0), who: Who::Instructor, time };
+        let now = self.shared.clock.now();
+        let origin = Origin { conn: Conn(0), who: Who::Instructor, time: Timestamp(now.micros) };
         self.shared.store.reset(origin, students.clone(), whole_group).await?;
         let reset = |student| EventKind::Reset { student, removed: Vec::new() };
-        self.shared.take_faults(time, students.into_iter().map(reset).collect());
+        self.shared.take_faults(now.steady(), students.into_iter().map(reset).collect());
         Ok(())
     }
 
@@ -250,11 +300,11 @@ impl Server {
 
     /// Writes down that faults are set or cleared ([`EventKind::FaultSet`], [`EventKind::FaultCleared`]); they are from here on.
     pub async fn change_faults(&self, changes: Vec<EventKind>) -> Result<(), StoreError> {
-        let time = Timestamp(self.shared.clock.now().micros);
-        let origin = Origin { conn: Conn(0), who: Who::Instructor, time };
+        let now = self.shared.clock.now();
+        let origin = Origin { conn: Conn(0), who: Who::Instructor, time: Timestamp(now.micros) };
         self.shared.store.record(origin, changes.clone()).await?;
         self.shared.store.flush().await?;
-        self.shared.take_faults(time, changes);
+        self.shared.take_faults(now.steady(), changes);
         Ok(())
     }
 
@@ -292,6 +342,16 @@ impl Server {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Endpoint, Listener>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the record tells of a server that was not stopped, and why it ended, as far as somebody saw it.
+fn interruption(store: &Path, ended: Option<(Timestamp, Cause)>) -> Result<Interruption, StoreError> {
+    let (last, open) = Reader::open(store)?.left_open()?;
+    // An older end is not this one's.
+    let (time, cause) = ended.filter(|(time, _)| *time >= last).unwrap_or((last, Cause::Unseen));
+    let connected: Vec<Login> = open.iter().filter_map(Who::student).cloned().collect();
+    let unknown = open.len() - connected.len();
+    Ok(Interruption { time, cause, connected, unknown })
 }
 
 impl Shared {

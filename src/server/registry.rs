@@ -2,47 +2,101 @@
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+use tokio::{sync::Notify, time::timeout};
+
 use crate::{
-    evidence::{By, Who},
-    lab::{Limits, Login, ServerConfig},
+    evidence::{By, Conn, Timestamp, Who},
+    lab::{Limits, Login, ServerConfig, Service},
     protocol::Refusal,
 };
 
+/// How long sessions that are ended may take to be gone; one that waits for its disk takes longer, and goes all the same.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// The sessions of one server.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Registry(Arc<Mutex<Connected>>);
+pub(super) struct Registry(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    connected: Mutex<Connected>,
+    /// Rings when a session has gone.
+    gone: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Connected {
-    sessions: usize,
+    /// The last number that was given away.
+    last: u64,
+    open: BTreeMap<u64, Open>,
     students: BTreeMap<Login, usize>,
+}
+
+/// A session, as far as others are concerned.
+#[derive(Debug)]
+struct Open {
+    student: Option<Login>,
+    session: Option<Session>,
+    end: Arc<End>,
+}
+
+/// That a session is to end.
+#[derive(Debug, Default)]
+struct End {
+    wanted: AtomicBool,
+    bell: Notify,
+}
+
+/// A session that is open now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its connection.
+    pub conn: Conn,
+    /// Whose it is, as far as it is known.
+    pub student: Option<Login>,
+    /// What it is with.
+    pub service: Service,
+    /// The other end.
+    pub peer: Option<SocketAddr>,
+    /// Since when.
+    pub since: Timestamp,
+    /// The mailbox that it has for itself (RFC 1939 4).
+    pub holds: Option<Login>,
 }
 
 /// A session's place among the others; given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     registry: Registry,
-    student: Option<Login>,
+    number: u64,
+    end: Arc<End>,
 }
 
 impl Registry {
     /// A seat for one more session, or why there is none.
     pub(super) fn admit(&self, who: &Who, limits: &Limits) -> Result<Seat, Refusal> {
         let mut connected = self.lock();
-        if connected.sessions >= limits.sessions {
+        if connected.open.len() >= limits.sessions {
             return Err(Refusal::ServerSessions);
         }
         let sessions = who.student().and_then(|student| connected.students.get(student)).copied().unwrap_or(0);
         if sessions >= limits.sessions_per_student {
             return Err(Refusal::StudentSessions);
         }
-        connected.sessions += 1;
+        connected.last += 1;
+        let (number, end) = (connected.last, Arc::new(End::default()));
+        connected.open.insert(number, Open { student: None, session: None, end: Arc::clone(&end) });
         drop(connected);
-        let mut seat = Seat { registry: self.clone(), student: None };
+        let mut seat = Seat { registry: self.clone(), number, end };
         seat.take(who);
         Ok(seat)
     }
@@ -50,11 +104,49 @@ impl Registry {
     /// Sessions now, all and per student.
     pub(super) fn connected(&self) -> (usize, BTreeMap<Login, usize>) {
         let connected = self.lock();
-        (connected.sessions, connected.students.clone())
+        (connected.open.len(), connected.students.clone())
+    }
+
+    /// The sessions that are open, in the order in which they came.
+    pub(super) fn sessions(&self) -> Vec<Session> {
+        let connected = self.lock();
+        let session = |open: &Open| Some(Session { student: open.student.clone(), ..open.session.clone()? });
+        connected.open.values().filter_map(session).collect()
+    }
+
+    /// Ends the sessions of a student, or only that of one connection, and returns when they have gone; how many they are.
+    pub(super) async fn disconnect(&self, student: &Login, conn: Option<Conn>) -> usize {
+        let numbers: Vec<u64> = {
+            let connected = self.lock();
+            let is_meant = |open: &Open| {
+                open.student.as_ref() == Some(student)
+                    && conn.is_none_or(|conn| open.session.as_ref().is_some_and(|session| session.conn == conn))
+            };
+            let meant = connected.open.iter().filter(|(_, open)| is_meant(open));
+            meant.map(|(number, open)| (open.end.ring(), *number).1).collect()
+        };
+        let gone = async {
+            loop {
+                let rung = self.0.gone.notified();
+                if numbers.iter().all(|number| !self.lock().open.contains_key(number)) {
+                    return;
+                }
+                rung.await;
+            }
+        };
+        let _ = timeout(FAREWELL, gone).await;
+        numbers.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Connected> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl End {
+    fn ring(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+        self.bell.notify_one();
     }
 }
 
@@ -62,10 +154,45 @@ impl Seat {
     /// Counts the session for whoever it turned out to be. One that is under way is not refused any more.
     pub(super) fn take(&mut self, who: &Who) {
         let mut connected = self.registry.lock();
-        connected.leave(self.student.take().as_ref());
-        self.student = who.student().cloned();
-        if let Some(student) = &self.student {
-            *connected.students.entry(student.clone()).or_default() += 1;
+        let student = who.student().cloned();
+        let before = connected.open.get_mut(&self.number).and_then(|open| {
+            let before = open.student.take();
+            open.student.clone_from(&student);
+            before
+        });
+        connected.leave(before.as_ref());
+        if let Some(student) = student {
+            *connected.students.entry(student).or_default() += 1;
+        }
+    }
+
+    /// Says what the session is.
+    pub(super) fn introduce(&self, session: Session) {
+        self.change(|open| open.session = Some(session));
+    }
+
+    /// Says which mailbox it has for itself.
+    pub(super) fn holds(&self, mailbox: Option<Login>) {
+        self.change(|open| {
+            if let Some(session) = &mut open.session {
+                session.holds = mailbox;
+            }
+        });
+    }
+
+    /// Returns when somebody wants the session to end.
+    pub(super) async fn ended(&self) {
+        self.end.bell.notified().await;
+    }
+
+    /// Whether somebody wants it to.
+    pub(super) fn is_ended(&self) -> bool {
+        self.end.wanted.load(Ordering::Relaxed)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Open)) {
+        if let Some(open) = self.registry.lock().open.get_mut(&self.number) {
+            change(open);
         }
     }
 }
@@ -73,8 +200,10 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut connected = self.registry.lock();
-        connected.sessions -= 1;
-        connected.leave(self.student.as_ref());
+        let open = connected.open.remove(&self.number);
+        connected.leave(open.and_then(|open| open.student).as_ref());
+        drop(connected);
+        self.registry.0.gone.notify_waiters();
     }
 }
 
@@ -162,6 +291,34 @@ mod tests {
         assert_eq!(registry.connected(), (1, BTreeMap::from([("ben".parse().unwrap(), 1)])));
         drop(seat);
         assert_eq!(registry.connected(), (0, BTreeMap::new()));
+    }
+
+    #[tokio::test]
+    async fn a_students_sessions_are_ended_and_nobody_elses() {
+        let registry = Registry::default();
+        let seat = |name: &str, conn| {
+            let seat = registry.admit(&student(name, By::Endpoint), &Limits::default()).unwrap();
+            seat.introduce(Session {
+                conn: Conn(conn),
+                student: None,
+                service: Service::Pop3,
+                peer: None,
+                since: Timestamp(0),
+                holds: None,
+            });
+            seat
+        };
+        let (first, second, bens) = (seat("ana", 1), seat("ana", 2), seat("ben", 3));
+        first.holds(Some("user1".parse().unwrap()));
+        let held = registry.sessions().into_iter().find(|session| session.holds.is_some()).unwrap();
+        assert_eq!((held.conn, held.student), (Conn(1), Some("ana".parse().unwrap())));
+        let ana = "ana".parse().unwrap();
+        let end = |seat: Seat| async move { seat.ended().await };
+        assert_eq!(registry.disconnect(&ana, Some(Conn(3))).await, 0, "that is ben's");
+        assert_eq!(tokio::join!(registry.disconnect(&ana, Some(Conn(2))), end(second)).0, 1);
+        assert_eq!(tokio::join!(registry.disconnect(&ana, None), end(first)).0, 1);
+        assert_eq!(registry.connected().0, 1);
+        drop(bens);
     }
 
     #[test]

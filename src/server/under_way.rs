@@ -116,6 +116,7 @@ mod tests {
     fn the_largest_message_has_room_where_nothing_else_is_under_way() {
         let limits = Limits { mail_under_way: 13 << 20, message: 10 << 20, ..Limits::default() };
         let largest = usize::try_from(limits.largest_message()).unwrap();
-        assert!(UnderWay::default().join().hold(largest, &student("ana"), &limits));
+        let mut load = UnderWay::default().join();
+        assert!(load.hold(largest, &student("ana"), &limits) && !load.hold(largest + 1, &student("ana"), &limits));
     }
 }

@@ -1,6 +1,6 @@
 //! One transaction of the writer: jobs become rows. Nothing here commits.
 
-use std::sync::PoisonError;
+use std::{borrow::Cow, sync::PoisonError};
 
 use rusqlite::{CachedStatement, Connection, params, types::ValueRef};
 
@@ -17,7 +17,7 @@ use crate::{
     evidence::{ChainHash, Conn, Delivered, EventKind, MessageId, Removed, Seq, Timestamp, Uid, Who},
     lab::Login,
     mail::{
-        Entry,
+        Entry, Envelope,
         folder::{Flags, FolderId, FolderName, INBOX, Special},
     },
 };
@@ -122,6 +122,14 @@ impl<'a> Batch<'a> {
 
     fn deliver(&mut self, origin: &Origin, events: &[EventKind], delivery: &Delivery) -> rusqlite::Result<()> {
         let Delivery { envelope, sha256, injected, confirmation } = delivery;
+        let Some(envelope) = self.without_what_came_before(envelope)? else {
+            let run = self.state.run(origin.who.student());
+            self.events(origin, run, events)?;
+            let queue_name = envelope.queue_name.clone().unwrap_or_default();
+            let repeated = EventKind::Repeated { queue_name, recipients: envelope.recipients.clone() };
+            return self.write(origin.time, origin.conn, run, &origin.who, &repeated);
+        };
+        let envelope = envelope.as_ref();
         // A copy injected for a student belongs to the run that the student is in.
         let student = origin.who.student();
         let run = self.state.run(student.or_else(|| injected.as_ref()?.student.as_ref()));
@@ -164,6 +172,31 @@ impl<'a> Batch<'a> {
             Some((by, told)) => self.deliver(&Origin { conn: Conn(0), who: by.clone(), time: origin.time }, &[], told),
             None => Ok(()),
         }
+    }
+
+    /// The message for those who have not got it from this queue yet; none where all have.
+    fn without_what_came_before<'e>(&self, envelope: &'e Envelope) -> rusqlite::Result<Option<Cow<'e, Envelope>>> {
+        let Some(queue_name) = &envelope.queue_name else { return Ok(Some(Cow::Borrowed(envelope))) };
+        let mut statement =
+            self.connection.prepare_cached("INSERT OR IGNORE INTO passed (queue_name, place) VALUES (?, ?)")?;
+        let mut is_new = |place: &str| Ok::<_, rusqlite::Error>(statement.execute([queue_name, place])? > 0);
+        let mut mailboxes = Vec::with_capacity(envelope.mailboxes.len());
+        for mailbox in &envelope.mailboxes {
+            if is_new(mailbox.as_str())? {
+                mailboxes.push(mailbox.clone());
+            }
+        }
+        let mut outgoing = Vec::with_capacity(envelope.outgoing.len());
+        for elsewhere in &envelope.outgoing {
+            if is_new(&elsewhere.recipient)? {
+                outgoing.push(elsewhere.clone());
+            }
+        }
+        if mailboxes.len() == envelope.mailboxes.len() && outgoing.len() == envelope.outgoing.len() {
+            return Ok(Some(Cow::Borrowed(envelope)));
+        }
+        let some = !mailboxes.is_empty() || !outgoing.is_empty();
+        Ok(some.then(|| Cow::Owned(Envelope { mailboxes, outgoing, ..envelope.clone() })))
     }
 
     /// What became of recipients for other servers.

@@ -122,6 +122,7 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
         EventKind::Disconnected { how } => (ending_word(*how).into(), None),
         EventKind::Accepted { .. }
         | EventKind::Queued { .. }
+        | EventKind::Repeated { .. }
         | EventKind::Relayed { .. }
         | EventKind::Deferred { .. }
         | EventKind::Bounced { .. }
@@ -140,6 +141,7 @@ pub(super) fn encode(kind: &EventKind) -> Option<Parts<'_>> {
         | EventKind::Fault { .. }
         | EventKind::FaultSet { .. }
         | EventKind::FaultCleared { .. }
+        | EventKind::Limited { .. }
         | EventKind::Exhausted { .. }
         | EventKind::Compacted { .. }
         | EventKind::Started { .. }
@@ -200,12 +202,13 @@ pub(super) fn decode(shape: &Shape, columns: [ValueRef<'_>; 5]) -> Result<EventK
 
 /// The kind's name as a constant.
 pub(super) fn kind(name: &str) -> Result<&'static str, String> {
-    const KINDS: [&str; 28] = [
+    const KINDS: [&str; 30] = [
         "command",
         "connected",
         "disconnected",
         "accepted",
         "queued",
+        "repeated",
         "relayed",
         "deferred",
         "bounced",
@@ -225,6 +228,7 @@ pub(super) fn kind(name: &str) -> Result<&'static str, String> {
         "fault",
         "fault_set",
         "fault_cleared",
+        "limited",
         "exhausted",
         "compacted",
         "started",
@@ -293,14 +297,23 @@ const fn ending_word(how: Ending) -> &'static str {
         Ending::Idle => "idle",
         Ending::Refused => "refused",
         Ending::Shutdown => "shutdown",
+        Ending::Instructor => "instructor",
         Ending::Fault => "fault",
         Ending::Failed => "failed",
     }
 }
 
 fn ending(word: &str) -> Result<Ending, String> {
-    const ALL: [Ending; 7] =
-        [Ending::Quit, Ending::Dropped, Ending::Idle, Ending::Refused, Ending::Shutdown, Ending::Fault, Ending::Failed];
+    const ALL: [Ending; 8] = [
+        Ending::Quit,
+        Ending::Dropped,
+        Ending::Idle,
+        Ending::Refused,
+        Ending::Shutdown,
+        Ending::Instructor,
+        Ending::Fault,
+        Ending::Failed,
+    ];
     ALL.into_iter().find(|how| ending_word(*how) == word).ok_or_else(|| format!("the unknown ending `{word}`"))
 }
 

@@ -29,7 +29,7 @@ mod usage;
 mod writer;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry as Held},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -50,6 +50,7 @@ pub use outgoing::{Arrival, Waiting};
 pub use reader::{Counts, Mailbox, Reader, StoredMessage};
 pub use schema::VERSION;
 pub use usage::{Account, EVENT_OCTETS, MAX_ADDRESSES, Used};
+pub use writer::Trouble;
 
 pub use self::writer::LOG_OCTETS;
 use self::{
@@ -113,11 +114,14 @@ struct Shared {
     hub: Hub,
     /// Mailboxes that have the folders every mailbox has.
     furnished: Mutex<HashSet<Login>>,
-    locked: Arc<Mutex<HashSet<Login>>>,
+    locked: Arc<Mutex<HashMap<Login, Who>>>,
     conn: AtomicU64,
+    /// Whether the file was closed by whoever had it before.
+    closed: bool,
     /// The kinds of events that were in the file when it was opened.
     had: BTreeSet<&'static str>,
     committed: watch::Receiver<Seq>,
+    trouble: watch::Receiver<Option<Trouble>>,
     /// Opened by the first reader; gone after [`Store::close`].
     reading: Mutex<Option<Connection>>,
 }
@@ -140,6 +144,7 @@ impl Store {
         let queue = Arc::new(Queue::new());
         let hub = Hub::default();
         let (committed, last) = watch::channel(Seq(state.seq));
+        let (trouble, troubled) = watch::channel(None);
         let store = Shared {
             path: path.to_owned(),
             queue: Arc::clone(&queue),
@@ -150,8 +155,10 @@ impl Store {
             furnished: Mutex::default(),
             locked: Arc::default(),
             conn: AtomicU64::new(state.conn),
+            closed: state.closed,
             had: state.shapes.keys().map(|shape| shape.kind).collect(),
             committed: last,
+            trouble: troubled,
             reading: Mutex::new(None),
         };
         let (lost_file, lost) = LostFile::open(path);
@@ -169,6 +176,7 @@ impl Store {
             written_back: Instant::now(),
             lost,
             lost_file,
+            trouble,
             closing: None,
         };
         let thread = thread::Builder::new().name("store".to_owned()).stack_size(WRITER_STACK);
@@ -179,6 +187,11 @@ impl Store {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    /// Whether the file was closed by whoever had it before, or is new. Else that server was killed.
+    pub fn was_closed(&self) -> bool {
+        self.0.closed
     }
 
     /// Whether events of this kind were in the file when it was opened.
@@ -230,6 +243,11 @@ impl Store {
     /// These recipients, as far as they are still in the queue, in order.
     pub fn queued(&self, ids: &[QueueId]) -> Result<Vec<Queued>, StoreError> {
         self.read(|connection| outgoing::some(connection, ids))
+    }
+
+    /// The last recipient of the queue that came: its date, and the same moment on the clock of the server that took it.
+    pub fn last_came(&self) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
+        self.read(outgoing::last_came)
     }
 
     /// The first recipients in the queue, at most so many, in order.
@@ -345,11 +363,11 @@ impl Store {
         let folder = match ask {
             Ask::Expunge { folder, .. } | Ask::Copy { folder, remove: true, .. } => folder,
             Ask::Rename { mailbox, from, .. } if from.as_str() == INBOX => {
-                return lock(&self.0.locked).contains(mailbox);
+                return lock(&self.0.locked).contains_key(mailbox);
             }
             _ => return false,
         };
-        folder.name.is_inbox() && lock(&self.0.locked).contains(&folder.mailbox)
+        folder.name.is_inbox() && lock(&self.0.locked).contains_key(&folder.mailbox)
     }
 
     /// Writes down which messages of a folder are recent, some time soon.
@@ -416,10 +434,15 @@ impl Store {
         ask(connection).map_err(|error| StoreError::read(&self.0.path, &error))
     }
 
-    /// Locks a mailbox for one session; none where another has it. Dropping the lock frees it.
-    pub fn try_lock(&self, mailbox: &Login) -> Option<MailboxLock> {
-        let free = lock(&self.0.locked).insert(mailbox.clone());
-        free.then(|| MailboxLock { mailbox: mailbox.clone(), locked: Arc::clone(&self.0.locked) })
+    /// Locks a mailbox for a session of whoever it is; where another session has it, whose. Dropping the lock frees it.
+    pub fn try_lock(&self, mailbox: &Login, who: &Who) -> Result<MailboxLock, Who> {
+        match lock(&self.0.locked).entry(mailbox.clone()) {
+            Held::Occupied(held) => Err(held.get().clone()),
+            Held::Vacant(free) => {
+                free.insert(who.clone());
+                Ok(MailboxLock { mailbox: mailbox.clone(), locked: Arc::clone(&self.0.locked) })
+            }
+        }
     }
 
     /// Whether so many octets more would keep the mailbox within `limit`.
@@ -454,6 +477,11 @@ impl Store {
     /// A connection number that was never used before.
     pub fn next_conn(&self) -> Conn {
         Conn(self.0.conn.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Whether the store can be written, and a signal when that changes.
+    pub fn trouble(&self) -> watch::Receiver<Option<Trouble>> {
+        self.0.trouble.clone()
     }
 
     /// The last committed event, and a signal when there are more.
@@ -493,7 +521,7 @@ const fn looked_at(ask: &Ask) -> Option<&Login> {
 #[derive(Debug)]
 pub struct MailboxLock {
     mailbox: Login,
-    locked: Arc<Mutex<HashSet<Login>>>,
+    locked: Arc<Mutex<HashMap<Login, Who>>>,
 }
 
 impl Drop for MailboxLock {

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, Row, params, types::Type};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify as Bell;
 
@@ -90,8 +90,8 @@ pub(super) fn insert(
     run: u32,
     envelope: &Envelope,
 ) -> rusqlite::Result<Vec<Arrival>> {
-    let sql = "INSERT INTO outgoing (id, message, sender, recipient, domain, student, queued, due, attempts, warned, detail) \
-               VALUES (?, ?, ?, ?, ?, ?, ?7, ?7, 0, 0, ?8)";
+    let sql = "INSERT INTO outgoing (id, message, sender, recipient, domain, student, queued, since, due, attempts, warned, detail) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?8, ?8, 0, 0, ?9)";
     let mut statement = connection.prepare_cached(sql)?;
     let student = origin.who.student().map(Login::as_str);
     let mut arrivals = Vec::with_capacity(envelope.outgoing.len());
@@ -100,8 +100,10 @@ pub(super) fn insert(
         let (who, notice) = (origin.who.clone(), envelope.notice(recipient));
         let detail = Detail { who, run, notice, wishes: Wishes::of(envelope) };
         let detail = serde_json::to_string(&detail).expect("names and switches");
-        statement.execute(params![id, message.0, envelope.from, recipient, domain, student, origin.time.0, detail])?;
-        arrivals.push(Arrival { id: QueueId(id), message, domain: domain.clone(), due: origin.time });
+        let came = envelope.came;
+        let row = params![id, message.0, envelope.from, recipient, domain, student, origin.time.0, came.0, detail];
+        statement.execute(row)?;
+        arrivals.push(Arrival { id: QueueId(id), message, domain: domain.clone(), due: came });
     }
     Ok(arrivals)
 }
@@ -136,7 +138,13 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Arrival>> {
     statement.query_map([], arrival)?.collect()
 }
 
-const COLUMNS: &str = "id, message, sender, recipient, domain, queued, due, attempts, warned, reply, detail";
+const COLUMNS: &str = "id, message, sender, recipient, domain, queued, since, due, attempts, warned, reply, detail";
+
+/// The last recipient that came: its date, and the same moment on the clock that nobody sets.
+pub(super) fn last_came(connection: &Connection) -> rusqlite::Result<Option<(Timestamp, Timestamp)>> {
+    let sql = "SELECT queued, since FROM outgoing ORDER BY id DESC LIMIT 1";
+    connection.query_row(sql, [], |row| Ok((Timestamp(row.get(0)?), Timestamp(row.get(1)?)))).optional()
+}
 
 /// These recipients, as far as they are there.
 pub(super) fn some(connection: &Connection, ids: &[QueueId]) -> rusqlite::Result<Vec<Queued>> {
@@ -157,8 +165,8 @@ pub(super) fn first(connection: &Connection, most: usize) -> rusqlite::Result<Ve
 }
 
 fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
-    let wrong = |problem: serde_json::Error| rusqlite::Error::FromSqlConversionFailure(10, Type::Text, problem.into());
-    let detail: Detail = serde_json::from_str(row.get_ref(10)?.as_str()?).map_err(wrong)?;
+    let wrong = |problem: serde_json::Error| rusqlite::Error::FromSqlConversionFailure(11, Type::Text, problem.into());
+    let detail: Detail = serde_json::from_str(row.get_ref(11)?.as_str()?).map_err(wrong)?;
     let Detail { who, run, notice, wishes } = detail;
     Ok(Queued {
         id: QueueId(row.get(0)?),
@@ -170,9 +178,10 @@ fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
         who,
         run,
         queued: Timestamp(row.get(5)?),
-        due: Timestamp(row.get(6)?),
-        attempts: row.get(7)?,
-        warned: row.get(8)?,
-        reply: row.get(9)?,
+        since: Timestamp(row.get(6)?),
+        due: Timestamp(row.get(7)?),
+        attempts: row.get(8)?,
+        warned: row.get(9)?,
+        reply: row.get(10)?,
     })
 }

@@ -42,9 +42,9 @@ pub(super) fn octets(events: &[EventKind]) -> usize {
         | EventKind::Bounced { recipients, reply, .. } => {
             recipients.iter().map(String::len).sum::<usize>() + reply.len()
         }
-        EventKind::Accepted { recipients, .. } | EventKind::Queued { recipients, .. } => {
-            recipients.iter().map(String::len).sum()
-        }
+        EventKind::Accepted { recipients, .. }
+        | EventKind::Queued { recipients, .. }
+        | EventKind::Repeated { recipients, .. } => recipients.iter().map(String::len).sum(),
         EventKind::Secured { .. }
         | EventKind::HandshakeFailed { .. }
         | EventKind::Discarded { .. }
@@ -60,6 +60,7 @@ pub(super) fn octets(events: &[EventKind]) -> usize {
         | EventKind::Fault { .. }
         | EventKind::FaultSet { .. }
         | EventKind::FaultCleared { .. }
+        | EventKind::Limited { .. }
         | EventKind::Exhausted { .. }
         | EventKind::Compacted { .. }
         | EventKind::Started { .. }

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -16,7 +16,7 @@ use super::{
     code,
     pages::{self, Item, Position, Shapes},
     schema,
-    state::{Known, parsed},
+    state::{self, Known, parsed},
 };
 use crate::{
     evidence::{ChainHash, Conn, Event, EventKind, Identity, Injected, MessageId, Parent, Seq, Timestamp, Who},
@@ -172,6 +172,32 @@ impl Reader {
     /// The injected mail of the current runs.
     pub fn injected(&self) -> Result<Vec<Injected>, StoreError> {
         self.read(injected)
+    }
+
+    /// The last event before the server that had the file last was started anew, or now: when it was, and who was connected then,
+    /// once for each session.
+    pub fn left_open(&self) -> Result<(Timestamp, Vec<Who>), StoreError> {
+        self.read(|connection| {
+            let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+            let started = number(
+                "SELECT coalesce(max(seq), 0) FROM event WHERE shape IN (SELECT id FROM shape WHERE kind = 'started')",
+            )?;
+            let last = number("SELECT coalesce(max(time), 0) FROM event WHERE seq = (SELECT max(seq) FROM event)")?;
+            let shapes: HashMap<i64, Known> = state::shapes(connection, 0)?.into_iter().collect();
+            let mut statement =
+                connection.prepare("SELECT conn, shape FROM event WHERE seq > ? AND conn > 0 ORDER BY seq")?;
+            let mut rows = statement.query([started])?;
+            let mut open: BTreeMap<i64, Who> = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let (conn, shape): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let Some((Ok(shape), _)) = shapes.get(&shape) else { continue };
+                match shape.kind {
+                    "disconnected" => _ = open.remove(&conn),
+                    _ => _ = open.insert(conn, shape.who.clone()),
+                }
+            }
+            Ok((Timestamp(last), open.into_values().collect()))
+        })
     }
 
     /// The students who have events.

@@ -121,13 +121,22 @@ CREATE TABLE outgoing (
     recipient TEXT NOT NULL,
     domain    TEXT NOT NULL,                             -- where it goes, lower case
     student   TEXT,                                      -- who sent it
-    queued    INTEGER NOT NULL,                          -- microseconds since 1970-01-01T00:00:00Z, as the next
+    queued    INTEGER NOT NULL,                          -- microseconds since 1970-01-01T00:00:00Z
+    since     INTEGER NOT NULL,                          -- the same on a clock that nobody sets, as the next
     due       INTEGER NOT NULL,                          -- when it is tried (again)
     attempts  INTEGER NOT NULL CHECK (attempts >= 0),
     warned    INTEGER NOT NULL CHECK (warned IN (0, 1)), -- whether the sender has heard of the delay
     reply     TEXT,                                      -- what the last try was told
     detail    TEXT NOT NULL                              -- who brought it, the run, what the sender wants to hear, as JSON
 ) STRICT;
+
+-- What other servers of the lab have passed on, by its name in their queue, and for whom it was kept here: what comes again
+-- is not kept again.
+CREATE TABLE passed (
+    queue_name TEXT NOT NULL,
+    place      TEXT NOT NULL,                            -- a mailbox, or the address of a recipient elsewhere
+    PRIMARY KEY (queue_name, place)
+) STRICT, WITHOUT ROWID;
 
 -- Which mail of the lab was injected in the current runs; '' stands for a copy that the group shares.
 CREATE TABLE injected (

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) outgoing: u64,
     /// The highest connection among the events.
     pub(super) conn: u64,
+    /// Whether whoever had the file before closed it, or there was nobody.
+    pub(super) closed: bool,
     /// The event up to which the file's `meta` says what the highest connection is.
     pub(super) noted: u64,
     /// The current run of students that started anew.
@@ -125,9 +127,12 @@ impl State {
         let later =
             connection.query_row("SELECT coalesce(max(conn), 0) FROM event WHERE seq > ?", [noted], |row| row.get(0));
         let shape = |(id, (shape, hash)): (i64, Known)| Some((shape.ok()?, (id, hash)));
+        // A number that the file once had is never used again.
+        let seq = number("SELECT coalesce(max(seq), 0) FROM event")?.max(noted);
+        let closed = number("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'closed_seq'")?;
         Ok(Self {
-            // A number that the file once had is never used again.
-            seq: number("SELECT coalesce(max(seq), 0) FROM event")?.max(noted),
+            seq,
+            closed: closed == seq,
             hash: pages::anchor(connection, u64::MAX)?.1,
             message: number("SELECT coalesce(max(id), 0) FROM message")?,
             outgoing: number("SELECT coalesce(max(id), 0) FROM outgoing")?,

@@ -1,12 +1,14 @@
 //! The one thread that writes: takes what is queued, commits it as one transaction, then answers whoever waits.
 
 use std::{
+    fmt,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
@@ -57,8 +59,29 @@ pub(super) struct Writer {
     pub(super) lost: Option<Lost>,
     /// Where that is remembered across a restart.
     pub(super) lost_file: LostFile,
+    /// Tells whether what comes can be written.
+    pub(super) trouble: watch::Sender<Option<Trouble>>,
     /// Who waits for the file to be closed.
     pub(super) closing: Option<(Answer, Result<(), StoreError>)>,
+}
+
+/// That the store cannot be written: whoever delivers is told to come again, and what is seen meanwhile is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// When the first write failed.
+    pub since: Timestamp,
+    /// Why the last one did, as a fragment.
+    pub why: String,
+    /// How many events are lost.
+    pub events: usize,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { why, events, .. } = self;
+        let lost = if *events == 1 { "1 event is" } else { &format!("{events} events are") };
+        write!(out, "its store cannot be written ({why}): mail is refused for now (451), and {lost} lost")
+    }
 }
 
 impl Writer {
@@ -130,10 +153,17 @@ impl Writer {
             note(&self.connection, &mut self.state)?;
             self.usage.note(&self.connection)?;
         }
+        if jobs.iter().any(|job| matches!(job.work, Work::Close)) {
+            self.connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('closed_seq', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                [self.state.seq],
+            )?;
+        }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.waiting.arrived(arrivals);
         if self.lost.take().is_some() {
             self.lost_file.write(None);
+            self.trouble.send_if_modified(|trouble| trouble.take().is_some());
         }
         self.hub.changed(&self.state.folders.changed());
         Ok(())
@@ -159,6 +189,9 @@ impl Writer {
             let last = job.origin.time;
             let (count, first) = self.lost.take().map_or((0, last), |lost| (lost.count, lost.first));
             self.lost = Some(Lost { count: count + job.events.len(), first, last, why: error.to_string() });
+        }
+        if let Some(Lost { count, first, why, .. }) = &self.lost {
+            self.trouble.send_replace(Some(Trouble { since: *first, why: why.clone(), events: *count }));
         }
         self.answer(jobs, &Err(StoreError::write(&self.path, error)));
     }

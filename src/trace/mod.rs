@@ -188,6 +188,8 @@ impl Renderer {
                 | EventKind::Deferred { .. }
                 | EventKind::Bounced { .. }
                 | EventKind::Query { .. }
+                | EventKind::Repeated { .. }
+                | EventKind::Limited { .. }
                 | EventKind::Retrieved { .. }
                 | EventKind::Deleted { .. }
                 | EventKind::Appended { .. }
@@ -272,8 +274,7 @@ pub fn date(at: Timestamp, utc_offset_secs: i32) -> jiff::civil::Date {
 
 /// `10:32:05`, so many seconds east of UTC.
 pub fn time_of_day(at: Timestamp, utc_offset_secs: i32) -> String {
-    let secs = (at.0.div_euclid(1_000_000) + i64::from(utc_offset_secs)).rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02}", secs / 3_600, secs / 60 % 60, secs % 60)
+    at.of_day(utc_offset_secs)
 }
 
 #[cfg(test)]

@@ -75,6 +75,8 @@ pub(super) fn lines(event: &Event, protocol: Option<Protocol>, peer: Option<Sock
         | EventKind::Fault { .. }
         | EventKind::FaultSet { .. }
         | EventKind::FaultCleared { .. }
+        | EventKind::Repeated { .. }
+        | EventKind::Limited { .. }
         | EventKind::Exhausted { .. }
         | EventKind::Compacted { .. }
         | EventKind::Started { .. }

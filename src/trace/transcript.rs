@@ -148,6 +148,10 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
         EventKind::Queued { message, recipients } => {
             out.note(&format!("message {} queued for {}", message.0, addresses(recipients)));
         }
+        EventKind::Repeated { queue_name, recipients } => {
+            let (name, to) = (visible(queue_name), addresses(recipients));
+            out.note(&format!("message `{name}` of another server for {to} came again, and is kept once"));
+        }
         EventKind::Relayed { message, recipients, server, reply, tls } => {
             let over = tls.as_ref().map_or(String::new(), |tls| format!(" over {}", visible(tls)));
             let (message, to, reply) = (message.0, addresses(recipients), visible(reply));
@@ -215,13 +219,20 @@ pub(super) fn lines(group: &GroupName, event: &Event, look: Look) -> String {
         EventKind::FaultCleared { student, fault } => {
             out.note(&format!("{group}: fault `{fault}` is cleared for `{student}`"));
         }
+        EventKind::Limited { limit, value } => out.note(&format!("over the limit `{}` of {value}", visible(limit))),
         EventKind::Exhausted { whom, octets } => {
             out.note(&format!("{group}: the evidence of {} has reached its limit of {octets} octets", visible(whom)));
         }
         EventKind::Compacted { events, messages, .. } => {
             out.note(&format!("{group}: compacted, {events} events and {messages} messages taken out"));
         }
-        EventKind::Started { version } => out.note(&format!("{group}: server started (labctl {})", visible(version))),
+        EventKind::Started { version, after } => {
+            if let Some(cut) = after {
+                let at = time_of_day(cut.time, look.utc_offset_secs);
+                out.note(&format!("{group}: the server before it ended at {at}: {}", visible(&cut.to_string())));
+            }
+            out.note(&format!("{group}: server started (labctl {})", visible(version)));
+        }
         EventKind::Damaged { why } => out.note(&format!("{group}: the record is damaged: {}", visible(why))),
     }
     out.text
@@ -257,6 +268,7 @@ const fn ending(how: Ending) -> &'static str {
         Ending::Idle => "ended: idle too long",
         Ending::Refused => "ended by the server",
         Ending::Shutdown => "ended: the server shuts down",
+        Ending::Instructor => "ended by the instructor",
         Ending::Fault => "cut by a fault, on purpose",
         Ending::Failed => "ended: the server's session failed",
     }

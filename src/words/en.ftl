@@ -102,6 +102,7 @@ ended-dropped = { " " }(it was cut without { $verb })
 ended-idle = { " " }(it was idle too long)
 ended-refused = { " " }(the server ended it)
 ended-shutdown = { " " }(the server was shutting down)
+ended-instructor = { " " }(the instructor ended it)
 ended-fault = { " " }(the server cut it on purpose)
 ended-failed = { " " }(the server failed)
 

@@ -102,6 +102,7 @@ ended-dropped = { " " }(se cortó sin { $verb })
 ended-idle = { " " }(estuvo inactiva demasiado tiempo)
 ended-refused = { " " }(la cerró el servidor)
 ended-shutdown = { " " }(el servidor se estaba apagando)
+ended-instructor = { " " }(la terminó el docente)
 ended-fault = { " " }(el servidor la cortó a propósito)
 ended-failed = { " " }(falló el servidor)
 

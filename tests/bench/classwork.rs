@@ -55,7 +55,7 @@ pub enum Talk {
         /// Up to the answer to the message.
         before: Vec<EventKind>,
         /// The message.
-        envelope: Envelope,
+        envelope: Box<Envelope>,
         /// From QUIT to the end.
         after: Vec<EventKind>,
     },
@@ -120,7 +120,7 @@ fn smtp(login: &Login, number: usize) -> Talk {
         command("QUIT", "QUIT", "221 2.0.0 bye\r\n", State::Ready, State::Closed),
         EventKind::Disconnected { how: Ending::Quit },
     ];
-    Talk::Smtp { before, envelope, after }
+    Talk::Smtp { before, envelope: Box::new(envelope), after }
 }
 
 fn pop3(login: &Login, number: usize, message: MessageId) -> Vec<EventKind> {

@@ -172,7 +172,7 @@ async fn work(store: Store, login: Login, connections: usize) -> Result<(), labc
         let origin = Origin { conn, who: classwork::who(&login), time: Timestamp(1_700_000_000_000_000) };
         match classwork::talk(&login, number, MessageId(1)) {
             Talk::Smtp { before, envelope, after } => {
-                store.deliver(origin.clone(), before, envelope, None).await?;
+                store.deliver(origin.clone(), before, *envelope, None).await?;
                 store.record(origin, after).await?;
             }
             Talk::Pop3(kinds) => store.record(origin, kinds).await?,

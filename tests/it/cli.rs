@@ -6,6 +6,7 @@ mod faults;
 mod hostile;
 mod life;
 mod naming;
+mod soak;
 mod tending;
 mod trouble;
 mod words;
@@ -147,6 +148,13 @@ impl Test {
         talk(student, self.smtp, lines)
     }
 
+    /// A session that has been greeted, and stays.
+    fn connect(&self, student: u8) -> TcpStream {
+        let mut stream = BufReader::new(connected(student, self.smtp));
+        reply(&mut stream);
+        stream.into_inner()
+    }
+
     fn pop3(&self, student: u8, lines: &[&str]) -> Vec<String> {
         talk(student, self.pop3, lines)
     }
@@ -188,15 +196,19 @@ impl Drop for Test {
 
 /// The first line of each reply, the greeting first.
 fn talk(student: u8, port: u16, lines: &[&str]) -> Vec<String> {
-    let stream = TcpStream::connect(SocketAddr::from(([127, 77, 1, student], port))).expect("the server listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let mut stream = BufReader::new(stream);
+    let mut stream = BufReader::new(connected(student, port));
     let mut replies = vec![reply(&mut stream)];
     for line in lines {
         stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).expect("the server reads");
         replies.push(reply(&mut stream));
     }
     replies
+}
+
+fn connected(student: u8, port: u16) -> TcpStream {
+    let stream = TcpStream::connect(SocketAddr::from(([127, 77, 1, student], port))).expect("the server listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream
 }
 
 fn reply(stream: &mut BufReader<TcpStream>) -> String {

@@ -8,6 +8,7 @@ mod between;
 mod convergence;
 mod elsewhere;
 mod images;
+mod killed;
 mod large;
 mod lesser;
 mod places;

@@ -265,6 +265,7 @@ fn numbers_hold_at_their_ends_and_not_beyond() {
         ("[limits]\nline = ", 64, 65_536),
         ("[limits]\nsessions = ", 1, 100_000),
         ("[limits]\npop3_idle_secs = ", 1, 86_400),
+        ("[limits]\nqueries_per_second = ", 1, 1_000_000),
         ("[limits]\nhandshake_secs = ", 1, 3_600),
         ("[limits]\nimap_idle_secs = ", 1, 86_400),
         ("[ports]\nsmtp = ", 1, 65_535),

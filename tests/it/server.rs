@@ -2,6 +2,7 @@
 
 pub mod client;
 mod evidence;
+mod fair;
 mod faults;
 mod foreign;
 mod imap;

@@ -4,7 +4,8 @@ use std::{ops::ControlFlow, path::Path};
 
 use labctl::{
     evidence::{
-        By, Conn, Delivered, Ending, Event, EventKind, Injected, MessageId, Removed, Seq, State, Timestamp, Uid, Who,
+        By, Cause, Conn, Delivered, Ending, Event, EventKind, Injected, Interruption, MessageId, Removed, Seq, State,
+        Timestamp, Uid, Who,
     },
     lab::{Login, Protocol, Service},
     mail::{Entry, Envelope, folder::FolderName, sha256},
@@ -66,7 +67,7 @@ fn envelope(mailboxes: &[&str], content: &str) -> Envelope {
 fn every_kind() -> Vec<EventKind> {
     let delivered = vec![Delivered { mailbox: login("ben"), uid: Uid(7) }];
     vec![
-        EventKind::Started { version: "0.1.0".into() },
+        EventKind::Started { version: "0.1.0".into(), after: None },
         EventKind::Connected {
             protocol: Protocol::Smtp,
             service: Service::Smtp,
@@ -116,6 +117,17 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::Damaged { why: "a test".into() },
         EventKind::Disconnected { how: Ending::Quit },
         EventKind::Disconnected { how: Ending::Failed },
+        EventKind::Started {
+            version: "0.1.0".into(),
+            after: Some(Interruption {
+                time: Timestamp(7),
+                cause: Cause::OutOfMemory,
+                connected: vec![login("ana")],
+                unknown: 1,
+            }),
+        },
+        EventKind::Repeated { queue_name: "g2.7.1".into(), recipients: vec!["ben@g1.lab".into()] },
+        EventKind::Limited { limit: "queries_per_second".into(), value: 5_000 },
     ]
 }
 
@@ -236,11 +248,12 @@ async fn store_reopened(path: &Path) {
 async fn one_session_at_a_time_has_a_mailbox() {
     let (_folder, path) = place();
     let store = Store::open(&path).unwrap();
-    let held = store.try_lock(&login("ana")).unwrap();
-    assert!(store.try_lock(&login("ana")).is_none());
-    assert!(store.clone().try_lock(&login("ben")).is_some());
+    let ben = Who::Student { login: login("ben"), by: By::Login };
+    let held = store.try_lock(&login("ana"), &ben).unwrap();
+    assert_eq!(store.try_lock(&login("ana"), &Who::Unknown).unwrap_err(), ben, "whoever has it is named");
+    assert!(store.clone().try_lock(&login("ben"), &ben).is_ok());
     drop(held);
-    assert!(store.try_lock(&login("ana")).is_some());
+    assert!(store.try_lock(&login("ana"), &Who::Unknown).is_ok());
 }
 
 #[tokio::test]

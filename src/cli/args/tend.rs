@@ -88,6 +88,25 @@ pub struct Restart {
     pub lab: Option<String>,
 }
 
+/// `disconnect`
+#[derive(Debug, ArgGroup)]
+#[command(
+    after_help = "The connections' numbers are in `labctl status` (of those that have a mailbox open by POP3) and in\n\
+                  `labctl status --json` and `labctl trace --json` (of all). What was not finished is as if the client had\n\
+                  gone: nothing that is only marked as deleted is deleted. The record says that the instructor ended it.\n\n\
+                  Examples:\n  labctl disconnect ana\n  labctl disconnect ana --conn 17"
+)]
+pub struct Disconnect {
+    /// The student
+    pub student: String,
+    #[arg(long, help = LAB)]
+    /// The lab.
+    pub lab: Option<String>,
+    /// Only this connection
+    #[arg(long, value_name = "N")]
+    pub conn: Option<u64>,
+}
+
 /// `freeze`
 #[derive(Debug, ArgGroup)]
 #[command(after_help = "Also after a reboot, and after `up`, they stay frozen until `labctl thaw`.\n\n\

@@ -108,7 +108,7 @@ mod tests {
         for (number, part) in command.split(['{', '}']).enumerate() {
             text.push_str(if number % 2 == 1 { "g01" } else { part });
         }
-        text.replace("--engine g01", "--engine docker")
+        text.replace("--engine g01", "--engine docker").replace("--conn g01", "--conn 7")
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! One file per verb. Each has `run`, which does the verb and says how the program ends. What several have in common:
-//! [`tend`].
+//! [`tend`], [`interrupted`].
 
 pub mod archive;
 pub mod check;
@@ -7,12 +7,14 @@ pub mod completions;
 pub mod cp;
 pub mod credentials;
 pub mod dial;
+pub mod disconnect;
 pub mod down;
 pub mod exec;
 pub mod fault;
 pub mod freeze;
 pub mod images;
 pub mod inject;
+pub mod interrupted;
 pub mod logs;
 pub mod man;
 pub mod new;

@@ -12,7 +12,7 @@ use crate::{
         marks::{self, Marked},
         naming::{Opened, Shell},
         output::Output,
-        verbs::trace::said,
+        verbs::trace::tell,
         whom::Whom,
     },
     evidence::Seq,
@@ -195,10 +195,10 @@ async fn follow(view: &View<'_>, opened: &Opened, mut groups: Vec<Marked>) -> Re
                     }
                 }
                 News::Health { group, health } => {
-                    view.out.note(said(&group, &health));
+                    tell(view.out, &group, &health);
                     match health {
-                        Health::Answers => awaited.remove(&group),
-                        Health::Awaited { .. } => awaited.insert(group, health),
+                        Health::Answers | Health::Store(None) => awaited.remove(&group),
+                        Health::Awaited { .. } | Health::Store(Some(_)) => awaited.insert(group, health),
                     };
                 }
                 News::Behind { .. } => {}
@@ -225,7 +225,7 @@ impl View<'_> {
             self.out.styled(&text)?;
             if self.out.is_terminal() {
                 for (group, health) in awaited {
-                    self.out.note(said(group, health));
+                    tell(self.out, group, health);
                 }
             }
             *shown = text;

@@ -1,12 +1,15 @@
-//! `labctl serve`: the process that serves a lab. `up` starts it in the background; engines start it in a container.
+//! `labctl serve`: the process that serves a lab, and the one that watches over it. `up` starts it in the background; engines
+//! start it in a container.
 
-use std::{fs, num::NonZero, os::unix::fs::PermissionsExt as _, path::Path, thread};
+mod watch;
+
+use std::{fs, num::NonZero, os::unix::fs::PermissionsExt as _, panic, path::Path, sync::Arc, thread};
 
 use serde::Deserialize;
 use tokio::{net::UnixListener, runtime::Builder};
 
 use crate::{
-    cli::{args::Serve, error::Error, exit::Exit},
+    cli::{args::Serve, error::Error, exit::Exit, output},
     control::host::Host,
     engine::LabDir,
     lab::ServerConfig,
@@ -26,6 +29,11 @@ struct Configuration {
 pub fn run(args: &Serve) -> Result<Exit, Error> {
     let dir = LabDir::at(&args.dir)?;
     dir.make()?;
+    match args.watched_by {
+        None => return watch::run(args, &dir),
+        Some(watcher) => stay_with(watcher)?,
+    }
+    write_panics_down(&dir);
     let Some(_lock) = dir.serve_lock()? else {
         return Err(Error::Served { dir: args.dir.clone(), pid: dir.process()?.unwrap_or(0) });
     };
@@ -37,7 +45,8 @@ pub fn run(args: &Serve) -> Result<Exit, Error> {
     let workers = (thread::available_parallelism().map_or(2, NonZero::get) / 2).max(1);
     let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().map_err(Error::Runtime)?;
     runtime.block_on(async {
-        let host = Host::new(dir.stores(), args.beyond_loopback);
+        let log = Arc::new(|line: &str| output::log(line));
+        let host = Host::new(dir.stores(), args.beyond_loopback).telling(dir.ended(), log);
         for config in servers {
             dir.take_seed(&config.group)?;
             host.put(config).await.map_err(crate::control::ClientError::Refused)?;
@@ -47,6 +56,28 @@ pub fn run(args: &Serve) -> Result<Exit, Error> {
         host.run(listener).await.map_err(Error::file("answer at", socket.as_path()))?;
         Ok(Exit::Done)
     })
+}
+
+/// Ends this process together with the one that watches over it: what is left of a lab after `kill -9` is nothing.
+fn stay_with(watcher: u32) -> Result<(), Error> {
+    #[cfg(target_os = "linux")]
+    {
+        let failed = |problem: rustix::io::Errno| Error::Runtime(problem.into());
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(failed)?;
+    }
+    // It may have gone already.
+    let parent = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
+    if i64::from(parent) == i64::from(watcher) { Ok(()) } else { Err(Error::Unwatched { watcher }) }
+}
+
+/// Whoever watches says what a panic said that ends the process.
+fn write_panics_down(dir: &LabDir) {
+    let (place, usual) = (dir.panic(), panic::take_hook());
+    panic::set_hook(Box::new(move |what| {
+        usual(what);
+        // Where it cannot be written, the log still has it.
+        let _ = fs::write(&place, what.to_string());
+    }));
 }
 
 /// Listens where only the owner can connect. A socket that a process left behind is taken away: we hold its lock.

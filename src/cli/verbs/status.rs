@@ -15,17 +15,23 @@ use crate::{
         exit::Exit,
         labfile,
         naming::Shell,
-        verbs::credentials::table,
+        verbs::{credentials::table, interrupted},
         whom::Whom,
     },
     control::{ServerStatus, Status},
     engine::{Engine, LabDir, Record, docker::DockerError, embedded::EngineError},
+    evidence::Interruption,
     lab::{EngineKind, Login, Service, containers::Start, server::Endpoint},
     names::order::natural,
+    server::{Descriptors, Session},
+    store::Trouble,
 };
 
 /// Groups without a server that are named; of more, that there are.
 const SHOWN: usize = 3;
+
+/// Open mailboxes that are named.
+const HELD: usize = 10;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -42,6 +48,9 @@ struct Shown {
     up: bool,
     stopping: bool,
     process: Option<u32>,
+    /// The process's descriptors; on Docker each server has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    descriptors: Option<Descriptors>,
     not_running: Vec<String>,
     /// Why it could not be asked; then only what labctl remembers is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +68,14 @@ struct Group {
     /// Docker: the server's container.
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<Server>,
+    /// How the server before the one that runs ended, where it was not stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Interruption>,
+    /// Why its store cannot be written, where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<Trouble>,
+    /// The sessions that are open now.
+    sessions: Vec<Session>,
     /// Sessions that are open now, also of nobody known.
     #[serde(skip)]
     connected: usize,
@@ -150,6 +167,11 @@ pub fn run(shell: &Shell, args: &Args) -> Result<Exit, Error> {
 fn keep(lab: &mut Shown, whom: &Whom) {
     for group in &mut lab.groups {
         group.students.retain(|student| whom.includes(&group.name, &student.login));
+        if let Some(login) = whom.student() {
+            let of =
+                |session: &Session| [&session.student, &session.holds].into_iter().flatten().any(|one| one == login);
+            group.sessions.retain(of);
+        }
     }
     lab.groups.retain(|group| whom.is_in(&group.name));
 }
@@ -182,12 +204,55 @@ fn one(shell: &Shell, lab: &Shown) -> Result<(), Error> {
     if let Some(note) = note {
         shell.out.sentence(&note);
     }
+    let cuts = lab.groups.iter().filter_map(|group| Some((group.name.as_str(), group.after.as_ref()?)));
+    interrupted::warn(shell.out, cuts);
+    for group in &lab.groups {
+        if let Some(trouble) = &group.trouble {
+            interrupted::tell(shell.out, &group.name, Some(trouble));
+            let disk = if containers { "the Engine" } else { "labctl's state directory" };
+            shell.out.hint(format_args!("free space on the disk of {disk}; the server then writes again by itself"));
+        }
+    }
+    held(shell, lab);
+    if let Some(Descriptors { open, limit }) = lab.descriptors.filter(|descriptors| descriptors.is_exhausted()) {
+        shell.out.warn(format_args!(
+            "the process has {open} of {limit} file descriptors open: new connections are turned away until some end"
+        ));
+        shell.out.hint("`labctl disconnect STUDENT` ends a student's; a higher `ulimit -Hn` before `up` allows more");
+    }
+    for group in &lab.groups {
+        if let Some(cause) = group.server.as_ref().and_then(|server| server.ended.as_ref()) {
+            shell.out.warn(format_args!("server `{}` does not run: {cause}", group.name));
+            shell.out.hint(format_args!("`labctl logs {}` says more; `labctl up {}` starts it", group.name, lab.name));
+        }
+    }
     for group in lab.groups.iter().filter(|group| !group.shared.is_empty()) {
         let mailboxes: Vec<String> =
             group.shared.iter().map(|shared| format!("{} {}", shared.mailbox, shared.messages)).collect();
         shell.out.note(format_args!("messages in shared mailboxes of `{}`: {}", group.name, mailboxes.join(", ")));
     }
     Ok(())
+}
+
+/// Who has a mailbox that others may want, and how to end that.
+fn held(shell: &Shell, lab: &Shown) {
+    let sessions = lab.groups.iter().flat_map(|group| group.sessions.iter().map(move |session| (group, session)));
+    let held: Vec<(&Group, &Session, &Login)> =
+        sessions.filter_map(|(group, session)| Some((group, session, session.holds.as_ref()?))).collect();
+    for (group, Session { conn, student, since, .. }, mailbox) in held.iter().take(HELD) {
+        let whose = student.as_ref().map_or("somebody".to_owned(), |login| format!("`{login}`"));
+        let since = since.of_day(shell.out.words().utc_offset_secs);
+        let what = format!("mailbox `{mailbox}` of `{}` is open by POP3", group.name);
+        shell.out.note(format_args!("{what}: {whose}, connection {}, since {since}", conn.0));
+    }
+    if held.len() > HELD {
+        shell.out.note(format_args!("and {}: see `--json`", format_args!("{} more", held.len() - HELD)));
+    }
+    // A student's own mailbox is nobody else's business.
+    let blocks = |(_, session, mailbox): &&(&Group, &Session, &Login)| session.student.as_ref() != Some(*mailbox);
+    if let Some((_, Session { conn, student: Some(student), .. }, _)) = held.iter().find(blocks) {
+        shell.out.hint(format_args!("`labctl disconnect {student} --conn {}` ends such a session", conn.0));
+    }
 }
 
 /// A row for each student, and before them one for the server where it has a container; `places` cells of each say where
@@ -259,11 +324,13 @@ async fn shown(dir: &LabDir, record: &Record) -> Result<Shown, Error> {
         let observed = docker.observe().await?;
         let memory = docker.memory(&observed).await;
         let on_demand = kept.is_some_and(|lab| lab.docker.clients == Start::OnDemand);
-        Containers { observed, memory, on_demand }.add_to(&mut groups);
+        let ended = docker.ended(&observed).await;
+        Containers { observed, memory, ended, on_demand }.add_to(&mut groups);
     }
     Ok(Shown {
         stopping: status.as_ref().is_some_and(|status| status.stopping),
         process: status.as_ref().map(|status| status.pid),
+        descriptors: status.as_ref().map(|status| status.descriptors),
         not_running,
         runs,
         groups,
@@ -287,6 +354,9 @@ fn groups(status: &Status) -> Vec<Group> {
         name: server.config.group.to_string(),
         domain: server.config.domain.to_string(),
         server: None,
+        after: server.after.clone(),
+        trouble: server.trouble.clone(),
+        sessions: server.sessions.clone(),
         connected: server.connected.iter().map(|connected| connected.sessions).sum(),
         students: students(server),
         shared: shared(server),

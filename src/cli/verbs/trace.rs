@@ -10,6 +10,7 @@ use crate::{
         exit::Exit,
         naming::{Opened, Shell},
         output::Output,
+        verbs::interrupted,
         whom::Whom,
     },
     evidence::{Event, MessageId, Seq},
@@ -123,7 +124,7 @@ async fn follow(printer: &mut Printer, opened: &Opened, groups: &[GroupName]) ->
                 };
                 printer.print(&group, &mut event, message.as_deref())?;
             }
-            News::Health { group, health } => printer.out.note(said(&group, &health)),
+            News::Health { group, health } => tell(printer.out, &group, &health),
             News::Behind { missed } => {
                 printer.out.note(format_args!("{missed} events came faster than they were shown; they follow"));
             }
@@ -132,10 +133,11 @@ async fn follow(printer: &mut Printer, opened: &Opened, groups: &[GroupName]) ->
     Ok(())
 }
 
-/// How a server is, for people.
-pub fn said(group: &GroupName, health: &Health) -> String {
+/// Says how a server is.
+pub fn tell(out: Output, group: &GroupName, health: &Health) {
     match health {
-        Health::Answers => format!("server `{group}` answers again"),
-        Health::Awaited { why } => format!("waiting for server `{group}`: {why}"),
+        Health::Answers => out.note(format_args!("server `{group}` answers again")),
+        Health::Awaited { why } => out.note(format_args!("waiting for server `{group}`: {why}")),
+        Health::Store(trouble) => interrupted::tell(out, group.as_str(), trouble.as_ref()),
     }
 }

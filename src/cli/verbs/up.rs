@@ -25,6 +25,7 @@ use crate::{
         labfile,
         naming::{Orphan, Shell, same_lab},
         output::Output,
+        verbs::interrupted,
     },
     control::Status,
     engine::{
@@ -308,6 +309,9 @@ impl Work {
         }
         if let (Some(status), false) = (&status, args.json) {
             self.show(status, &known, sent)?;
+        }
+        if started {
+            interrupted::warn(self.out, interrupted::of(status.as_ref()));
         }
         self.explain(&failures);
         self.finish(args, &steps, &failures, sent, undelivered)

@@ -7,6 +7,7 @@
 mod about;
 mod base;
 pub mod copy;
+pub mod ended;
 pub mod exec;
 mod home;
 mod host;

@@ -13,11 +13,17 @@ use super::{
     record::RECORD_VERSION,
     to_hex,
 };
-use crate::lab::{GroupName, Key, LabName};
+use crate::{
+    evidence::{Cause, Timestamp},
+    lab::{GroupName, Key, LabName},
+};
 
 /// How long a command that only looks whether a process lives may hold the process's lock, and how often it is waited for.
 const LOOK: Duration = Duration::from_millis(5);
 const LOOKS: u32 = 40;
+
+/// The file that says how a process ended that nobody had told to.
+const ENDED: &str = "ended.json";
 
 /// The folder of one lab in the state directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +152,23 @@ impl LabDir {
         self.root.join("serve.log")
     }
 
+    /// What the process said when it panicked last.
+    pub fn panic(&self) -> PathBuf {
+        self.root.join("panic.txt")
+    }
+
+    /// Writes down when and why the process ended, which nobody had told to.
+    pub fn write_ended(&self, ended: &(Timestamp, Cause)) -> Result<(), StateError> {
+        let text = serde_json::to_vec(ended).expect("a time and a cause are plain data");
+        replace(&self.root.join(ENDED), &text)
+    }
+
+    /// When and why the process ended the last time that nobody had told it to, where somebody saw it.
+    pub fn ended(&self) -> Option<(Timestamp, Cause)> {
+        let text = read(&self.root.join(ENDED)).ok().flatten()?;
+        serde_json::from_slice(&text).ok()
+    }
+
     /// Where the process answers.
     pub fn socket(&self) -> Result<SocketPath, StateError> {
         SocketPath::new(&self.root, "control.sock")
@@ -188,17 +211,20 @@ impl LabDir {
         Ok(Lock::new(file))
     }
 
+    /// Makes this process the one that watches over the lab's, once the one before it has written down what it saw; none where
+    /// that one goes on.
+    pub fn watch_lock(&self) -> Result<Option<Lock>, StateError> {
+        let path = self.root.join("watch.lock");
+        let file = open_lock(&path)?;
+        Ok(obtained(&file, &path)?.then(|| Lock::new(file)))
+    }
+
     /// Makes this process the one that serves the lab; none where another one is, whose number [`LabDir::process`] has.
     pub fn serve_lock(&self) -> Result<Option<Lock>, StateError> {
         let path = self.root.join("serve.lock");
         let file = open_lock(&path)?;
-        for look in 0..=LOOKS {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if look == LOOKS => return Ok(None),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
-                Err(TryLockError::Error(problem)) => return Err(failed("lock", &path)(problem)),
-            }
+        if !obtained(&file, &path)? {
+            return Ok(None);
         }
         file.set_len(0).map_err(failed("write", &path))?;
         writeln!(&file, "{}", std::process::id()).map_err(failed("write", &path))?;
@@ -233,6 +259,19 @@ impl LabDir {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+/// Whether a lock is ours that others hold for a moment only, unless somebody keeps it.
+fn obtained(file: &File, path: &Path) -> Result<bool, StateError> {
+    for look in 0..=LOOKS {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if look == LOOKS => {}
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+            Err(TryLockError::Error(problem)) => return Err(failed("lock", path)(problem)),
+        }
+    }
+    Ok(false)
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {

@@ -48,7 +48,7 @@ pub fn answer(zone: &Zone<'_>, query: &[u8], tcp: bool) -> Option<Answer> {
         return None;
     }
     let Ok(asked) = Message::from_vec(query) else {
-        return Some(Answer { octets: unreadable(head), seen: None });
+        return Some(Answer { octets: bare(head, ResponseCode::FormErr), seen: None });
     };
     let mut said = Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
     said.metadata.recursion_desired = asked.metadata.recursion_desired;
@@ -89,23 +89,18 @@ pub fn answer(zone: &Zone<'_>, query: &[u8], tcp: bool) -> Option<Answer> {
     Some(Answer { octets: said.to_vec().ok()?, seen })
 }
 
-/// What somebody is told who is not answered any more, whatever the query; none where it is no query.
-pub fn refused(query: &[u8]) -> Option<Vec<u8>> {
+/// Says no to a query without reading it; none where it gets no answer.
+pub fn refusal(query: &[u8]) -> Option<Vec<u8>> {
     let head = query.get(..HEADER)?;
-    (head[2] & 0x80 == 0).then(|| bare(head, 5))
+    (head[2] & 0x80 == 0).then(|| bare(head, ResponseCode::Refused))
 }
 
-/// A header that says that the query could not be read.
-fn unreadable(head: &[u8]) -> Vec<u8> {
-    bare(head, 1)
-}
-
-/// An answer of nothing but its header with this code (RFC 1035 4.1.1).
-fn bare(head: &[u8], code: u8) -> Vec<u8> {
+/// A header alone, with a code that is below 16.
+fn bare(head: &[u8], code: ResponseCode) -> Vec<u8> {
     let mut octets = vec![0; HEADER];
     octets[..2].copy_from_slice(&head[..2]);
     octets[2] = 0x80 | head[2] & 0x79;
-    octets[3] = code;
+    octets[3] = code.low();
     octets
 }
 

@@ -82,6 +82,7 @@ impl<'a> Heard<'a> {
             | Input::Done(_)
             | Input::Exhausted
             | Input::Idle
+            | Input::Ended
             | Input::Shutdown => return None,
         };
         Some(Self { protocol, verb, line })

@@ -225,7 +225,7 @@ impl Session {
     pub fn new(peer: Peer) -> Self {
         Self {
             peer,
-            now: Now { micros: 0, utc_offset_secs: 0 },
+            now: Now { micros: 0, steady_micros: 0, utc_offset_secs: 0 },
             secured: false,
             errors: 0,
             login_tried: false,
@@ -266,6 +266,7 @@ impl Session {
             Input::NoRoom => self.give_up(),
             Input::Idle => self.end(Reply::ByeIdle, out),
             Input::Shutdown => self.end(Reply::ByeShutdown, out),
+            Input::Ended => self.end(Reply::ByeInstructor, out),
         }
         out.next = match &mut self.stage {
             Stage::Literal { left, .. } => Next::Chunk(*left),

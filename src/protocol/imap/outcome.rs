@@ -35,7 +35,7 @@ impl Session {
             | Outcome::Room(_)
             | Outcome::Stored
             | Outcome::Opened(_)
-            | Outcome::Locked
+            | Outcome::Locked { .. }
             | Outcome::Waiting(_)
             | Outcome::Expunged => None,
         };

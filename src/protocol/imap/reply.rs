@@ -56,6 +56,8 @@ replies! {
     ByeIdle = "bye_idle",
     /// The server stops.
     ByeShutdown = "bye_shutdown",
+    /// The instructor ends the session.
+    ByeInstructor = "bye_instructor",
     /// The last error that is put up with has been made.
     ByeErrors = "bye_errors",
     /// Name or password is wrong.

@@ -80,19 +80,19 @@ pub fn settle(
     let mut groups: Vec<Group> = Vec::new();
     let mut notices: [(Kind, Vec<About>); 3] =
         [Kind::Failed, Kind::Delayed, Kind::Relayed].map(|kind| (kind, Vec::new()));
-    let time = Timestamp(now.micros);
+    let time = now.steady();
     let patience = &config.relaying.patience;
     for (queued, verdict) in recipients {
         let id = queued.id;
         let attempts = queued.attempts + 1;
-        let end = queued.queued.0.saturating_add_unsigned(patience.give_up_secs.saturating_mul(1_000_000));
+        let end = queued.since.0.saturating_add_unsigned(patience.give_up_secs.saturating_mul(1_000_000));
         let about = |reply: &Reply, status: String| About {
             recipient: queued.outgoing.recipient.clone(),
             given: queued.notice.original.clone(),
             reply: reply.to_string(),
             status,
             server: if server.address.is_empty() { String::new() } else { server.name.clone() },
-            until: Timestamp(end),
+            until: now.date_of(Timestamp(end)),
         };
         let notify = queued.notice.notify;
         let can_hear = smtp::destination(config, &queued.sender).is_some();
@@ -104,15 +104,15 @@ pub fn settle(
                 }
                 (Fate::Relayed, reply, reply.status(), time, false)
             }
-            Verdict::Later(reply) => match retry::next(patience, queued.queued, attempts, time) {
+            Verdict::Later(reply) => match retry::next(patience, queued.since, attempts, time) {
                 Next::At(due) => {
-                    let warn = !queued.warned && notify.of_delay() && retry::is_late(patience, queued.queued, time);
+                    let warn = !queued.warned && notify.of_delay() && retry::is_late(patience, queued.since, time);
                     if warn {
                         notices[1].1.push(about(reply, reply.status()));
                     }
                     let warned = queued.warned || warn;
                     settled.changes.push(QueueChange::Later { id, attempts, due, warned, reply: reply.to_string() });
-                    (Fate::Deferred, reply, reply.status(), due, false)
+                    (Fate::Deferred, reply, reply.status(), now.date_of(due), false)
                 }
                 Next::GiveUp => {
                     settled.changes.push(QueueChange::Done(id));

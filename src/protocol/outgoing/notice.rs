@@ -102,6 +102,8 @@ pub fn notice(
         utf8,
         mailboxes,
         outgoing,
+        came: now.steady(),
+        queue_name: None,
         trace: trace.into_bytes(),
         content,
     })

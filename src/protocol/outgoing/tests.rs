@@ -36,6 +36,7 @@ fn queued(id: u64, recipient: &str, notify: Notify) -> Queued {
         who: Who::Unknown,
         run: 1,
         queued: Timestamp(0),
+        since: Timestamp(0),
         attempts: 0,
         due: Timestamp(0),
         warned: false,
@@ -48,7 +49,7 @@ fn server() -> Tried {
 }
 
 fn at(secs: i64) -> Now {
-    Now { micros: secs * 1_000_000, utc_offset_secs: 3_600 }
+    Now { micros: secs * 1_000_000, steady_micros: secs * 1_000_000, utc_offset_secs: 3_600 }
 }
 
 fn taken(told: bool) -> Verdict {
@@ -264,4 +265,19 @@ fn a_notice_of_delivery_repeats_what_the_sender_said_and_returns_the_header_only
         !text.contains("secret text") && !text.contains("Remote-MTA") && !text.contains("Diagnostic-Code"),
         "{text}"
     );
+}
+
+#[test]
+fn a_date_that_is_set_makes_nobody_wait_and_gives_nothing_up() {
+    let all = Notify::On { success: true, failure: true, delay: true };
+    for date in [-7_200, 0, 999_999] {
+        let now = Now { micros: date * 1_000_000, ..at(1) };
+        let one = [(queued(1, "a@g2.lab", all), later())];
+        let settled = settle(&config(), &server(), &one, b"Subject: a\r\n\r\n", SEED, now);
+        let [QueueChange::Later { due, .. }] = settled.changes.as_slice() else { panic!("{:?}", settled.changes) };
+        assert_eq!(*due, Timestamp(6_000_000), "the next try is after so much time");
+        let [EventKind::Deferred { due, .. }] = settled.events.as_slice() else { panic!("{:?}", settled.events) };
+        assert_eq!(*due, Timestamp((date + 5) * 1_000_000), "the record tells a date");
+        assert!(settled.notices.is_empty());
+    }
 }

@@ -125,6 +125,7 @@ impl Session {
     pub(super) fn opened(&mut self, opening: Opening, heard: Heard, outcome: Outcome, out: &mut Output) -> Stage {
         let Opening { mailbox, mechanism } = opening;
         let user = mailbox.clone();
+        let mut holder = "another session".to_owned();
         let refusal = match outcome {
             Outcome::Opened(entries) => {
                 let maildrop = Maildrop::new(mailbox.clone(), entries);
@@ -133,7 +134,13 @@ impl Session {
                 out.events.push(EventKind::LoggedIn { mailbox, mechanism: mechanism.to_owned() });
                 return Stage::Transaction(maildrop);
             }
-            Outcome::Locked => Reply::Locked,
+            Outcome::Locked { holder: known } => {
+                if let Some(known) = known {
+                    let own = self.peer.who.student() == Some(&known);
+                    holder = if own { "another session of yours".to_owned() } else { format!("a session of {known}") };
+                }
+                Reply::Locked
+            }
             Outcome::Failed
             | Outcome::Room(_)
             | Outcome::Waiting(_)
@@ -144,7 +151,7 @@ impl Session {
             | Outcome::Folders(_)
             | Outcome::Expunged => Reply::OpenFailed,
         };
-        self.say(refusal, &[("user", user.as_str())], out);
+        self.say(refusal, &[("user", user.as_str()), ("holder", &holder)], out);
         out.events.push(heard.answered(&out.reply, State::Authorization, State::Authorization));
         Stage::Authorization { claim: None }
     }

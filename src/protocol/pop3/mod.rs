@@ -200,9 +200,9 @@ impl Session {
             Input::Secured { .. } => self.secured(),
             // POP3 receives no message data and watches no folder: the session never asks for it.
             Input::Data(_) | Input::LoneDot { .. } | Input::Chunk(_) | Input::Changed | Input::NoRoom => {}
-            // POP3 replies only to commands, so neither has words; closing here is not QUIT, and nothing is deleted
+            // POP3 replies only to commands, so none of these has words; closing here is not QUIT, and nothing is deleted
             // (RFC 1939 3).
-            Input::Idle | Input::Shutdown => self.stage = Stage::Closed,
+            Input::Idle | Input::Shutdown | Input::Ended => self.stage = Stage::Closed,
         }
         match self.stage {
             Stage::Securing => out.next = Next::StartTls,

@@ -2,7 +2,7 @@
 //! decided elsewhere.
 //!
 //! Placeholders of every template: `{host}`, `{hostname}` (its first label), `{Host}` (that with a capital), `{domain}`.
-//! Others by reply: `{timestamp}` and `{id}` (greeting), `{user}`, `{number}`, `{count}` with its plural `{s}`, `{octets}`,
+//! Others by reply: `{timestamp}` and `{id}` (greeting), `{user}`, `{holder}` (whoever has the mailbox open), `{number}`, `{count}` with its plural `{s}`, `{octets}`,
 //! `{uid}`, `{verb}`, `{usage}`, `{limit}`, `{deleted}`, `{text}` (the server's own words: a hint, a list).
 
 use crate::protocol::{
@@ -186,8 +186,7 @@ mod tests {
     #[test]
     fn every_template_is_a_status_a_short_line_and_nothing_unknown() {
         let long = "n".repeat(SHOWN);
-        let names =
-            "timestamp id user number count s octets uid verb usage limit deleted text host hostname Host domain";
+        let names = "timestamp id user holder number count s octets uid verb usage limit deleted text host hostname Host domain";
         let values: Vec<_> = names.split(' ').map(|name| (name, long.as_str())).collect();
         for name in dialect::names() {
             let dialect = dialect::named(name).unwrap();

@@ -10,7 +10,7 @@ use crate::{
     protocol::{Action, dialect, fixture::peer, sasl},
 };
 
-const NOW: Now = Now { micros: 1_509_706_863_000_000, utc_offset_secs: 3_600 };
+const NOW: Now = Now { micros: 1_509_706_863_000_000, steady_micros: 0, utc_offset_secs: 3_600 };
 
 /// A session with a store that has `messages` in every mailbox.
 struct Bench {

@@ -107,7 +107,7 @@ impl Session {
             | Outcome::Stored
             | Outcome::Waiting(_)
             | Outcome::Opened(_)
-            | Outcome::Locked
+            | Outcome::Locked { .. }
             | Outcome::Sent
             | Outcome::Lost
             | Outcome::Octets(_)

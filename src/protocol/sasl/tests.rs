@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocol::fixture::peer;
 
-const NOW: Now = Now { micros: 1_509_706_863_000_000, utc_offset_secs: 3_600 };
+const NOW: Now = Now { micros: 1_509_706_863_000_000, steady_micros: 0, utc_offset_secs: 3_600 };
 
 /// The challenges of an exchange, decoded, and how it ended.
 type Course = (Vec<String>, String);

@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn every_command_that_help_lists_has_a_help_text() {
         let session = Session { secure: true, ..Session::new(peer("labctl")) };
-        let now = Now { micros: 0, utc_offset_secs: 0 };
+        let now = Now { micros: 0, steady_micros: 0, utc_offset_secs: 0 };
         let commands = session.commands();
         assert!(commands.len() > 11);
         for command in commands {

@@ -39,7 +39,7 @@ pub use self::{
     path::takes_path,
     reply::rfc_date as date,
     route::{Destination, destination},
-    trace::without_return_path,
+    trace::{queue_name, without_return_path},
 };
 use crate::{
     evidence::{EventKind, State, Who, kept_reply},
@@ -200,6 +200,7 @@ impl Session {
             Input::Idle if self.lone_dot => self.end("closing.lone_dot", now, out),
             Input::Idle => self.end("closing.idle", now, out),
             Input::Shutdown => self.end("closing.shutdown", now, out),
+            Input::Ended => self.end("closing.instructor", now, out),
         }
         out.next = match self.stage {
             Stage::Data(_) => Next::Data,

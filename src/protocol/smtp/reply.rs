@@ -342,7 +342,7 @@ mod tests {
     }
 
     fn at(hour: i64) -> Now {
-        Now { micros: hour * 3_600_000_000, utc_offset_secs: 0 }
+        Now { micros: hour * 3_600_000_000, steady_micros: 0, utc_offset_secs: 0 }
     }
 
     #[test]

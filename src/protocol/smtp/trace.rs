@@ -29,6 +29,31 @@ pub fn without_return_path(trace: &[u8]) -> &[u8] {
     &trace[end..]
 }
 
+/// In front of a message that goes to another server of the lab: by which name it is in the queue of the one that sends it.
+/// Where the answer to it is lost on the way, or one of both is killed, it comes again under the same name (RFC 5321 6.1).
+const QUEUE_NAME: &[u8] = b"X-Labctl-Queue: ";
+
+/// The longest name that is taken for one, in octets.
+const MAX_QUEUE_NAME: usize = 100;
+
+/// The field that says it.
+pub fn queue_name(name: &str) -> Vec<u8> {
+    [QUEUE_NAME, name.as_bytes(), b"\r\n"].concat()
+}
+
+/// Takes the field away, which no reader of the message is to see; none where another server did not put it there.
+pub fn take_queue_name(content: &mut Vec<u8>) -> Option<String> {
+    let rest = content.strip_prefix(QUEUE_NAME)?;
+    let end = memchr::memchr(b'\n', rest.get(..rest.len().min(MAX_QUEUE_NAME + 2))?)?;
+    let name = rest[..end].strip_suffix(b"\r")?;
+    if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
+        return None;
+    }
+    let name = String::from_utf8_lossy(name).into_owned();
+    content.drain(..=(QUEUE_NAME.len() + end));
+    Some(name)
+}
+
 /// How many header fields of this name there are.
 pub fn count(content: &[u8], name: &str) -> usize {
     let mut found = 0;
@@ -57,6 +82,22 @@ mod tests {
         assert_eq!(count(message, "Received"), 2);
         assert_eq!(count(b"Date:23/11/17 19:39\r\nhola\r\n", "Date"), 1);
         assert_eq!(count(b"", "Date"), 0);
+    }
+
+    #[test]
+    fn a_message_between_servers_has_a_name_that_readers_do_not_see() {
+        let taken = |name: &str| {
+            let mut content = [queue_name(name).as_slice(), b"Subject: a\r\n\r\nb\r\n"].concat();
+            (take_queue_name(&mut content), content.starts_with(b"Subject: a"))
+        };
+        assert_eq!(taken("g1.7.1509706863000000"), (Some("g1.7.1509706863000000".to_owned()), true));
+        let long = "x".repeat(MAX_QUEUE_NAME);
+        assert_eq!(taken(&long), (Some(long.clone()), true));
+        for wrong in [&format!("{long}x"), "", "a b"] {
+            assert_eq!(taken(wrong), (None, false), "`{wrong}`");
+        }
+        let mut other = b"Subject: a\r\nX-Labctl-Queue: b\r\n\r\n".to_vec();
+        assert_eq!(take_queue_name(&mut other), None, "only in front of everything else");
     }
 
     #[test]

@@ -207,7 +207,7 @@ impl Session {
                 Outcome::Stored
                 | Outcome::Waiting(_)
                 | Outcome::Opened(_)
-                | Outcome::Locked
+                | Outcome::Locked { .. }
                 | Outcome::Sent
                 | Outcome::Lost
                 | Outcome::Octets(_)
@@ -289,7 +289,11 @@ impl Session {
         }
     }
 
-    fn envelope(&self, transaction: Transaction, content: Vec<u8>, id: &str, now: Now) -> Envelope {
+    fn envelope(&self, transaction: Transaction, mut content: Vec<u8>, id: &str, now: Now) -> Envelope {
+        let queue_name = match self.peer.who {
+            Who::Server { .. } => trace::take_queue_name(&mut content),
+            Who::Unknown | Who::Student { .. } | Who::Instructor => None,
+        };
         let Transaction { from, recipients, mailboxes, outgoing, body, utf8, notices, .. } = transaction;
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
         let only_for = match recipients.as_slice() {
@@ -318,7 +322,20 @@ impl Session {
         };
         let trace = trace::fields(&self.peer, &words, &content, now);
         let notices = notices.unless_default();
-        Envelope { from, recipients, notices, confirmation: None, body, utf8, mailboxes, outgoing, trace, content }
+        Envelope {
+            from,
+            recipients,
+            notices,
+            confirmation: None,
+            body,
+            utf8,
+            mailboxes,
+            outgoing,
+            came: now.steady(),
+            queue_name,
+            trace,
+            content,
+        }
     }
 
     /// The message is committed, or is not.
@@ -376,7 +393,7 @@ mod tests {
             let mut config = (*peer.config).clone();
             config.relaying.from = from;
             (peer.config, peer.local) = (Arc::new(config), Some(at));
-            let (mut session, now) = (Session::new(peer), Now { micros: 0, utc_offset_secs: 0 });
+            let (mut session, now) = (Session::new(peer), Now { micros: 0, steady_micros: 0, utc_offset_secs: 0 });
             let mut who = None;
             let lines =
                 ["HELO me", "MAIL FROM:<ana@g1.lab>"].map(|line| Input::Line { octets: line.as_bytes(), crlf: true });

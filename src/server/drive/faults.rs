@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::{Drive, Heard as Waited, stop};
 use crate::{
-    evidence::{Ending, Timestamp},
+    evidence::Ending,
     protocol::{
         Input, Next, Now, Output,
         fault::{Heard, Strike, Then},
@@ -66,7 +66,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             struck.said += self.out.reply.len();
         }
         if !self.server.faults.is_empty() {
-            let armed = self.server.faults.saw::<M>((&self.who, self.conn), &self.out.events, Timestamp(now.micros));
+            let armed = self.server.faults.saw::<M>((&self.who, self.conn), &self.out.events, now.steady());
             self.out.events.extend(armed);
         }
     }
@@ -129,6 +129,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
                 Waited::Octets => self.framer = Framer::new(M::framing(self.session.peer())),
                 Waited::Nothing => return Ending::Idle,
                 Waited::Stop => return Ending::Shutdown,
+                Waited::Ended => return Ending::Instructor,
                 Waited::Gone(ending) => return ending,
             }
         }

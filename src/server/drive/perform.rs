@@ -70,16 +70,26 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(self.server.clock.now().micros)
+        self.server.clock.now().steady()
     }
 
     fn open(&mut self, mailbox: &Login) -> Outcome {
-        let Some(lock) = self.server.store.try_lock(mailbox) else { return Outcome::Locked };
+        let lock = match self.server.store.try_lock(mailbox, &self.who) {
+            Ok(lock) => lock,
+            Err(holder) => return Outcome::Locked { holder: holder.student().cloned() },
+        };
         // Right here too: 10,000 entries take about a millisecond.
         self.server.store.entries(mailbox).map_or(Outcome::Failed, |entries| {
             self.lock = Some(lock);
+            self.hold(Some(mailbox));
             Outcome::Opened(entries)
         })
+    }
+
+    fn hold(&self, mailbox: Option<&Login>) {
+        if let Some(seat) = &self.seat {
+            seat.holds(mailbox.cloned());
+        }
     }
 
     async fn expunge(&mut self, mailbox: Login, entries: Vec<Entry>) -> Outcome {
@@ -91,6 +101,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
         };
         // Freed before the client hears of it: whoever comes back at once finds the mailbox open.
         self.lock = None;
+        self.hold(None);
         deleted.map_or(Outcome::Failed, |()| Outcome::Expunged)
     }
 

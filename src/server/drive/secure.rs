@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{Drive, stop};
+use super::{Drive, ended, stop};
 use crate::{
     evidence::{Ending, EventKind},
     lab::Service,
@@ -86,6 +86,7 @@ impl<M: Machine, W: Accepted> Drive<M, W> {
             biased;
             held = timeout(limit, self.wire.secure(config)) => held,
             () = stop(&mut self.stopping, false) => return Err(("the server stops".to_owned(), Ending::Shutdown)),
+            () = ended(self.seat.as_ref()) => return Err(("the instructor ended it".to_owned(), Ending::Instructor)),
         };
         match held {
             Ok(Ok(secured)) => Ok(secured),

@@ -55,6 +55,8 @@ pub(super) struct Courier {
     server: Arc<Shared>,
     domain: String,
     config: Arc<ServerConfig>,
+    /// Whether it goes to a server of the lab, which keeps once what comes twice.
+    to_neighbour: bool,
     stopping: watch::Receiver<Option<Instant>>,
 }
 
@@ -72,7 +74,7 @@ impl Courier {
     pub(super) fn new(server: Arc<Shared>, domain: String) -> Self {
         let config = Arc::clone(&server.settings().config);
         let stopping = server.stopping.subscribe();
-        Self { server, domain, config, stopping }
+        Self { server, domain, config, to_neighbour: false, stopping }
     }
 
     async fn run(&mut self) {
@@ -81,6 +83,7 @@ impl Courier {
         let authority = config.identity.as_ref().map(|own| own.authority.as_str());
         let refusal = match zone::way(&config, &self.domain) {
             Way::Neighbour(neighbour) => {
+                self.to_neighbour = true;
                 return self.visit(neighbour.host.clone(), &[neighbour.smtp], config.relaying.from, authority).await;
             }
             Way::Route(route) => match self.look_up(&route.host, route.port).await {
@@ -218,11 +221,16 @@ impl Courier {
         };
         let addressee =
             |queued: &Queued| Addressee { address: queued.outgoing.recipient.clone(), notice: queued.notice.clone() };
+        let name = if self.to_neighbour {
+            smtp::queue_name(&format!("{}.{}.{}", self.config.group, first.message.0, first.queued.0))
+        } else {
+            Vec::new()
+        };
         let letter = Letter {
             sender: first.sender.clone(),
             recipients: pulled.iter().map(addressee).collect(),
             wishes: first.wishes.clone(),
-            content: [smtp::without_return_path(&trace), &content].concat(),
+            content: [name.as_slice(), smtp::without_return_path(&trace), &content].concat(),
         };
         Some((letter, content))
     }
@@ -258,7 +266,7 @@ impl Courier {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(self.server.clock.now().micros)
+        self.server.clock.now().steady()
     }
 }
 

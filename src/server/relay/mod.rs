@@ -25,7 +25,7 @@ use crate::{
     store::{Store, Waiting},
 };
 
-/// The longest sleep when something waits: a clock that was set anew is noticed.
+/// The longest sleep.
 const NAP: Duration = Duration::from_mins(1);
 
 /// The queue of a server in memory.
@@ -74,11 +74,11 @@ pub(super) async fn run(server: Arc<Shared>) {
         let now = server.clock.now();
         server.relay.lanes.take_in(server.relay.arrivals.take());
         let sessions = server.settings().config.relaying.patience.sessions;
-        let work = server.relay.lanes.work(Timestamp(now.micros), sessions);
+        let work = server.relay.lanes.work(now.steady(), sessions);
         for domain in work.start {
             tokio::spawn(courier::carry(Arc::clone(&server), domain));
         }
-        let pause = work.next.map(|next| Duration::from_micros(u64::try_from(next.0 - now.micros).unwrap_or(0)));
+        let pause = work.next.map(|next| Duration::from_micros(u64::try_from(next.0 - now.steady_micros).unwrap_or(0)));
         tokio::select! {
             biased;
             _ = stopping.wait_for(Option::is_some) => return,

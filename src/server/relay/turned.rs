@@ -8,7 +8,7 @@ use super::{
     courier::{Courier, Sending},
     line,
 };
-use crate::{evidence::Timestamp, protocol::outgoing::Tried};
+use crate::protocol::outgoing::Tried;
 
 /// Sends what waits for `domain` over `wire`, whose other end has said `early` already, and says goodbye. How many recipients
 /// wait still. Meanwhile nobody else tries this domain.
@@ -24,7 +24,7 @@ pub(in crate::server) async fn turned<W: Wire>(
         let tried = Tried { name: domain.clone(), ..Tried::default() };
         let mut courier = Courier::new(Arc::clone(server), domain.clone());
         // What came back is not sent twice in one conversation.
-        server.relay.lanes.hurry(Some(&domain), Timestamp(server.clock.now().micros));
+        server.relay.lanes.hurry(Some(&domain), server.clock.now().steady());
         let ended = loop {
             match courier.next(&mut line, &tried).await {
                 Sending::Sent => {}

@@ -107,11 +107,28 @@ fn a_process_that_was_killed_comes_back_with_mail_and_addresses() {
     let test = Test::with(LAB);
     test.done(&["up", "class"]);
     test.send_mail();
+    // Somebody is connected, and the record has it.
+    let open = test.connect(1);
+    assert_eq!(test.json(&["status", "--json"])["labs"][0]["groups"][0]["students"][0]["connected"], 1);
+    test.done(&["trace"]);
     let killed = std::process::Command::new("kill").args(["-9", &test.process()]).status().expect("kill runs");
     assert!(killed.success());
+    drop(open);
     assert!(test.run(&["status"]).err.contains("is not running, though it should be"));
     let up = test.run(&["up"]);
     assert!(up.err.contains("start the process: none runs"), "{}", up.err);
+    let why = "it was killed by signal 9; connected then: `user1`";
+    let at = up.err.lines().find(|line| line.contains(why)).unwrap_or_else(|| panic!("{}", up.err));
+    assert!(at.starts_with("warning: server `class` ended at "), "{at}");
+    assert!(test.run(&["status"]).err.contains(why));
+    let after = &test.json(&["status", "--json"])["labs"][0]["groups"][0]["after"];
+    assert_eq!(
+        (&after["cause"], &after["signal"], &after["connected"][0]),
+        (&"signal".into(), &9.into(), &"user1".into())
+    );
+    assert!(test.done(&["logs"]).contains(why), "the log says it too");
+    assert!(test.done(&["trace"]).contains(why), "and so does the record");
+    assert!(!test.run(&["up"]).err.contains(why), "`up` says it once");
     assert!(up.out.contains("user1\t127.77.1.1:$SMTP"));
     assert_eq!(test.count("user2"), "1");
     assert_eq!(verdict(&test), "done");

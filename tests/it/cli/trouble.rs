@@ -193,12 +193,78 @@ fn marks_are_there_while_the_disk_takes_no_more_and_the_record_says_when_that_wa
     assert_eq!(inject.code, 5);
     assert!(inject.err.starts_with("error: mail `welcome`, 2 copies: the server answered `451"), "{}", inject.err);
     assert_eq!(inject.err.lines().count(), 2, "{}", inject.err);
+    let status = test.run(&["status"]);
+    assert!(status.err.contains("warning: server `class`, since "), "{}", status.err);
+    assert!(
+        status.err.contains("its store cannot be written (") && status.err.contains("refused for now (451)"),
+        "{}",
+        status.err
+    );
+    let trouble = &test.json(&["status", "--json"])["labs"][0]["groups"][0]["trouble"];
+    assert!(trouble["events"].as_u64().is_some_and(|events| events > 0), "{trouble}");
+    // Whoever follows hears it, also who comes when it is so already.
+    let mut follower =
+        test.command(&["trace", "--follow"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut heard = std::io::BufReader::new(follower.stderr.take().expect("piped"));
+    let mut until = |what: &str| {
+        let mut lines = std::io::BufRead::lines(&mut heard).map_while(Result::ok);
+        assert!(lines.any(|line| line.contains(what)), "whoever follows hears `{what}`");
+    };
+    until("its store cannot be written");
     limit("unlimited:");
     test.smtp(1, &["NOOP", "QUIT"]);
+    until("server `class`: its store can be written again");
+    follower.kill().expect("it runs");
+    follower.wait().expect("it ends");
+    assert!(!test.run(&["status"]).err.contains("cannot be written"));
     let events = test.done(&["trace", "--json"]);
     let damaged = events.lines().find(|line| line.contains("\"damaged\"")).expect("the record says it");
     let damaged: serde_json::Value = serde_json::from_str(damaged).expect("JSON");
     assert!(damaged["time"] != 0 && !damaged["time"].as_str().unwrap_or("").starts_with("1970"), "{damaged}");
+}
+
+/// Runs labctl where it and what it starts may have so many file descriptors.
+#[cfg(target_os = "linux")]
+fn with_descriptors(test: &Test, most: u32, args: &[&str]) -> super::Ran {
+    let wanted = test.command(args);
+    let mut poor = std::process::Command::new("sh");
+    poor.arg("-c")
+        .arg(format!("ulimit -n {most}; exec \"$0\" \"$@\""))
+        .arg(wanted.get_program())
+        .args(wanted.get_args());
+    poor.envs(wanted.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    test.ran(&poor.current_dir(test.folder.path()).stdin(Stdio::null()).output().expect("a shell"))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_few_descriptors_for_the_class_are_named_with_the_way_out() {
+    let test = Test::with(LAB);
+    let up = with_descriptors(&test, 40, &["up", "class"]);
+    assert_eq!(up.code, 1, "{}", up.err);
+    let why = "error: server `class`: out of file descriptors: this server needs ";
+    assert!(up.err.contains(why) && up.err.contains("the process may have 40 for all (`ulimit -Hn`)"), "{}", up.err);
+    assert!(up.err.contains("hint: raise the limit (`ulimit -Hn 65536` as root"), "{}", up.err);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_asks_how_it_is_gets_an_answer_when_clients_have_every_descriptor() {
+    let test = Test::with(LAB);
+    let up = with_descriptors(&test, 64, &["up", "class"]);
+    assert_eq!(up.code, 0, "{}", up.err);
+    let open: Vec<_> = (0..40).map(|number| test.connect(1 + number % 2)).collect();
+    let status = test.run(&["status"]);
+    assert_eq!(status.code, 0, "{}", status.err);
+    assert!(status.err.contains("of 64 file descriptors open: new connections are turned away"), "{}", status.err);
+    assert!(status.err.contains("hint: `labctl disconnect STUDENT`"), "{}", status.err);
+    assert_eq!(test.smtp(1, &[])[0].split(' ').next(), Some("421"), "and they hear so");
+    assert_eq!(test.json(&["status", "--json"])["labs"][0]["descriptors"]["limit"], 64);
+    for student in ["user1", "user2"] {
+        assert!(test.run(&["disconnect", student]).err.starts_with("ended: "));
+    }
+    assert_eq!(test.smtp(1, &["QUIT"])[1].split(' ').next(), Some("221"));
+    drop(open);
 }
 
 #[test]

@@ -271,7 +271,7 @@ impl Table {
             }
             "queued" | "relayed" | "deferred" | "bounced" => carried(word, after),
             "damaged" => EventKind::Damaged { why: after.to_owned() },
-            "started" => EventKind::Started { version: "0.1.0".into() },
+            "started" => EventKind::Started { version: "0.1.0".into(), after: None },
             _ => command(rest),
         }
     }

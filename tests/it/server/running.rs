@@ -61,7 +61,11 @@ pub fn config() -> ServerConfig {
 
 impl Running {
     pub fn new(config: ServerConfig) -> Self {
-        let runtime = Runtime::new().unwrap();
+        Self::on(Runtime::new().unwrap(), config)
+    }
+
+    /// On a runtime of the test's own.
+    pub fn on(runtime: Runtime, config: ServerConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = runtime.block_on(Server::start(config, &folder.path().join("g1.db"))).unwrap();
         Self { runtime, server, folder }

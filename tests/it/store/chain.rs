@@ -48,29 +48,29 @@ async fn a_record_holds_and_goes_on_where_it_ended() {
 async fn whatever_is_changed_in_the_file_is_found() {
     for (what, first) in [
         ("UPDATE event SET line = line || 'x' WHERE seq = 4", 1),
-        ("UPDATE event SET time = time + 1 WHERE seq = 20", 18),
-        ("UPDATE event SET conn = conn + 1 WHERE seq = 20", 18),
+        ("UPDATE event SET time = time + 1 WHERE seq = 23", 21),
+        ("UPDATE event SET conn = conn + 1 WHERE seq = 23", 21),
         ("UPDATE event SET octets = octets + 1 WHERE seq = 4", 1),
         ("UPDATE event SET reply = '' WHERE seq = 4", 1),
         ("UPDATE event SET detail = replace(detail, 'welcome', 'other') WHERE seq = 10", 1),
-        ("UPDATE event SET seal = randomblob(32) WHERE seq = 17", 1),
-        ("UPDATE event SET seal = NULL WHERE seq = 17; UPDATE event SET line = 'x' WHERE seq = 4", 1),
+        ("UPDATE event SET seal = randomblob(32) WHERE seq = 20", 1),
+        ("UPDATE event SET seal = NULL WHERE seq = 20; UPDATE event SET line = 'x' WHERE seq = 4", 1),
         ("UPDATE shape SET login = 'ben' WHERE login = 'ana'", 1),
         ("UPDATE shape SET word = 'RSET' WHERE word = 'NOOP'", 1),
         ("DELETE FROM event WHERE seq = 7", 7),
-        ("DELETE FROM event WHERE seq > 30", 18),
+        ("DELETE FROM event WHERE seq > 33", 21),
         (
             "UPDATE event SET seq = -1 WHERE seq = 4; UPDATE event SET seq = 4 WHERE seq = 5; UPDATE event SET seq = 5 WHERE seq = -1",
             1,
         ),
         (
-            "INSERT INTO event (seq, time, conn, shape, line, reply, octets, reply_octets) SELECT 35, time, conn, shape, line, reply, 1, 1 FROM event WHERE seq = 4",
-            35,
+            "INSERT INTO event (seq, time, conn, shape, line, reply, octets, reply_octets) SELECT 41, time, conn, shape, line, reply, 1, 1 FROM event WHERE seq = 4",
+            41,
         ),
         ("INSERT INTO tombstone VALUES (1, 3, 3, zeroblob(32), zeroblob(32), zeroblob(32))", 1),
     ] {
         let (_folder, path) = place();
-        assert_eq!(filled(&path, 2).await, 34);
+        assert_eq!(filled(&path, 2).await, 40);
         Connection::open(&path).unwrap().execute_batch(what).unwrap();
         let damage = Reader::open(&path).unwrap().verify().unwrap();
         assert_eq!(damage.map(|damage| damage.first), Some(first), "{what}");
@@ -84,11 +84,11 @@ async fn whatever_is_changed_in_the_file_is_found() {
 async fn a_tail_that_was_cut_off_is_missing_for_ever() {
     let (_folder, path) = place();
     filled(&path, 2).await;
-    Connection::open(&path).unwrap().execute_batch("DELETE FROM event WHERE seq > 17").unwrap();
+    Connection::open(&path).unwrap().execute_batch("DELETE FROM event WHERE seq > 20").unwrap();
     filled(&path, 1).await;
-    let missing = Damage { first: 18, last: 34, what: Wrong::Missing };
+    let missing = Damage { first: 21, last: 40, what: Wrong::Missing };
     assert_eq!(Reader::open(&path).unwrap().verify(), Ok(Some(missing)));
-    assert_eq!(events(&path, 17).len(), 18, "one for what is missing, and the numbers go on behind it");
+    assert_eq!(events(&path, 20).len(), 21, "one for what is missing, and the numbers go on behind it");
 }
 
 #[tokio::test]
@@ -96,8 +96,8 @@ async fn a_reader_may_come_in_anywhere() {
     let (_folder, path) = place();
     let last = filled(&path, 80).await;
     let all = events(&path, 0);
-    assert_eq!((all.len() as u64, last), (last, 1_360), "more than a page");
-    for after in [1, 16, 17, 18, 999, 1_000, 1_001, 1_359, 1_360] {
+    assert_eq!((all.len() as u64, last), (last, 1_600), "more than a page");
+    for after in [1, 19, 20, 21, 999, 1_000, 1_001, 1_599, 1_600] {
         assert_eq!(events(&path, after), all[usize::try_from(after).unwrap()..], "after {after}");
     }
 }

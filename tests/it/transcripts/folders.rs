@@ -65,7 +65,7 @@ impl Folders {
 
     /// A POP3 session takes the maildrop, or gives it back.
     pub fn lock(&self, mailbox: &Login) -> Option<labctl::store::MailboxLock> {
-        self.store.try_lock(mailbox)
+        self.store.try_lock(mailbox, &Who::Unknown).ok()
     }
 
     /// Tells of changes.

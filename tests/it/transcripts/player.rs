@@ -370,6 +370,8 @@ fn describe(event: &EventKind) -> String {
         | EventKind::FaultSet { .. }
         | EventKind::FaultCleared { .. }
         | EventKind::Reset { .. }
+        | EventKind::Repeated { .. }
+        | EventKind::Limited { .. }
         | EventKind::Exhausted { .. }
         | EventKind::Compacted { .. }
         | EventKind::Started { .. }

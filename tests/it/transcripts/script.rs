@@ -325,7 +325,7 @@ fn clock(text: &str) -> Result<Now, String> {
     let time: jiff::Timestamp = text.parse().map_err(|problem| format!("{problem}"))?;
     let pieces = jiff::fmt::temporal::Pieces::parse(text).map_err(|problem| format!("{problem}"))?;
     let offset = pieces.to_numeric_offset().map_or(0, jiff::tz::Offset::seconds);
-    Ok(Now { micros: time.as_microsecond(), utc_offset_secs: offset })
+    Ok(Now { micros: time.as_microsecond(), steady_micros: time.as_microsecond(), utc_offset_secs: offset })
 }
 
 fn seconds(text: &str) -> Result<u64, String> {

@@ -74,7 +74,7 @@ impl Store {
             Action::Deliver(envelope) => (Outcome::Stored, self.deliver(envelope)),
             Action::Open { mailbox } => {
                 if !self.locked.insert(mailbox.clone()) {
-                    return (Outcome::Locked, Vec::new());
+                    return (Outcome::Locked { holder: None }, Vec::new());
                 }
                 (Outcome::Opened(self.mailboxes.get(&mailbox).cloned().unwrap_or_default()), Vec::new())
             }
@@ -102,8 +102,20 @@ impl Store {
     }
 
     fn deliver(&mut self, envelope: Envelope) -> Vec<EventKind> {
-        let Envelope { from, recipients, notices, confirmation, body, utf8, mailboxes, outgoing, trace, content } =
-            envelope;
+        let Envelope {
+            from,
+            recipients,
+            notices,
+            confirmation,
+            body,
+            utf8,
+            mailboxes,
+            outgoing,
+            came: _,
+            queue_name: _,
+            trace,
+            content,
+        } = envelope;
         self.extras = extras(notices.as_deref(), body, utf8);
         let octets = content.len() as u64;
         let hash = sha256(&content);

@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::{Group, Student};
 use crate::{
+    engine::docker::ended::Ended,
+    evidence::Cause,
+    lab::GroupName,
     names::order::natural,
     plan::docker::{Found, Object, Observed, Role, State},
 };
@@ -19,6 +22,9 @@ pub(super) struct Server {
     pub address: String,
     /// Octets; none: it does not run.
     pub memory: Option<u64>,
+    /// Why it does not run, where nobody stopped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Cause>,
     /// Sessions that are open now, of whomever.
     pub connected: usize,
 }
@@ -29,6 +35,8 @@ pub(super) struct Containers {
     pub observed: Observed,
     /// What they use.
     pub memory: BTreeMap<Object, u64>,
+    /// How servers ended that nobody stopped.
+    pub ended: BTreeMap<GroupName, Ended>,
     /// Whether clients that do not run wait until somebody needs them.
     pub on_demand: bool,
 }
@@ -57,7 +65,14 @@ impl Containers {
                     let silent = found.state == State::Running && !answer.contains(&group.name);
                     let state = if silent { "silent" } else { state(found) };
                     let connected = group.connected;
-                    group.server = Some(Server { state, address: address.unwrap_or_default(), memory, connected });
+                    let name = object.group.as_ref();
+                    let ended = match name.and_then(|name| self.ended.get(name)) {
+                        Some(Ended::Stopped(cause)) => Some(cause.clone()),
+                        // The server tells it itself.
+                        Some(Ended::StartedAgain) | None => None,
+                    };
+                    let address = address.unwrap_or_default();
+                    group.server = Some(Server { state, address, memory, ended, connected });
                 }
                 Role::Backbone | Role::Front | Role::Network => {}
             }

@@ -16,7 +16,7 @@ use crate::{
         labfile,
         naming::Shell,
         output::Output,
-        verbs::credentials,
+        verbs::{credentials, interrupted},
     },
     engine::{
         Authority, LabDir, Record,
@@ -124,12 +124,25 @@ impl Run<'_> {
         if self.args.dry_run {
             return Ok(());
         }
-        self.converge(interrupts, first, &images).await?;
+        self.converge(interrupts, Arc::clone(&first), &images).await?;
         self.shown.end()?;
         if !self.stopped {
             self.mail.all().await;
+            if !self.args.json {
+                self.tell_of_interruptions(&first.observed).await;
+            }
         }
         Ok(())
+    }
+
+    /// Servers that the Engine had to start again since they were made say why; the others are not asked.
+    async fn tell_of_interruptions(&self, before: &Observed) {
+        let Ok(servers) = self.docker.servers_started_again(before).await else { return };
+        for (group, id) in servers {
+            // A server that does not answer now is told of by `status`.
+            let status = self.docker.server_client(&group, &id).status(false).await.ok();
+            interrupted::warn(self.out, interrupted::of(status.as_ref()));
+        }
     }
 
     async fn plan(&self, images: &Images) -> Result<Arc<Work>, Error> {

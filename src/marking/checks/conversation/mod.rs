@@ -320,6 +320,7 @@ fn ending(how: Ending, protocol: Protocol) -> Phrase {
         Ending::Idle => phrase("ended-idle"),
         Ending::Refused => phrase("ended-refused"),
         Ending::Shutdown => phrase("ended-shutdown"),
+        Ending::Instructor => phrase("ended-instructor"),
         Ending::Fault => phrase("ended-fault"),
         Ending::Failed => phrase("ended-failed"),
     }

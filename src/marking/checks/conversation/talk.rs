@@ -440,7 +440,7 @@ impl Talk {
             match how {
                 Ending::Failed if states <= 1 => {}
                 Ending::Failed => own.failed = Some(Cause::Failed { conn: here.conn, at: here.time }),
-                Ending::Shutdown => {}
+                Ending::Shutdown | Ending::Instructor => {}
                 // A whole try tells what is missing, whatever came of one before.
                 Ending::Quit | Ending::Dropped | Ending::Idle | Ending::Refused | Ending::Fault => own.failed = None,
             }
