@@ -22,7 +22,7 @@ use crate::{
     },
     engine::docker::DockerError,
     lab::{
-        EngineKind, ServerConfig, Service,
+        EngineKind, INSTRUCTOR, ServerConfig, Service,
         server::{Account, Endpoint},
     },
     names::order::natural,
@@ -174,7 +174,8 @@ async fn in_containers(opened: &Opened) -> Result<Vec<ServerConfig>, Error> {
 /// The credentials of every student of one server; `publish` is the address of the host that leads to it, where it runs in
 /// a container.
 pub fn of_server(config: &ServerConfig, publish: Option<IpAddr>) -> Vec<Student> {
-    let shared = config.accounts.iter().filter(|(_, account)| !account.student);
+    // The instructor's own mailbox is no student's business.
+    let shared = config.accounts.iter().filter(|(name, account)| !account.student && name.as_str() != INSTRUCTOR);
     let shared: Vec<_> = shared.collect();
     let students = config.accounts.iter().filter(|(_, account)| account.student);
     let mailbox = |name: &str, account: &Account| {

@@ -21,7 +21,11 @@ use crate::{
     control::{ServerStatus, Status},
     engine::{Engine, LabDir, Record, docker::DockerError, embedded::EngineError},
     evidence::Interruption,
-    lab::{EngineKind, Login, Service, containers::Start, server::Endpoint},
+    lab::{
+        EngineKind, INSTRUCTOR, Login, Service,
+        containers::Start,
+        server::{Account, Endpoint},
+    },
     names::order::natural,
     server::{Descriptors, Session},
     store::Trouble,
@@ -372,7 +376,8 @@ fn students(server: &ServerStatus) -> Vec<Student> {
 }
 
 fn shared(server: &ServerStatus) -> Vec<Shared> {
-    let names = server.config.accounts.iter().filter(|(_, account)| !account.student).map(|(name, _)| name);
+    let shared = |(name, account): &(&Login, &Account)| !account.student && name.as_str() != INSTRUCTOR;
+    let names = server.config.accounts.iter().filter(shared).map(|(name, _)| name);
     names.map(|name| Shared { mailbox: name.to_string(), messages: messages(server, name) }).collect()
 }
 

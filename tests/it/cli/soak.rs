@@ -38,6 +38,7 @@ const ARRIVAL: Duration = Duration::from_mins(1);
 const LAB: &str = r#"
 domain = "{group}.lab"
 relay = true
+users = [{ name = "box", password = "box" }]
 students = [
     { login = "ana", group = "g01" }, { login = "ben", group = "g01" }, { login = "eva", group = "g01" },
     { login = "ida", group = "g02" },
@@ -49,7 +50,7 @@ retry_secs = 1
 retry_most_secs = 2
 [[mail]]
 id = "welcome"
-to = "eva"
+to = "box"
 from = "teacher"
 subject = "hello"
 body = "hello"

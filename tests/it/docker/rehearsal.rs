@@ -59,6 +59,7 @@ students = [{ login = "ana", group = "g01" }, { login = "ben", group = "g02" }]
 
 [[exercise]]
 id = "1"
+weak = "in what order the two mails go does not matter"
 check = [
     { query = { name = "{neighbour}", record = "MX" } },
     { then = true, query = { name = "mail.{neighbour}", record = "A" } },
