@@ -1,7 +1,7 @@
 //! The only place that prints: data to standard output, the rest to standard error. Colour, boxes and progress bars are for
 //! terminals; into a pipe or a file go plain lines.
 //!
-//! Whatever is printed passes [`harmless`] first, because a name, a reply or an error may be of a student's choosing. Only
+//! Whatever is printed passes `harmless` first, because a name, a reply or an error may be of a student's choosing. Only
 //! what programs in containers say to `shell` and `exec` is passed on as it is: whoever runs these asked for it.
 
 pub mod given;

@@ -1,5 +1,5 @@
 //! The kinds of checks, a file each: its keys and what may be wrong with them, the check as written, what it compiles to for a
-//! group, how it takes what a student did, and the phrases that explain it. A kind more is a file, a line in [`kinds!`], its
+//! group, how it takes what a student did, and the phrases that explain it. A kind more is a file, a line in `kinds!`, its
 //! messages in the catalogues, and a section of the reference.
 
 mod bounds;
