@@ -5,13 +5,22 @@
 //! session runs a second program, which has nothing to do but to wait for the end of its input: that comes with the end of
 //! this process, however it ends, and then what the session started is ended.
 
-use std::{collections::BTreeMap, io, pin::Pin};
+use std::{
+    collections::BTreeMap,
+    io,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use bollard::{
     container::LogOutput,
     exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults},
+    models::ExecInspectResponse,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, copy, duplex};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, copy, duplex},
+    time::sleep,
+};
 use tokio_stream::{Stream, StreamExt as _};
 
 use super::{
@@ -65,6 +74,12 @@ const NOT_STARTED: &[u8] = b"OCI runtime exec failed";
 
 /// How it says that a program ended, then: as a shell says that it cannot be started or that there is none.
 const CANNOT_START: [u8; 3] = [126, 127, 128];
+
+/// How long an Engine may take to note that a program whose stream is over has ended.
+const NOTED: Duration = Duration::from_secs(1);
+
+/// How often it is asked meanwhile.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Octets on their way between a container and us.
 const BUFFER: usize = 64 << 10;
@@ -261,13 +276,13 @@ impl Running {
             }
         }
         up.abort();
-        // Where whoever read us is gone, the program is ended as if we were.
-        if let Some(watch) = self.watch.as_mut().filter(|_| is_read) {
+        let ended = ended(&self.api, &self.id).await?;
+        // Where whoever read us is gone, or a terminal that was closed took the stream with it before the hangup reached us, the
+        // program is ended as if we were.
+        if let Some(watch) = self.watch.as_mut().filter(|_| is_read && ended.running != Some(true)) {
             let _ = watch.input.write_all(OVER).await;
             let _ = watch.input.shutdown().await;
         }
-        let what = "look how the program ended";
-        let ended = self.api.inspect_exec(&self.id).await.map_err(failed(what))?;
         let code = ended.exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
         match refusal {
             Some(why) if CANNOT_START.contains(&code) => {
@@ -280,5 +295,19 @@ impl Running {
             }
             None => Ok(code),
         }
+    }
+}
+
+/// How the program ended; that it runs where it outlives its stream. The Engine may close the stream a moment before it has
+/// noted the end.
+async fn ended(api: &bollard::Docker, id: &str) -> Result<ExecInspectResponse, DockerError> {
+    let deadline = Instant::now() + NOTED;
+    loop {
+        let inspected = api.inspect_exec(id).await;
+        let found = inspected.map_err(failed("look how the program ended"))?;
+        if found.running != Some(true) || Instant::now() >= deadline {
+            return Ok(found);
+        }
+        sleep(AGAIN).await;
     }
 }
